@@ -1,4 +1,10 @@
-import type { Family, Protocol } from './protocol.ts'
+import { parseAddress, specialKind, familyOf } from './address.ts'
+import { intern } from './intern.ts'
+import { parseMetadata } from './metadata.ts'
+import { parsePort, type Family, type Port } from './protocol.ts'
+import { isAbsent, isRecord, list, record, type Raw } from './raw.ts'
+import { show, type Parsed, type Report } from './rejection.ts'
+import { usableAddress } from './usable.ts'
 
 /** discovery.k8s.io/v1 EndpointSlice, reduced to what derivations read. */
 export interface EndpointSlice {
@@ -8,7 +14,7 @@ export interface EndpointSlice {
   readonly service: string
   readonly family: Family
   /** A null port means all ports: of no use to a service proxy, left out with a rejection. */
-  readonly ports: readonly { readonly name: string; readonly protocol: Protocol; readonly port: number }[]
+  readonly ports: readonly Port[]
   readonly endpoints: readonly Endpoint[]
 }
 
@@ -27,3 +33,154 @@ export interface Endpoint {
   readonly hintZones: readonly string[] | null
   readonly hintNodes: readonly string[] | null
 }
+
+/** Of a discovery.k8s.io/v1 EndpointSlice as JSON. Never throws. */
+export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
+  const meta = parseMetadata(raw, 'EndpointSlice', true)
+  if ('rejected' in meta) return meta.rejected
+  const { report } = meta
+  const family = FAMILIES.get(meta.raw['addressType'])
+  if (family === undefined) {
+    const type = meta.raw['addressType']
+    if (type === 'FQDN')
+      report.reject('addressType', 'is FQDN: names, not addresses; the slice is not used', 'use IPv4 or IPv6')
+    else report.reject('addressType', `is ${show(type)}; the slice is not used`, 'write IPv4 or IPv6')
+    return report.parsed<EndpointSlice>(null)
+  }
+  const service = record(meta.metadata['labels'], 'metadata.labels', report)[LABEL_SERVICE]
+  if (typeof service !== 'string' || service === '' || service.length > SERVICE_NAME_MAX) {
+    const problem = isAbsent(service)
+      ? 'is missing: the slice belongs to no Service'
+      : `is ${show(service)}, not a Service's name`
+    report.reject(`metadata.labels[${LABEL_SERVICE}]`, problem, 'set it to the name of the Service')
+  }
+  return report.parsed<EndpointSlice>({
+    namespace: meta.namespace,
+    name: meta.name,
+    service: typeof service === 'string' && service.length <= SERVICE_NAME_MAX ? intern(service) : '',
+    family,
+    ports: ports(meta.raw['ports'], report),
+    endpoints: endpoints(meta.raw['endpoints'], family, report),
+  })
+}
+
+function ports(value: unknown, report: Report): readonly Port[] {
+  const found: Port[] = []
+  for (const [i, item] of list(value, 'ports', PORTS_MAX, report).entries()) {
+    if (isRecord(item) && isAbsent(item['port'])) {
+      // The API documentation: nil is `all ports`, left to the consumer to make sense of.
+      report.reject(
+        `ports[${i}].port`,
+        'is missing, which means all ports; left out',
+        'name the port that the Service sends to',
+      )
+      continue
+    }
+    const port = parsePort(item, `ports[${i}]`, report)
+    if (port === null) continue
+    const twin = found.some((other) => other.name === port.name && other.protocol === port.protocol)
+    if (!twin) found.push(port)
+    else
+      report.reject(
+        `ports[${i}].name`,
+        `is a second ${port.protocol} port ${show(port.name)}; left out`,
+        'give each port its own name',
+      )
+  }
+  return found
+}
+
+function endpoints(value: unknown, family: Family, report: Report): readonly Endpoint[] {
+  const found: Endpoint[] = []
+  const items = list(value, 'endpoints', ENDPOINTS_MAX, report)
+  for (let i = 0; i < items.length; i++) {
+    const endpoint = parseEndpoint(items[i], i, family, report)
+    if (endpoint !== null) found.push(endpoint)
+  }
+  return found
+}
+
+// Runs 100,000 times when an agent starts: field paths are made only where something is wrong.
+function parseEndpoint(value: unknown, i: number, family: Family, report: Report): Endpoint | null {
+  if (!isRecord(value)) {
+    report.reject(`endpoints[${i}]`, `is ${show(value)}, not an object; left out`, 'write an object with addresses')
+    return null
+  }
+  const given = Array.isArray(value['addresses']) ? (value['addresses'][0] as unknown) : undefined
+  let address = parseAddress(given)
+  if (address === null || familyOf(address) !== family || specialKind(address) !== null) {
+    address = usableAddress(given, `endpoints[${i}].addresses[0]`, report, family)
+    if (address === null) return null
+  }
+  const conditions = isAbsent(value['conditions'])
+    ? NO_CONDITIONS
+    : isRecord(value['conditions'])
+      ? value['conditions']
+      : UNKNOWN_CONDITIONS
+  const ready = conditions['ready'] ?? true
+  const serving = conditions['serving'] ?? ready
+  const terminating = conditions['terminating'] ?? false
+  if (typeof ready !== 'boolean' || typeof serving !== 'boolean' || typeof terminating !== 'boolean') {
+    // Whether it may get traffic is not known: it gets none.
+    const problem = `has a condition that is neither true nor false; ${address} is left out`
+    report.reject(`endpoints[${i}].conditions`, problem, 'write true or false, without quotes')
+    return null
+  }
+  const hints = isAbsent(value['hints']) ? null : record(value['hints'], `endpoints[${i}].hints`, report)
+  return {
+    address,
+    ready,
+    serving,
+    terminating,
+    node: name(value['nodeName'], i, 'nodeName', report),
+    zone: name(value['zone'], i, 'zone', report),
+    hintZones: hints === null ? null : hinted(hints['forZones'], i, 'forZones', report),
+    hintNodes: hints === null ? null : hinted(hints['forNodes'], i, 'forNodes', report),
+  }
+}
+
+function name(value: unknown, i: number, field: string, report: Report): string | null {
+  if (typeof value === 'string' && value.length <= NAME_MAX) return intern(value)
+  if (!isAbsent(value)) {
+    report.reject(
+      `endpoints[${i}].${field}`,
+      `is ${show(value)}, not a name; not used`,
+      `use at most ${NAME_MAX} characters`,
+    )
+  }
+  return null
+}
+
+function hinted(value: unknown, i: number, field: string, report: Report): readonly string[] | null {
+  const names: string[] = []
+  for (const item of list(value, `endpoints[${i}].hints.${field}`, HINTS_MAX, report)) {
+    const hint = name(isRecord(item) ? (item['name'] ?? 0) : item, i, `hints.${field}`, report)
+    if (hint !== null) names.push(hint)
+  }
+  if (names.length === 0) return null
+  // Nearly always one of a handful of zones: share the array too.
+  const whole = names.join(' ')
+  const known = hintLists.get(whole)
+  if (known !== undefined) return known
+  if (hintLists.size >= HINT_LISTS_MAX) hintLists.clear()
+  hintLists.set(whole, names)
+  return names
+}
+
+const FAMILIES: ReadonlyMap<unknown, Family> = new Map([
+  ['IPv4', 4],
+  ['IPv6', 6],
+])
+const LABEL_SERVICE = 'kubernetes.io/service-name'
+const NO_CONDITIONS: Raw = Object.freeze({})
+/** Not an object: as unusable as conditions that are no booleans. */
+const UNKNOWN_CONDITIONS: Raw = Object.freeze({ ready: 'unknown' })
+/** discovery/v1: `Each slice may include a maximum of 1000 endpoints`. */
+const ENDPOINTS_MAX = 1000
+const PORTS_MAX = 1000
+/** discovery/v1: at most 8 hints of a kind. */
+const HINTS_MAX = 8
+const NAME_MAX = 253
+const SERVICE_NAME_MAX = 253
+const HINT_LISTS_MAX = 10_000
+const hintLists = new Map<string, readonly string[]>()

@@ -1,0 +1,95 @@
+import { InputTable } from '../core/table.ts'
+import type { EndpointSlice } from './endpointslice.ts'
+import { Inlet } from './inlet.ts'
+import * as kind from './kind.ts'
+import type { Namespace } from './namespace.ts'
+import type { Node } from './node.ts'
+import type { Pod } from './pod.ts'
+import type { Protocol } from './protocol.ts'
+import type { Rejection } from './rejection.ts'
+import type { Service } from './service.ts'
+import type { ServiceCIDR } from './servicecidr.ts'
+
+/** What the cluster says, as rows. Keys are `namespace/name`, or `name` for kinds without namespaces. */
+export interface Tables {
+  /** Indexes: `claims` (claimKey, nodePortKey), `address` (each ClusterIP). */
+  readonly services: InputTable<Service>
+  /** Index: `service` (`namespace/name` of the Service). */
+  readonly slices: InputTable<EndpointSlice>
+  /** Index: `address` (internal and external IPs). */
+  readonly nodes: InputTable<Node>
+  /** Index: `label` (`key=value`). */
+  readonly namespaces: InputTable<Namespace>
+  /** Indexes: `node`, `ip`, `ns`, `label` (labelKey). */
+  readonly pods: InputTable<Pod>
+  readonly serviceCIDRs: InputTable<ServiceCIDR>
+  /** What could not be used, of all kinds. */
+  readonly rejections: InputTable<Rejection>
+}
+
+/** Tables with the indexes that derivations read. */
+export function createTables(): Tables {
+  const rejections = new InputTable<Rejection>('rejections')
+  // Complaints are shown as they come: nothing waits for them to be complete.
+  rejections.markSynced()
+  return {
+    services: new InputTable<Service>('services', { indexes: { claims, address: (row) => row.clusterIPs } }),
+    slices: new InputTable<EndpointSlice>('slices', { indexes: { service: ownerOf } }),
+    nodes: new InputTable<Node>('nodes', { indexes: { address: (row) => [...row.internalIPs, ...row.externalIPs] } }),
+    namespaces: new InputTable<Namespace>('namespaces', { indexes: { label: (row) => pairs(row.labels) } }),
+    pods: new InputTable<Pod>('pods', { indexes: podIndexes }),
+    serviceCIDRs: new InputTable<ServiceCIDR>('serviceCIDRs'),
+    rejections,
+  }
+}
+
+export interface Inlets {
+  readonly services: Inlet<Service>
+  readonly slices: Inlet<EndpointSlice>
+  readonly nodes: Inlet<Node>
+  readonly namespaces: Inlet<Namespace>
+  readonly pods: Inlet<Pod>
+  readonly serviceCIDRs: Inlet<ServiceCIDR>
+}
+
+/** One inlet a kind. A source is given those it shall fill: `[inlets.services, inlets.slices]`. */
+export function createInlets(tables: Tables): Inlets {
+  const { rejections } = tables
+  return {
+    services: new Inlet(kind.services, tables.services, rejections),
+    slices: new Inlet(kind.endpointSlices, tables.slices, rejections),
+    nodes: new Inlet(kind.nodes, tables.nodes, rejections),
+    namespaces: new Inlet(kind.namespaces, tables.namespaces, rejections),
+    pods: new Inlet(kind.pods, tables.pods, rejections),
+    serviceCIDRs: new Inlet(kind.serviceCIDRs, tables.serviceCIDRs, rejections),
+  }
+}
+
+/** Values of the index `claims` of services: an address and port, or a node port, that a Service wants for itself. */
+export const claimKey = (ip: string, protocol: Protocol, port: number): string => `${ip} ${protocol} ${port}`
+export const nodePortKey = (protocol: Protocol, nodePort: number): string => `node-port ${protocol} ${nodePort}`
+
+/** Value of the index `label` of pods. */
+export const labelKey = (namespace: string, label: string, value: string): string => `${namespace} ${label}=${value}`
+
+function* claims(service: Service): Iterable<string> {
+  for (const { protocol, port, nodePort } of service.ports) {
+    for (const ips of [service.clusterIPs, service.externalIPs, service.loadBalancerIPs]) {
+      for (const ip of ips) yield claimKey(ip, protocol, port)
+    }
+    if (nodePort !== 0) yield nodePortKey(protocol, nodePort)
+  }
+}
+
+const ownerOf = (slice: EndpointSlice) => (slice.service === '' ? NONE : [`${slice.namespace}/${slice.service}`])
+
+const podIndexes = {
+  node: (pod: Pod) => (pod.node === null ? NONE : [pod.node]),
+  ip: (pod: Pod) => pod.ips,
+  ns: (pod: Pod) => [pod.namespace],
+  label: (pod: Pod) => [...pod.labels].map(([label, value]) => labelKey(pod.namespace, label, value)),
+}
+
+const pairs = (labels: ReadonlyMap<string, string>) => [...labels].map(([label, value]) => `${label}=${value}`)
+
+const NONE: readonly string[] = Object.freeze([])
