@@ -1,0 +1,109 @@
+/**
+ * Builds the Kubernetes components (see components/main.go) once, into a cache outside the checkout. A second call finds
+ * them there. Run by hand: `node test/cluster/build.ts` prints the path of the binary.
+ */
+import { createHash } from 'node:crypto'
+import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { describe, exec } from '../../src/kernel/exec.ts'
+
+export type Built =
+  { readonly kind: 'built'; readonly binary: string } | { readonly kind: 'missing'; readonly hint: string }
+
+/** Path of the binary; builds it when the cache does not hold it (about 4 minutes on 2 cores, 1 GB of Go modules). */
+export async function buildComponents(say: (line: string) => void = () => {}): Promise<Built> {
+  const folder = join(cacheFolder(), `components-${await contentHash()}`)
+  const binary = join(folder, 'components')
+  if (await exists(binary)) return { kind: 'built', binary }
+  const go = await checkGo()
+  if (go !== null) return { kind: 'missing', hint: go }
+  await mkdir(folder, { recursive: true })
+  const unlock = await lock(join(folder, 'lock'))
+  try {
+    if (await exists(binary)) return { kind: 'built', binary }
+    say(`building the Kubernetes components into ${folder}: about 4 minutes, once`)
+    return await compile(binary)
+  } finally {
+    await unlock()
+  }
+}
+
+/** Where things that are dear to make are kept between runs. */
+export function cacheFolder(): string {
+  return process.env['FAIRLEAD_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'fairlead')
+}
+
+async function compile(binary: string): Promise<Built> {
+  const fresh = `${binary}.${process.pid}`
+  const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${await kubernetesVersion()}`
+  const result = await exec(['nice', 'go', 'build', '-C', SOURCE, '-trimpath', '-ldflags', flags, '-o', fresh, '.'], {
+    env: { ...process.env, CGO_ENABLED: '0' },
+    timeoutMs: BUILD_TIMEOUT_MS,
+  })
+  if (result.kind !== 'done') return { kind: 'missing', hint: `go build failed: ${describe(result)}` }
+  await rename(fresh, binary)
+  return { kind: 'built', binary }
+}
+
+/** null when Go is new enough; else what is wrong and what installs it. */
+async function checkGo(): Promise<string | null> {
+  const result = await exec(['go', 'env', 'GOVERSION'])
+  const install = `install Go ${GO_WANTED.join('.')} or newer (Debian 12's golang package is 1.19: too old): https://go.dev/dl/ or apt-get install -t bookworm-backports golang-go if that is new enough`
+  if (result.kind === 'missing') return `Go is missing: ${install}`
+  if (result.kind !== 'done') return `go env GOVERSION: ${describe(result)}`
+  const [major = 0, minor = 0] = result.stdout.trim().replace(/^go/, '').split('.').map(Number)
+  if (major > GO_WANTED[0] || (major === GO_WANTED[0] && minor >= GO_WANTED[1])) return null
+  return `Go ${major}.${minor} is too old: ${install}`
+}
+
+// So that `kubectl version` and /version tell the truth; go.mod is the only place that names it.
+async function kubernetesVersion(): Promise<string> {
+  const mod = await readFile(join(SOURCE, 'go.mod'), 'utf8')
+  return /k8s\.io\/kubernetes (v\S+)/.exec(mod)![1]!
+}
+
+async function contentHash(): Promise<string> {
+  const hash = createHash('sha256')
+  for (const file of ['main.go', 'certs.go', 'go.mod', 'go.sum']) hash.update(await readFile(join(SOURCE, file)))
+  return hash.digest('hex').slice(0, 12)
+}
+
+/** Tests run side by side: one builds, the others wait for it. A lock whose owner is gone is broken. */
+async function lock(path: string): Promise<() => Promise<void>> {
+  for (;;) {
+    try {
+      const file = await open(path, 'wx')
+      await file.write(String(process.pid))
+      await file.close()
+      return () => rm(path, { force: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const owner = Number(await readFile(path, 'utf8').catch(() => '0'))
+    const held = await stat(path).catch(() => null)
+    if (held === null) continue
+    const justMade = owner === 0 && Date.now() - held.mtimeMs < 5_000
+    if (!justMade && !(await exists(`/proc/${owner}`))) await rm(path, { force: true })
+    else await wait(LOCK_POLL_MS)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+const SOURCE = join(import.meta.dirname, 'components')
+const GO_WANTED = [1, 26] as const
+const BUILD_TIMEOUT_MS = 30 * 60_000
+const LOCK_POLL_MS = 500
+
+if (process.argv[1] === import.meta.filename) {
+  const built = await buildComponents((line) => console.error(line))
+  console.log(built.kind === 'built' ? built.binary : built.hint)
+  process.exitCode = built.kind === 'built' ? 0 : 1
+}
