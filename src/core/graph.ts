@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto'
+import type { InputTable, Owner } from './table.ts'
+
+/** What the graph needs of a derived table. */
+export interface Settling {
+  /** Recomputes what is dirty. */
+  settle(): void
+}
+
+/** Input tables and what is derived from them, in the order of their making, which is the order of dependency. */
+export class Graph implements Owner {
+  /** 64 random bits in hex, new with each process, so that a receiver never takes our numbers for those of our forebear. */
+  readonly epoch: string
+  readonly #derived: Settling[] = []
+  readonly #callbacks: (() => void)[] = []
+  #dirty = false
+  #settling = false
+
+  constructor(options: { readonly epoch?: string } = {}) {
+    this.epoch = options.epoch ?? randomBytes(8).toString('hex')
+  }
+
+  /** Makes `table` an input; `derive` does so by itself for the tables it is given. Returns the table. */
+  input<T extends Pick<InputTable<never>, 'own'>>(table: T): T {
+    table.own(this)
+    return table
+  }
+
+  add(derived: Settling): void {
+    this.#derived.push(derived)
+    this.touch()
+  }
+
+  /** Drains dirty keys through all derivations: each runs once, after those it reads. Synchronous. */
+  settle(): void {
+    this.assertOpen()
+    this.#settling = true
+    this.#dirty = false
+    try {
+      for (const derived of this.#derived) derived.settle()
+    } finally {
+      this.#settling = false
+    }
+  }
+
+  /** `callback` runs at the first change after a settle, inside whatever made that change: schedule there, do not act. */
+  onDirty(callback: () => void): void {
+    this.#callbacks.push(callback)
+    if (this.#dirty) callback()
+  }
+
+  touch(): void {
+    if (this.#dirty) return
+    this.#dirty = true
+    for (const callback of this.#callbacks) callback()
+  }
+
+  assertOpen(): void {
+    if (this.#settling) throw new Error('a derivation is running: it must not write to a table or settle the graph')
+  }
+}
