@@ -1,0 +1,343 @@
+/**
+ * The objects of the lab's cluster: what etcd and the storage layer of an API server are to a real one. One revision
+ * counter, optimistic concurrency, finalizers, graceful deletion of pods, and a bounded history for watches.
+ *
+ * Everything is synchronous and single-threaded; every write is whole or not at all. Objects that come out are frozen.
+ */
+import { randomUUID } from 'node:crypto'
+import { alreadyExists, badRequest, conflict, forbidden, notFound, type Failure } from './failure.ts'
+import { History, type Change } from './history.ts'
+import { draft, freeze, isObject, same, timestamp, title, type ApiObject, type Fields, type Ref } from './object.ts'
+import { apiVersionOf, Resources, resourceTitle, splitApiVersion, type Resource } from './resource.ts'
+import { Suffixes } from './suffix.ts'
+
+export type Outcome =
+  { readonly ok: true; readonly object: ApiObject } | { readonly ok: false; readonly failure: Failure }
+
+/** Which part of an object a write is about: the other part is kept as it is. */
+export type Part = 'object' | 'status'
+
+export interface DeleteOptions {
+  /** Pods only; 0 removes at once (the kubelet's last word). Default: the pod's own. */
+  readonly graceSeconds?: number
+  readonly propagation?: 'Background' | 'Foreground' | 'Orphan'
+  readonly uid?: string
+}
+
+/** Defaults and checks before a write, e.g. of Services. Changes `next` in place. */
+export interface Admission {
+  admit(next: ApiObject, previous: ApiObject | null, resource: Resource, store: Store): Failure | null
+}
+
+export interface StoreOptions {
+  readonly admissions?: readonly Admission[]
+  readonly nowMs?: () => number
+  readonly historySize?: number
+  readonly seed?: number
+}
+
+export class Store {
+  readonly resources = new Resources()
+  readonly nowMs: () => number
+  readonly #admissions: readonly Admission[]
+  readonly #history: History
+  readonly #suffixes: Suffixes
+  /** resource -> namespace ('' for objects of the cluster) -> name -> object. */
+  readonly #objects = new Map<string, Map<string, Map<string, ApiObject>>>()
+  /** uid of an owner -> what names it as owner. */
+  readonly #owned = new Map<string, Map<string, Ref>>()
+  readonly #uids = new Set<string>()
+  readonly #listeners = new Set<(change: Change) => void>()
+  #revision = 0
+  #notifying = false
+
+  constructor(options: StoreOptions = {}) {
+    this.nowMs = options.nowMs ?? Date.now
+    this.#admissions = options.admissions ?? []
+    this.#history = new History(options.historySize ?? HISTORY_SIZE)
+    this.#suffixes = new Suffixes(options.seed)
+  }
+
+  /** The last commit's number. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  get(resource: string, namespace: string, name: string): ApiObject | undefined {
+    return this.#objects.get(resource)?.get(namespace)?.get(name)
+  }
+
+  /** Of one namespace, or of all when it is left out; sorted by namespace and name. */
+  list(resource: string, namespace?: string): ApiObject[] {
+    const spaces = this.#objects.get(resource)
+    if (spaces === undefined) return []
+    const chosen = namespace === undefined ? [...spaces.keys()].toSorted() : [namespace]
+    const objects: ApiObject[] = []
+    for (const space of chosen) objects.push(...(spaces.get(space)?.values().toArray().toSorted(byName) ?? []))
+    return objects
+  }
+
+  /** What names the object with this uid among its ownerReferences. */
+  ownedBy(uid: string): ApiObject[] {
+    const refs = this.#owned.get(uid)?.values().toArray() ?? []
+    return refs.flatMap((ref) => this.get(ref.resource, ref.namespace, ref.name) ?? [])
+  }
+
+  hasUid(uid: string): boolean {
+    return this.#uids.has(uid)
+  }
+
+  /** Calls back within every commit: mark what is dirty, never write from there. Returns what ends it. */
+  onChange(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Changes after `revision`; null: too far back, list again. */
+  since(revision: number): Change[] | null {
+    return this.#history.since(revision)
+  }
+
+  /** Forgets history, as etcd's compaction does: every older watch must list again. */
+  compact(): void {
+    this.#history.compact()
+  }
+
+  /** A namespace that does not exist yet is made. */
+  create(raw: unknown): Outcome {
+    const located = this.locate(raw)
+    if ('failure' in located) return fail(located.failure)
+    const { resource, namespace } = located
+    const next = draft(raw) as ApiObject
+    const name = this.#nameFor(next.metadata, resource, namespace)
+    const was = this.get(resource.plural, namespace, name)
+    if (was !== undefined) return fail(alreadyExists(`${resourceTitle(resource)} "${name}"`))
+    if (resource.namespaced) {
+      const refused = this.#needNamespace(namespace)
+      if (refused !== null) return fail(refused)
+    }
+    next.apiVersion = apiVersionOf(resource)
+    next.metadata = {
+      ...next.metadata,
+      name,
+      ...(resource.namespaced && { namespace }),
+      uid: randomUUID(),
+      creationTimestamp: timestamp(this.nowMs()),
+      ...('spec' in next && { generation: 1 }),
+    }
+    for (const field of SYSTEM_FIELDS) delete (next.metadata as unknown as Fields)[field]
+    if (resource.status && resource.plural !== 'nodes') delete next['status'] // a node tells its addresses with its creation
+    return this.#write(resource, next, null)
+  }
+
+  /** Replaces. With a resourceVersion or uid in it, only if that is still so (409). */
+  update(raw: unknown, part: Part = 'object'): Outcome {
+    const located = this.locate(raw)
+    if ('failure' in located) return fail(located.failure)
+    const { resource, namespace, name } = located
+    const what = `${resourceTitle(resource)} "${name}"`
+    const previous = this.get(resource.plural, namespace, name)
+    if (previous === undefined) return fail(notFound(what))
+    const sent = raw as ApiObject
+    const { resourceVersion, uid } = sent.metadata
+    if (resourceVersion && resourceVersion !== previous.metadata.resourceVersion) return fail(conflict(what, STALE))
+    if (uid && uid !== previous.metadata.uid) return fail(conflict(what, 'it is another object of the same name'))
+    const next = draft(part === 'status' ? { ...previous, metadata: sent.metadata, status: sent['status'] } : sent)
+    if (part === 'object' && resource.status) restore(next, previous, 'status')
+    next.apiVersion = previous.apiVersion
+    const meta = next.metadata as unknown as Fields
+    for (const field of KEPT_FIELDS) restore(meta, previous.metadata as unknown as Fields, field)
+    delete meta['managedFields']
+    if (meta['deletionTimestamp'] !== undefined) {
+      const known = previous.metadata.finalizers ?? []
+      next.metadata.finalizers = (next.metadata.finalizers ?? []).filter((finalizer) => known.includes(finalizer))
+    }
+    return this.#write(resource, next, previous)
+  }
+
+  /** Reads, changes a draft, writes. What a controller or kubelet uses: there is no race within one process. */
+  modify(ref: Ref, change: (next: ApiObject) => void, part: Part = 'object'): Outcome {
+    const previous = this.get(ref.resource, ref.namespace, ref.name)
+    if (previous === undefined) return fail(notFound(`${ref.resource} "${ref.name}"`))
+    const next = draft(previous)
+    change(next)
+    return this.update(next, part)
+  }
+
+  /** Removes, or only marks with deletionTimestamp: a running pod within its grace period, an object with finalizers. */
+  delete(ref: Ref, options: DeleteOptions = {}): Outcome {
+    const resource = this.resources.get(ref.resource)
+    const previous = this.get(ref.resource, ref.namespace, ref.name)
+    const what = `${resource ? resourceTitle(resource) : ref.resource} "${ref.name}"`
+    if (resource === undefined || previous === undefined) return fail(notFound(what))
+    if (options.uid !== undefined && options.uid !== previous.metadata.uid) {
+      return fail(conflict(what, 'it is another object of the same name'))
+    }
+    const graceSeconds = graceOf(previous, options.graceSeconds)
+    const next = draft(previous)
+    const holder = HOLDERS[options.propagation ?? 'Background']
+    if (holder !== undefined) next.metadata.finalizers = [...new Set([...(next.metadata.finalizers ?? []), holder])]
+    if (graceSeconds === 0 && !isHeld(next)) {
+      this.#commit('DELETED', resource, next, previous)
+      return { ok: true, object: next }
+    }
+    const leftSeconds = previous.metadata.deletionGracePeriodSeconds ?? Infinity
+    if (graceSeconds >= leftSeconds && same(next, previous)) return { ok: true, object: previous }
+    next.metadata.deletionTimestamp = timestamp(this.nowMs() + graceSeconds * 1000)
+    next.metadata.deletionGracePeriodSeconds = graceSeconds
+    if (next.metadata.generation !== undefined) next.metadata.generation++
+    return this.#commit('MODIFIED', resource, next, previous)
+  }
+
+  /** Where an object belongs, learning its kind when it is new here. */
+  locate(raw: unknown): { resource: Resource; namespace: string; name: string } | { failure: Failure } {
+    if (!isObject(raw)) return { failure: badRequest('an object was expected') }
+    const { apiVersion, kind, metadata } = raw
+    if (typeof apiVersion !== 'string' || typeof kind !== 'string' || !isObject(metadata)) {
+      return { failure: badRequest(`${title(String(kind), undefined)} has no apiVersion, kind or metadata; add them`) }
+    }
+    const [group, version] = splitApiVersion(apiVersion)
+    const inNamespace = typeof metadata['namespace'] === 'string' && metadata['namespace'] !== ''
+    const known = this.resources.byKind(group, kind)
+    const resource = known ?? this.resources.learn(apiVersion, kind, inNamespace)
+    if (resource === null) return { failure: badRequest(`${kind} is one kind more than this server can hold`) }
+    if (resource.version !== version) {
+      const served = apiVersionOf(resource)
+      return { failure: badRequest(`${title(kind, metadata)}: ${apiVersion} is not served here; write ${served}`) }
+    }
+    const namespace = !resource.namespaced ? '' : inNamespace ? (metadata['namespace'] as string) : 'default'
+    return { resource, namespace, name: String(metadata['name'] ?? '') }
+  }
+
+  #write(resource: Resource, next: ApiObject, previous: ApiObject | null): Outcome {
+    for (const admission of this.#admissions) {
+      const failure = admission.admit(next, previous, resource, this)
+      if (failure !== null) return fail(failure)
+    }
+    if (previous === null) return this.#commit('ADDED', resource, next, null)
+    next.metadata.resourceVersion = previous.metadata.resourceVersion
+    if (same(next, previous)) return { ok: true, object: previous } // no news: no revision
+    if ('spec' in next && !same(next['spec'], previous['spec'])) {
+      next.metadata.generation = (previous.metadata.generation ?? 0) + 1
+    }
+    const isLeaving = next.metadata.deletionTimestamp !== undefined && !next.metadata.deletionGracePeriodSeconds
+    return this.#commit(isLeaving && !isHeld(next) ? 'DELETED' : 'MODIFIED', resource, next, previous)
+  }
+
+  #commit(type: Change['type'], resource: Resource, next: ApiObject, previous: ApiObject | null): Outcome {
+    if (this.#notifying) throw new Error('a listener wrote to the store: mark what is dirty and write later')
+    next.metadata.resourceVersion = String(++this.#revision)
+    freeze(next)
+    const ref = { resource: resource.plural, namespace: next.metadata.namespace ?? '', name: next.metadata.name }
+    if (previous !== null) this.#forget(ref, previous)
+    if (type !== 'DELETED') this.#remember(ref, next)
+    const change: Change = { revision: this.#revision, type, resource, object: next, previous }
+    this.#history.add(change)
+    this.#notifying = true
+    try {
+      for (const listener of this.#listeners) listener(change)
+    } finally {
+      this.#notifying = false
+    }
+    return { ok: true, object: next }
+  }
+
+  #remember(ref: Ref, object: ApiObject): void {
+    const spaces = this.#objects.getOrInsertComputed(ref.resource, () => new Map())
+    spaces.getOrInsertComputed(ref.namespace, () => new Map()).set(ref.name, object)
+    this.#uids.add(object.metadata.uid)
+    for (const owner of object.metadata.ownerReferences ?? []) {
+      this.#owned.getOrInsertComputed(owner.uid, () => new Map()).set(refKey(ref), ref)
+    }
+  }
+
+  #forget(ref: Ref, object: ApiObject): void {
+    const space = this.#objects.get(ref.resource)?.get(ref.namespace)
+    space?.delete(ref.name)
+    if (space?.size === 0) this.#objects.get(ref.resource)!.delete(ref.namespace)
+    this.#uids.delete(object.metadata.uid)
+    for (const owner of object.metadata.ownerReferences ?? []) {
+      const refs = this.#owned.get(owner.uid)
+      refs?.delete(refKey(ref))
+      if (refs?.size === 0) this.#owned.delete(owner.uid)
+    }
+  }
+
+  #nameFor(metadata: ApiObject['metadata'], resource: Resource, namespace: string): string {
+    if (metadata.name || !metadata.generateName) return String(metadata.name ?? '')
+    // 27^5 names: a second try is rare, a tenth is a bug elsewhere
+    for (let tries = 0; tries < 100; tries++) {
+      const name = `${String(metadata.generateName).slice(0, NAME_STEM_MAX)}${this.#suffixes.next()}`
+      if (this.get(resource.plural, namespace, name) === undefined) return name
+    }
+    throw new Error(`no free name for ${metadata.generateName}`)
+  }
+
+  #needNamespace(name: string): Failure | null {
+    const found = this.get('namespaces', '', name)
+    if (found?.metadata.deletionTimestamp !== undefined) {
+      return forbidden(`namespace ${name} is being deleted: nothing new can be made in it; wait until it is gone`)
+    }
+    if (found !== undefined) return null
+    const made = this.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+    return made.ok ? null : made.failure
+  }
+}
+
+export function refOf(resource: string, object: ApiObject): Ref {
+  return { resource, namespace: object.metadata.namespace ?? '', name: object.metadata.name }
+}
+
+function fail(failure: Failure): Outcome {
+  return { ok: false, failure }
+}
+
+function restore(next: Fields, previous: Fields, field: string): void {
+  if (previous[field] === undefined) delete next[field]
+  else next[field] = previous[field]
+}
+
+/** Finalizers keep an object; those of a namespace are in its spec. */
+function isHeld(object: ApiObject): boolean {
+  const inSpec: unknown[] = object.kind === 'Namespace' ? (object['spec']?.finalizers ?? []) : []
+  return (object.metadata.finalizers?.length ?? 0) + inSpec.length > 0
+}
+
+/** Only pods end gracefully, and only those that a node runs (kubernetes pkg/registry/core/pod/strategy.go, CheckGracefulDelete). */
+function graceOf(object: ApiObject, wantedSeconds: number | undefined): number {
+  if (object.kind !== 'Pod') return 0
+  const isOver = object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed'
+  if (!object['spec']?.nodeName || isOver) return 0
+  const seconds = wantedSeconds ?? object['spec'].terminationGracePeriodSeconds ?? GRACE_SECONDS
+  return Math.max(0, Math.min(seconds, object.metadata.deletionGracePeriodSeconds ?? Infinity))
+}
+
+function byName(a: ApiObject, b: ApiObject): number {
+  return a.metadata.name < b.metadata.name ? -1 : 1
+}
+
+function refKey(ref: Ref): string {
+  return `${ref.resource}/${ref.namespace}/${ref.name}`
+}
+
+const HISTORY_SIZE = 20_000
+const GRACE_SECONDS = 30
+const NAME_STEM_MAX = 248
+const STALE = 'the object has been modified; please apply your changes to the latest version and try again'
+const HOLDERS = { Background: undefined, Foreground: 'foregroundDeletion', Orphan: 'orphan' } as const
+/** Set by us alone. */
+const SYSTEM_FIELDS = [
+  'resourceVersion',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'managedFields',
+  'selfLink',
+] as const
+const KEPT_FIELDS = [
+  'namespace',
+  'uid',
+  'generation',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+] as const
