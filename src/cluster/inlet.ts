@@ -37,7 +37,7 @@ export class Inlet<Row> {
         const key = identity(object, this.kind.namespaced)
         const { row, rejections } = this.#parse(object)
         if (row === null) rows.delete(key)
-        else rows.set(key, row)
+        else rows.set(key, this.#known(key, row))
         if (rejections.length > 0) rejected.set(key, rejections)
         else rejected.delete(key)
       },
@@ -68,6 +68,12 @@ export class Inlet<Row> {
   /** The first list is complete. */
   synced(): void {
     this.table.markSynced()
+  }
+
+  /** The row that is in the table already, when it is the same: a relist then holds few rows twice. */
+  #known(key: Key, row: Row): Row {
+    const known = this.table.get(key)
+    return known !== undefined && this.table.same(known, row) ? known : row
   }
 
   #parse(object: unknown): Parsed<Row> {

@@ -1,0 +1,171 @@
+import { readFile } from 'node:fs/promises'
+import { constructFromEvents, CORE_SCHEMA, EVENT_ID, mergeTag, parseEvents, YAMLException, type Event } from 'js-yaml'
+import { findManifests } from './manifests.ts'
+import { isRecord, type Raw } from './raw.ts'
+import { show } from './rejection.ts'
+
+/** An object as a file has it, and where. Lists (kind List, ServiceList...) are taken apart. */
+export interface Manifest {
+  readonly object: Raw
+  readonly file: string
+  /** Line of the document the object is in, from 1. */
+  readonly line: number
+}
+
+/** What is wrong with a file. */
+export interface Problem {
+  readonly file: string
+  /** From 1; 0: the whole file. */
+  readonly line: number
+  readonly problem: string
+  readonly remedy: string
+}
+
+export interface Manifests {
+  readonly objects: readonly Manifest[]
+  readonly problems: readonly Problem[]
+  /** The text as a whole could not be read: `objects` is empty for that reason only. */
+  readonly broken: boolean
+}
+
+/** `FILE:LINE: what is wrong: what to do`, for people. */
+export const describeProblem = ({ file, line, problem, remedy }: Problem): string =>
+  `${file}${line === 0 ? '' : `:${line}`}: ${problem}: ${remedy}`
+
+/** Reads files and folders once. Never rejects for what is in them, or missing: that is in `problems`. */
+export async function readManifests(paths: readonly string[]): Promise<Manifests> {
+  const found = findManifests(paths)
+  const objects: Manifest[] = []
+  const problems: Problem[] = [...found.problems]
+  let broken = problems.length > 0
+  for (const { file } of found.files) {
+    const read = await readManifest(file)
+    objects.push(...read.objects)
+    problems.push(...read.problems)
+    broken ||= read.broken
+  }
+  return { objects, problems, broken }
+}
+
+/** Reads one file. */
+export async function readManifest(file: string): Promise<Manifests & { readonly text: string }> {
+  try {
+    const bytes = await readFile(file)
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return { ...parseManifest(text, file), text }
+  } catch (error) {
+    const encoding = (error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+    const problem = encoding ? 'is not UTF-8 text' : `cannot be read: ${(error as Error).message}`
+    const remedy = encoding ? 'save it as UTF-8' : 'check that it exists and may be read'
+    return { objects: [], problems: [{ file, line: 0, problem, remedy }], broken: true, text: '' }
+  }
+}
+
+/** YAML (any number of documents) or JSON. Never throws. */
+export function parseManifest(text: string, file: string): Manifests {
+  const problems: Problem[] = []
+  const objects: Manifest[] = []
+  const complain = (line: number, problem: string, remedy: string) => problems.push({ file, line, problem, remedy })
+  try {
+    for (const { document, line } of parseDocuments(text, file)) {
+      for (const object of flatten(document, (problem, remedy) => complain(line, problem, remedy))) {
+        objects.push({ object, file, line })
+      }
+    }
+    return { objects, problems, broken: false }
+  } catch (error) {
+    if (error instanceof YAMLException) {
+      const line = error.mark ? error.mark.line + 1 : 0
+      complain(line, `is not valid YAML: ${error.reason}`, 'mend this line or the one before it')
+    } else if (error instanceof Unusable) complain(0, error.message, 'write it out without aliases')
+    else complain(0, `cannot be parsed: ${show((error as Error).message)}`, 'check that it is YAML or JSON')
+    return { objects: [], problems, broken: true }
+  }
+}
+
+interface Document {
+  readonly document: unknown
+  readonly line: number
+}
+
+function parseDocuments(text: string, file: string): readonly Document[] {
+  const first = text.trimStart()[0]
+  if (first === '{' || first === '[') {
+    try {
+      return [{ document: JSON.parse(text), line: 1 }]
+    } catch {
+      // Several documents, or broken: YAML holds JSON, and its errors have lines.
+    }
+  }
+  const events = parseEvents(text, { filename: file, maxDepth: DEPTH_MAX })
+  const documents = constructFromEvents(events, {
+    source: text,
+    schema: SCHEMA,
+    filename: file,
+    maxAliases: ALIASES_MAX,
+  })
+  const lines = documentLines(events, text)
+  if (events.some((event) => event.type === EVENT_ID.ALIAS)) assertBounded(documents)
+  // A YAML string is a slice that keeps the text of the whole file alive: rows must not hold those.
+  return documents.map((document, i) => ({ document: JSON.parse(JSON.stringify(document)), line: lines[i] ?? 1 }))
+}
+
+/** Of each document, the line its first value is on. */
+function documentLines(events: readonly Event[], text: string): readonly number[] {
+  const lines: number[] = []
+  let line = 1
+  let at = 0
+  for (const [i, event] of events.entries()) {
+    if (event.type !== EVENT_ID.DOCUMENT) continue
+    const next = events[i + 1]
+    const start = next && 'start' in next ? next.start : at
+    for (; at < start; at++) if (text.charCodeAt(at) === NEWLINE) line++
+    lines.push(line)
+  }
+  return lines
+}
+
+/** Aliases can spell a gigabyte in a kilobyte, or a circle. */
+function assertBounded(documents: readonly unknown[]): void {
+  let nodes = 0
+  const visit = (value: unknown, depth: number): void => {
+    if (typeof value !== 'object' || value === null) return
+    if (depth > DEPTH_MAX) throw new Unusable('is nested too deeply, or contains itself, through its aliases')
+    for (const item of Object.values(value)) {
+      if (++nodes > ALIASED_NODES_MAX)
+        throw new Unusable(`has over ${ALIASED_NODES_MAX} values when its aliases are spelled out`)
+      visit(item, depth + 1)
+    }
+  }
+  for (const document of documents) visit(document, 0)
+}
+
+class Unusable extends Error {}
+
+type Complain = (problem: string, remedy: string) => void
+
+function* flatten(value: unknown, complain: Complain, depth = 0): Iterable<Raw> {
+  if (value === null) return // an empty document
+  if (!isRecord(value)) return complain(`holds ${show(value)}, not an object`, 'write a Kubernetes object')
+  const { kind, apiVersion } = value
+  if (typeof kind !== 'string' || kind === '' || typeof apiVersion !== 'string' || apiVersion === '') {
+    const missing = typeof kind !== 'string' || kind === '' ? 'kind' : 'apiVersion'
+    return complain(`holds an object without ${missing}; left out`, `add a line like ${EXAMPLES[missing]}`)
+  }
+  if (!kind.endsWith('List') || !Array.isArray(value['items'])) return void (yield value)
+  if (depth > LIST_DEPTH_MAX) return complain('has lists in lists in lists; left out', 'write the objects in one list')
+  for (const item of value['items']) {
+    // The items of a typed list (ServiceList) may leave their type to the list.
+    const typed = kind !== 'List' && isRecord(item) ? { apiVersion, kind: kind.slice(0, -4), ...item } : item
+    yield* flatten(typed, complain, depth + 1)
+  }
+}
+
+// As kubectl reads manifests, `<<` merges; the rest is YAML 1.2, so that `yes` and `on` stay text.
+const SCHEMA = CORE_SCHEMA.withTags(mergeTag)
+const NEWLINE = 10
+const DEPTH_MAX = 100
+const LIST_DEPTH_MAX = 3
+const ALIASES_MAX = 10_000
+const ALIASED_NODES_MAX = 1_000_000
+const EXAMPLES = { kind: '"kind: Service"', apiVersion: '"apiVersion: v1"' }
