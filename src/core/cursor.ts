@@ -29,6 +29,11 @@ export class Cursor<Row> implements Listener<Row> {
     return this.#refused
   }
 
+  /** False when the next delta is from 0 whatever happens. */
+  get begun(): boolean {
+    return this.#differs !== null
+  }
+
   /** Rows that the receiver does not hold as they are now; all of them before a delta from 0. */
   get pending(): number {
     return this.#differs === null || this.#spoiled ? this.#table.size : this.#differs.size

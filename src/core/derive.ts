@@ -4,7 +4,7 @@ import type { Move } from './indexed.ts'
 import { Ints } from './ints.ts'
 import { Outputs } from './outputs.ts'
 import { Reads, type Home } from './reads.ts'
-import { InputTable, Table, type Readable, type TableOptions } from './table.ts'
+import { asTable, InputTable, Table, type Readable, type TableOptions } from './table.ts'
 
 /** The only way of a derivation to other tables than its driver's row. Every read is recorded, also of what is not there. */
 export interface Read {
@@ -124,9 +124,13 @@ class DerivedTable<Out, In> extends Table<Out> implements Derived<Out> {
       for (const input of this.#inputs.values()) if (!input.table.synced) return
       this.#synced = this.#changed = true
     }
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (const reader of dirty) this.#run(reader)
+    let done = 0
+    try {
+      while (done < this.#dirty.length) this.#run(this.#dirty[done++]!)
+    } finally {
+      if (done === this.#dirty.length) this.#dirty = []
+      else this.#dirty.splice(0, done)
+    }
     if (this.#changed) this.#number++
     this.#changed = false
   }
@@ -234,11 +238,6 @@ class DerivedTable<Out, In> extends Table<Out> implements Derived<Out> {
     this.#changed = true
     this.carry(key, was, now, moves)
   }
-}
-
-function asTable<Row>(readable: Readable<Row>): Table<Row> {
-  if (readable instanceof Table) return readable
-  throw new Error(`${readable.name} is not a table of core: it cannot tell what changes`)
 }
 
 function home(homes: Map<string, Home>, index: string): Home {

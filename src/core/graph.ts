@@ -31,16 +31,24 @@ export class Graph implements Owner {
     this.touch()
   }
 
-  /** Drains dirty keys through all derivations: each runs once, after those it reads. Synchronous. */
+  /**
+   * Drains dirty keys through all derivations: each runs once, after those it reads. Synchronous. What a derivation throws
+   * is a fault of its key; what is thrown here is a bug of core, after all derivations had their turn.
+   */
   settle(): void {
     this.assertOpen()
     this.#settling = true
     this.#dirty = false
-    try {
-      for (const derived of this.#derived) derived.settle()
-    } finally {
-      this.#settling = false
+    const bugs: unknown[] = []
+    for (const derived of this.#derived) {
+      try {
+        derived.settle()
+      } catch (bug) {
+        bugs.push(bug)
+      }
     }
+    this.#settling = false
+    if (bugs.length > 0) throw bugs[0]
   }
 
   /** `callback` runs at the first change after a settle, inside whatever made that change: schedule there, do not act. */

@@ -177,6 +177,12 @@ export interface Owner {
   assertOpen(): void
 }
 
+/** Derivations and cursors must be told of changes; a look-alike cannot. */
+export function asTable<Row>(readable: Readable<Row>): Table<Row> {
+  if (readable instanceof Table) return readable
+  throw new Error(`${readable.name} is not a table of core: it cannot tell what changes`)
+}
+
 function announce<Row>(listener: Listener<Row>, index: string, move: Move): void {
   for (const value of move.left) listener.indexed!(index, value, true)
   for (const value of move.joined) listener.indexed!(index, value, true)
