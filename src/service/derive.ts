@@ -1,0 +1,176 @@
+import type { EndpointSlice } from '../cluster/endpointslice.ts'
+import type { Node } from '../cluster/node.ts'
+import type { Rejection } from '../cluster/rejection.ts'
+import type { Service } from '../cluster/service.ts'
+import type { Key } from '../core/delta.ts'
+import { derive, type Derived, type Read } from '../core/derive.ts'
+import type { Graph } from '../core/graph.ts'
+import type { Readable } from '../core/table.ts'
+import { union } from '../core/union.ts'
+import {
+  claimsOf,
+  claimText,
+  isServed,
+  precedence,
+  rivalKeys,
+  type Claim,
+  type ClaimKind,
+  type Claims,
+} from './claims.ts'
+import { rowsOf, sameRow } from './frontends.ts'
+import { deriveHealth, type HealthPort } from './healthports.ts'
+import { hereOf, type HereKey } from './here.ts'
+import type { ServiceOptions } from './options.ts'
+import { plan, type Plan } from './plan.ts'
+import { deriveRanges } from './ranges.ts'
+import type { ServiceRow } from './rows.ts'
+
+/** What Services follow from. Keys and indexes as cluster/tables.ts makes them. */
+export interface ServiceInputs {
+  readonly services: Readable<Service>
+  readonly slices: Readable<EndpointSlice>
+  readonly nodes: Readable<Node>
+  readonly serviceCIDRs: Readable<{ readonly cidrs: readonly string[] }>
+}
+
+export interface ServiceTables {
+  /** For the target. */
+  readonly rows: Readable<ServiceRow>
+  /** By Service: everything decided, for status and metrics (see counts.ts). */
+  readonly plans: Derived<Plan>
+  /** By port: health checks that load balancers make on this node. */
+  readonly health: Derived<HealthPort>
+  /** What no single object shows to be wrong: addresses that two want, too many endpoints. */
+  readonly rejections: Derived<Rejection>
+}
+
+/** Decides how every Service address works on one node. */
+export function deriveServices(graph: Graph, inputs: ServiceInputs, options: ServiceOptions): ServiceTables {
+  const here = derive<readonly string[], Node>(graph, {
+    name: 'here',
+    driver: inputs.nodes,
+    inputs: [],
+    rows: (key, node) => hereOf(key, node, options),
+  })
+  const holders = deriveHolders(graph, inputs, here, options)
+  const { services, slices, nodes } = inputs
+  const plans = derive<Plan, Service>(graph, {
+    name: 'service plans',
+    driver: services,
+    inputs: [slices, nodes, here, holders.contested, holders.table],
+    indexes: { health: ({ health }) => (health === null ? [] : [String(health.port)]) },
+    rows: (key, service, read) => {
+      if (!isServed(service, options)) return []
+      const facts = {
+        claims: claims(service, read, nodes, here, options),
+        holder: holders.reader(key, read),
+        slices: read.by(slices, 'service', key).map(([, slice]) => slice),
+        location: { node: options.node, zone: list(read, here, 'zone')[0] ?? null },
+        addresses: service.sourceRanges === null ? [] : list(read, here, 'addresses'),
+      }
+      return [[key, plan(service, facts)]]
+    },
+  })
+  const frontends = derive<ServiceRow, Plan>(graph, {
+    name: 'service rows of plans',
+    driver: plans,
+    inputs: [],
+    same: sameRow,
+    rows: (_, each) => rowsOf(each),
+  })
+  const health = deriveHealth(graph, plans)
+  const rejections = derive<Rejection, Plan>(graph, {
+    name: 'service rejections',
+    driver: plans,
+    inputs: [health],
+    rows: (key, each, read) => rejectionsOf(key, each, read, health),
+  })
+  const rows = union('service rows', [frontends, ...deriveRanges(graph, here, inputs.serviceCIDRs, options)])
+  return { rows, plans, health, rejections }
+}
+
+interface Holder {
+  /** `namespace/name`. */
+  readonly service: Key
+  readonly kind: ClaimKind
+}
+
+/** Who gets an address that several Services want. Costs rows only where there is such a contest. */
+function deriveHolders(
+  graph: Graph,
+  { services, nodes }: ServiceInputs,
+  here: Readable<readonly string[]>,
+  options: ServiceOptions,
+) {
+  // Keys sort by precedence among claims to one address.
+  const contested = derive<Holder & { at: string }, Service>(graph, {
+    name: 'service claims contested',
+    driver: services,
+    inputs: [services, nodes, here],
+    indexes: { service: ({ service }) => [service] },
+    rows: (key, service, read) => {
+      if (!isServed(service, options)) return []
+      const nodePortIPs = list(read, here, 'node-ports')
+      return claims(service, read, nodes, here, options)
+        .claims.filter((claim) =>
+          rivalKeys(claim, nodePortIPs).some((rivals) =>
+            read.keysBy(services, 'claims', rivals).some((each) => each !== key),
+          ),
+        )
+        .map(({ at, kind }) => [
+          `${claimText(at)} ${precedence(kind, service)}`,
+          { at: claimText(at), service: key, kind },
+        ])
+    },
+  })
+  // Of the keys that yield one output key, the smallest stands: whose precedence comes first.
+  const table = derive<Holder, Holder & { at: string }>(graph, {
+    name: 'service claims decided',
+    driver: contested,
+    inputs: [],
+    rows: (_, { at, service, kind }) => [[at, { service, kind }]],
+  })
+  const reader = (key: Key, read: Read): ((claim: Claim) => Holder | null) => {
+    if (read.keysBy(contested, 'service', key).length === 0) return () => null
+    return ({ at }) => {
+      const holder = read.get(table, claimText(at))
+      return holder === undefined || holder.service === key ? null : holder
+    }
+  }
+  return { contested, table, reader }
+}
+
+function claims(
+  service: Service,
+  read: Read,
+  nodes: Readable<Node>,
+  here: Readable<readonly string[]>,
+  options: ServiceOptions,
+): Claims {
+  const isNode = (ip: string) => read.keysBy(nodes, 'address', ip).length > 0
+  return claimsOf(service, list(read, here, 'node-ports'), isNode, options)
+}
+
+function* rejectionsOf(
+  key: Key,
+  each: Plan,
+  read: Read,
+  health: Readable<HealthPort>,
+): Iterable<readonly [Key, Rejection]> {
+  for (const [i, rejection] of each.rejections.entries()) yield [`${key} ${i}`, rejection]
+  if (each.health === null) return
+  const holder = read.get(health, String(each.health.port))
+  if (holder === undefined || `${holder.namespace}/${holder.name}` === key) return
+  yield [
+    `${key} health`,
+    {
+      object: `Service ${key}`,
+      field: 'spec.healthCheckNodePort',
+      problem: `${each.health.port} belongs to Service ${holder.namespace}/${holder.name}; not answered for this one`,
+      remedy: 'choose another healthCheckNodePort, or remove the field to have one allocated',
+    },
+  ]
+}
+
+const list = (read: Read, here: Readable<readonly string[]>, key: HereKey): readonly string[] =>
+  read.get(here, key) ?? []

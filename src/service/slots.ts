@@ -1,0 +1,109 @@
+/**
+ * Which endpoint stands in which slot. A function of the set of endpoints only, never of the order in which they came.
+ *
+ * Up to MAX_EXACT endpoints: exactly N slots, by rank of the endpoint's hash; the kernel's pick is uniform.
+ * Above: a sparse set of M places, M a power of two >= 1.5 N. Each endpoint's home is the top bits of its hash; who finds
+ * his home taken goes to the next free place, in order of hash. That makes the layout of linear probing canonical (Amble
+ * and Knuth, "Ordered hash tables", 1974), so that one endpoint more or less moves only the few behind it instead of
+ * everybody. Empty places have no row: the kernel draws again, and after some misses takes slot SPARSE_FALLBACK.
+ */
+import { hash32 } from './hash.ts'
+
+/** Endpoints as two lists of one length. */
+export interface Members {
+  readonly ips: readonly string[]
+  readonly ports: readonly number[]
+}
+
+/** Lists of one length: slot `slots[i]` holds member number `members[i]`, known to affinity as `ids[i]`. */
+export interface Layout {
+  /** How many slots the kernel draws from: Frontend.slots. */
+  readonly places: number
+  readonly slots: readonly number[]
+  readonly members: readonly number[]
+  /** 1..2^32-1, unique here; the hash of address and port unless another endpoint of the set has the same. */
+  readonly ids: readonly number[]
+}
+
+/** At most ENDPOINTS_MAX members are laid out: those with the smallest hashes. */
+export function layOut({ ips, ports }: Members): Layout {
+  if (ips.length === 0) return NOTHING
+  const hashes = ips.map((ip, i) => hash32(`${ip} ${ports[i]}`))
+  const members = rank(hashes, ips, ports)
+  const ids = identify(members, hashes)
+  if (members.length <= MAX_EXACT) return { places: members.length, slots: members.map((_, i) => i), members, ids }
+  const places = placesFor(members.length)
+  const slots = scatter(members, hashes, places)
+  return { places, slots: [...slots, SPARSE_FALLBACK], members: [...members, members[0]!], ids: [...ids, ids[0]!] }
+}
+
+/** Size of the sparse set for this many endpoints. */
+export function placesFor(count: number): number {
+  let places = 256
+  while (places < count * 1.5) places *= 2
+  return places
+}
+
+/** Numbers of the members by hash, then address, then port. */
+function rank(hashes: readonly number[], ips: readonly string[], ports: readonly number[]): number[] {
+  // One float holds hash and number (32 + 20 bits), so that the native numeric sort does the work.
+  const keys = Float64Array.from(hashes, (hash, i) => hash * NUMBERS + i).sort()
+  const order = Array.from(keys, (key) => key % NUMBERS)
+  const tied = order.some((member, i) => i > 0 && hashes[member] === hashes[order[i - 1]!])
+  if (tied) {
+    order.sort(
+      (a, b) => hashes[a]! - hashes[b]! || (ips[a]! < ips[b]! ? -1 : ips[a]! > ips[b]! ? 1 : ports[a]! - ports[b]!),
+    )
+  }
+  return order.length > ENDPOINTS_MAX ? order.slice(0, ENDPOINTS_MAX) : order
+}
+
+function identify(members: readonly number[], hashes: readonly number[]): number[] {
+  const ids: number[] = []
+  let last = 0
+  for (const member of members) {
+    last = Math.max(hashes[member]!, last + 1)
+    ids.push(last)
+  }
+  if (last <= ID_MAX) return ids
+  // Several members share the very last hashes: the lowest free numbers are theirs.
+  const taken = new Set(ids)
+  let free = 1
+  return ids.map((id) => {
+    if (id <= ID_MAX) return id
+    while (taken.has(free)) free++
+    taken.add(free)
+    return free
+  })
+}
+
+/** The place of each member, in the order given (that of the hash). */
+function scatter(members: readonly number[], hashes: readonly number[], places: number): number[] {
+  const end = Math.min(places, SPARSE_FALLBACK) // place 65535 is kept for the fallback
+  const shift = 32 - Math.log2(places)
+  const taken = new Uint8Array(places)
+  let next = 0
+  let firstFree = 0
+  return members.map((member) => {
+    // Homes ascend, so all between a taken home and `next` is taken.
+    let place = Math.max(hashes[member]! >>> shift, next)
+    next = place + 1
+    if (place >= end) {
+      // Past the end: on from the start.
+      while (taken[firstFree] === 1) firstFree++
+      place = firstFree
+    }
+    taken[place] = 1
+    return place
+  })
+}
+
+/** Up to here every slot is filled; above, the set is sparse. */
+export const MAX_EXACT = 128
+/** In a sparse set: the slot that always holds an endpoint, for when the draws found only empty places. */
+export const SPARSE_FALLBACK = 65535
+/** Endpoints of one ServicePort in one family that are served; the set then has 65,536 places at most. */
+export const ENDPOINTS_MAX = 32_768
+const ID_MAX = 0xffffffff
+const NUMBERS = 2 ** 20
+const NOTHING: Layout = { places: 0, slots: [], members: [], ids: [] }
