@@ -1,0 +1,62 @@
+//! fairlead-carrier: what must not be JavaScript. `main` is a table of contents: one line a command.
+
+use cli::{Failure, Outcome};
+use std::process::ExitCode;
+
+struct Command {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        eprint!("{}", overview());
+        return ExitCode::from(2);
+    };
+    if matches!(name.as_str(), "--help" | "-h" | "help") {
+        print!("{}", overview());
+        return ExitCode::SUCCESS;
+    }
+    if matches!(name.as_str(), "--version" | "-V") {
+        println!("fairlead-carrier {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprintln!("fairlead-carrier: no command {name:?}; see: fairlead-carrier --help");
+        return ExitCode::from(2);
+    };
+    if rest.iter().take_while(|word| *word != "--").any(|word| word == "--help" || word == "-h") {
+        print!("{}", command.help);
+        return ExitCode::SUCCESS;
+    }
+    match (command.run)(rest) {
+        Ok(code) => code,
+        Err(Failure::Usage(message)) => {
+            eprintln!("fairlead-carrier {name}: {message}; see: fairlead-carrier {name} --help");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(message)) => {
+            eprintln!("fairlead-carrier {name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn overview() -> String {
+    let mut text = String::from("usage: fairlead-carrier COMMAND [FLAGS] [-- CMD ARGS...]\n\n");
+    for command in COMMANDS {
+        let first = command.help.lines().next().unwrap_or_default();
+        text += &format!("  {:<10} {}\n", command.name, first);
+    }
+    text + "\nfairlead-carrier COMMAND --help shows flags and examples.\n"
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "init", help: init::INIT_HELP, run: init::init },
+    Command { name: "container", help: init::CONTAINER_HELP, run: init::container },
+    Command { name: "enter", help: init::ENTER_HELP, run: init::enter },
+    Command { name: "echo", help: echo::HELP, run: echo::run },
+    Command { name: "probe", help: probe::HELP, run: probe::run },
+];

@@ -1,0 +1,7 @@
+//! What needs the operating system's own interfaces. The only crate in which `unsafe` is allowed.
+
+pub mod datagram;
+pub mod limits;
+pub mod listener;
+pub mod netlink;
+pub mod process;

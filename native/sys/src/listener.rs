@@ -1,0 +1,104 @@
+//! Where to listen: `tcp:8080`, `udp:53`, `tcp:10.0.0.1:80`, `udp:[::1]:53`.
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::str::FromStr;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+/// Without an address: every address of both families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    pub transport: Transport,
+    pub address: Option<IpAddr>,
+    pub port: u16,
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        let wrong = || format!("{text:?} is not tcp:PORT, udp:PORT or tcp:ADDRESS:PORT");
+        let (transport, place) = match text.split_once(':') {
+            Some(("tcp", place)) => (Transport::Tcp, place),
+            Some(("udp", place)) => (Transport::Udp, place),
+            _ => return Err(wrong()),
+        };
+        if let Ok(port) = place.parse() {
+            return Ok(Listen { transport, address: None, port });
+        }
+        let place: SocketAddr = place.parse().map_err(|_| wrong())?;
+        Ok(Listen { transport, address: Some(place.ip()), port: place.port() })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        };
+        match self.address {
+            Some(address) => write!(out, "{name}:{}", SocketAddr::new(address, self.port)),
+            None => write!(out, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// A listening TCP socket, non-blocking. `share`: several may listen on one port (SO_REUSEPORT).
+pub fn tcp(listen: &Listen, backlog: i32, share: bool) -> io::Result<TcpListener> {
+    let socket = bound(listen, Type::STREAM, Protocol::TCP, share)?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// A bound, non-blocking socket: dual-stack unless an address is named or the kernel has no IPv6.
+pub(crate) fn bound(listen: &Listen, kind: Type, protocol: Protocol, share: bool) -> io::Result<Socket> {
+    let address = SocketAddr::new(listen.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), listen.port);
+    let attempt = |address: SocketAddr| -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), Some(protocol))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(listen.address.is_some())?;
+        }
+        if kind == Type::STREAM {
+            socket.set_reuse_address(true)?;
+        }
+        if share {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    match attempt(address) {
+        Err(error) if listen.address.is_none() && no_ipv6(&error) => {
+            attempt(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), listen.port))
+        }
+        other => other,
+    }
+}
+
+/// Booted with ipv6.disable=1, or switched off in this namespace by sysctl.
+fn no_ipv6(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listens_are_read_and_written() {
+        for text in ["tcp:8080", "udp:53", "tcp:10.0.0.1:80", "udp:[::1]:53"] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
+        }
+        for text in ["8080", "tcp:", "tcp:65536", "sctp:1", "tcp:host:1", "tcp:::1:80"] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+}

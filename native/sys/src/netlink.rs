@@ -1,0 +1,1 @@
+//! Netlink: filled in with the monitor.
