@@ -42,7 +42,7 @@ export interface Slot {
   readonly slot: number
   readonly ip: string
   readonly port: number
-  /** Identity of the endpoint within its pool, unique there, 1..2^32-1; a hash, so that a removal moves nobody. 0: no affinity. */
+  /** Identity of the endpoint within its pool, unique there, 1..2^20-1; a hash, so that a removal moves nobody. 0: no affinity. */
   readonly id: number
 }
 

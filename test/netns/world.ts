@@ -1,0 +1,42 @@
+/**
+ * A world of its own for a test: network, mount and PID namespaces (and a user namespace when not root), so that a test may
+ * do what it likes with interfaces and rulesets, and leaves nothing behind however it ends.
+ */
+import { spawnSync } from 'node:child_process'
+import { exec, describe } from '../../src/kernel/exec.ts'
+
+/** Runs the calling test file again inside a world, unless it already is in one. Call it first. */
+export async function enterWorld(): Promise<void> {
+  if (process.env['FAIRLEAD_WORLD'] === '1') return prepare()
+  const root = process.getuid?.() === 0
+  const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--uts', '--ipc']
+  const user = root ? [] : ['--user', '--map-root-user']
+  const run = spawnSync('unshare', [...flags, ...user, process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: { ...process.env, FAIRLEAD_WORLD: '1', PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
+  })
+  process.exit(run.status ?? 1)
+}
+
+/** Runs `ip` commands, one a line, as one batch. */
+export async function ip(...lines: string[]): Promise<void> {
+  const result = await exec(['ip', '-batch', '-'], { stdin: lines.join('\n') + '\n' })
+  if (result.kind !== 'done') throw new Error(`ip: ${describe(result)}`)
+}
+
+/** Runs a command inside a named network namespace and returns what it printed. */
+export async function inside(namespace: string, ...command: [string, ...string[]]): Promise<string> {
+  const result = await exec(['ip', 'netns', 'exec', namespace, ...command])
+  if (result.kind !== 'done') throw new Error(`${command.join(' ')} in ${namespace}: ${describe(result)}`)
+  return result.stdout
+}
+
+async function prepare(): Promise<void> {
+  for (const command of [
+    ['mount', '-t', 'tmpfs', 'tmpfs', '/run'],
+    ['ip', 'link', 'set', 'lo', 'up'],
+  ] as [string, ...string[]][]) {
+    const result = await exec(command)
+    if (result.kind !== 'done') throw new Error(`${command.join(' ')}: ${describe(result)}`)
+  }
+}
