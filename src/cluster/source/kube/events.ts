@@ -1,0 +1,159 @@
+/**
+ * Kubernetes Events (core/v1) about objects that Fairlead could not use, so that `kubectl describe` shows them. Few and small:
+ * the same event is counted, not repeated, and a burst is cut.
+ */
+import { createHash } from 'node:crypto'
+import type { Connection } from './connection.ts'
+import type { Problem } from './problem.ts'
+
+export interface ClusterEvent {
+  readonly regarding: {
+    readonly apiVersion: string
+    readonly kind: string
+    /** '' for objects without namespaces: their events are kept in `default`. */
+    readonly namespace: string
+    readonly name: string
+    readonly uid?: string
+  }
+  /** One word in CamelCase, e.g. `InvalidAddress`. */
+  readonly reason: string
+  readonly message: string
+  readonly type: 'Normal' | 'Warning'
+}
+
+/** `counted`: said lately, or too many at once. */
+export type Posted = { readonly kind: 'posted' | 'counted' } | { readonly kind: 'failed'; readonly problem: Problem }
+
+export interface EventPoster {
+  postEvent(event: ClusterEvent): Promise<Posted>
+}
+
+export interface EventOptions {
+  readonly signal: AbortSignal
+  /** Who reports, e.g. `fairlead-agent`, and on which node. */
+  readonly component: string
+  readonly host: string
+  readonly now?: () => number
+}
+
+export function createEvents(connection: Connection, options: EventOptions): EventPoster {
+  const now = options.now ?? Date.now
+  const said = new Map<string, Said>()
+  const bucket = new Bucket(now)
+  return {
+    postEvent: async (event) => {
+      const name = nameOf(event, options)
+      const before = said.get(name)
+      const count = (before?.count ?? 0) + 1
+      const again = before !== undefined && now() - before.at < REPEAT_MS
+      if (again || !bucket.take()) {
+        if (before !== undefined) before.count = count
+        return { kind: 'counted' }
+      }
+      remember(said, name, { at: now(), first: before?.first ?? now(), count })
+      const problem = await post(connection, name, event, said.get(name)!, options)
+      if (problem === null) return { kind: 'posted' }
+      said.delete(name) // so that the next one tries again
+      return { kind: 'failed', problem }
+    },
+  }
+}
+
+interface Said {
+  at: number
+  readonly first: number
+  count: number
+}
+
+/** Creates the event; one that exists already (said before a restart, or again after a while) gets the new time and count. */
+async function post(
+  connection: Connection,
+  name: string,
+  event: ClusterEvent,
+  said: Said,
+  options: EventOptions,
+): Promise<Problem | null> {
+  const namespace = event.regarding.namespace || 'default'
+  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`
+  const times = { lastTimestamp: iso(said.at), count: said.count }
+  const body = {
+    ...{ apiVersion: 'v1', kind: 'Event', metadata: { name, namespace } },
+    ...{
+      involvedObject: event.regarding,
+      reason: event.reason,
+      message: event.message.slice(0, MESSAGE_MAX),
+      type: event.type,
+    },
+    ...{ source: { component: options.component, host: options.host }, firstTimestamp: iso(said.first), ...times },
+    ...{ reportingComponent: options.component, reportingInstance: options.host },
+  }
+  const created = await send(connection, path, { method: 'POST', body }, options.signal)
+  if (created?.status !== 409) return created
+  const patch = { method: 'PATCH', body: times, contentType: 'application/merge-patch+json' } as const
+  return send(connection, `${path}/${name}`, patch, options.signal)
+}
+
+async function send(
+  connection: Connection,
+  path: string,
+  request: { method: 'POST' | 'PATCH'; body: object; contentType?: string },
+  signal: AbortSignal,
+): Promise<Problem | null> {
+  const answer = await connection.request(path, { ...request, signal })
+  if (answer.kind === 'failed') return answer.problem
+  for await (const _ of answer.body); // read to its end, so that the connection can be used again
+  return null
+}
+
+/** The same event has the same name, also from a restarted agent. */
+function nameOf({ regarding, reason, message, type }: ClusterEvent, { component, host }: EventOptions): string {
+  const whole = JSON.stringify([
+    regarding.kind,
+    regarding.namespace,
+    regarding.name,
+    regarding.uid,
+    reason,
+    message,
+    type,
+    component,
+    host,
+  ])
+  const digest = createHash('sha1').update(whole).digest('hex').slice(0, 16)
+  return `${regarding.name.slice(0, 200)}.${digest}`
+}
+
+function remember(said: Map<string, Said>, name: string, entry: Said): void {
+  said.delete(name)
+  if (said.size >= SAID_MAX) said.delete(said.keys().next().value!)
+  said.set(name, entry)
+}
+
+/** A burst of 25, then one in 5 s: an agent with a thousand bad objects must not flood the API server. */
+class Bucket {
+  readonly #now: () => number
+  #tokens = BURST
+  #since: number
+
+  constructor(now: () => number) {
+    this.#now = now
+    this.#since = now()
+  }
+
+  take(): boolean {
+    const passed = this.#now() - this.#since
+    this.#tokens = Math.min(BURST, this.#tokens + passed / REFILL_MS)
+    this.#since += passed
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+
+const REPEAT_MS = 10 * 60_000
+const SAID_MAX = 4096
+const BURST = 25
+const REFILL_MS = 5_000
+/** The API server refuses more. */
+const MESSAGE_MAX = 1024
