@@ -21,7 +21,7 @@ export interface Layout {
   readonly places: number
   readonly slots: readonly number[]
   readonly members: readonly number[]
-  /** 1..2^32-1, unique here; the hash of address and port unless another endpoint of the set has the same. */
+  /** 1..2^20-1, unique here; top bits of the hash of address and port, unless another endpoint of the set has the same. */
   readonly ids: readonly number[]
 }
 
@@ -62,11 +62,11 @@ function identify(members: readonly number[], hashes: readonly number[]): number
   const ids: number[] = []
   let last = 0
   for (const member of members) {
-    last = Math.max(hashes[member]!, last + 1)
+    last = Math.max(hashes[member]! >>> ID_SHIFT, last + 1)
     ids.push(last)
   }
   if (last <= ID_MAX) return ids
-  // Several members share the very last hashes: the lowest free numbers are theirs.
+  // The last numbers did not suffice for the members that share them: the lowest free numbers are theirs.
   const taken = new Set(ids)
   let free = 1
   return ids.map((id) => {
@@ -104,6 +104,7 @@ export const MAX_EXACT = 128
 export const SPARSE_FALLBACK = 65535
 /** Endpoints of one ServicePort in one family that are served; the set then has 65,536 places at most. */
 export const ENDPOINTS_MAX = 32_768
-const ID_MAX = 0xffffffff
+const ID_MAX = 2 ** 20 - 1
+const ID_SHIFT = 12
 const NUMBERS = 2 ** 20
 const NOTHING: Layout = { places: 0, slots: [], members: [], ids: [] }
