@@ -18,9 +18,6 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['agent', "a node's data plane: follow the cluster, program the kernel", () => import('./cli/agent.ts')],
 ]
 
-/** Commands that the lab starts inside itself, not for people. */
-const inner: typeof commands = [['lab-inside', '', () => import('./cli/lab-inside.ts')]]
-
 /** Exit codes: 0 done, 1 it failed, 2 it was called wrongly. */
 async function main(args: readonly string[]): Promise<void> {
   const program = new Command('fairlead')
@@ -35,7 +32,6 @@ async function main(args: readonly string[]): Promise<void> {
     if (name === wanted) (await load()).register(program)
     else program.command(name, { noHelp: false }).description(summary)
   }
-  for (const [name, , load] of inner) if (name === wanted) (await load()).register(program)
   await program.parseAsync([...args], { from: 'user' })
 }
 
