@@ -6,8 +6,10 @@ import type { Problem } from './manifest.ts'
 export interface Found {
   readonly files: readonly FoundFile[]
   /** Folders that were looked into: what to watch. */
-  readonly folders: readonly string[]
+  readonly folders: readonly FoundFolder[]
   readonly problems: readonly Problem[]
+  /** Paths that are there and were not looked into: what they hold is not known. */
+  readonly unread: readonly string[]
 }
 
 export interface FoundFile {
@@ -18,32 +20,39 @@ export interface FoundFile {
   readonly size: number
 }
 
+export interface FoundFolder {
+  readonly folder: string
+  /** Another folder of the same name has another one. */
+  readonly inode: string
+}
+
 /** Files that are named are taken whatever they are called; in folders, *.yaml, *.yml and *.json. Hidden names are left out. */
 export function findManifests(paths: readonly string[]): Found {
-  const walk: Walk = { files: new Map(), folders: new Map(), problems: [], full: false }
+  const walk: Walk = { files: new Map(), folders: new Map(), problems: [], unread: [], full: false }
   for (const path of paths) {
     const stat = statOf(path, walk)
     if (stat === null) continue
-    if (stat.isDirectory()) folder(path, 0, walk)
+    if (stat.isDirectory()) folder(path, stat, 0, walk)
     else file(path, stat, walk)
   }
-  return { files: [...walk.files.values()], folders: [...walk.folders.values()], problems: walk.problems }
+  return { ...walk, files: [...walk.files.values()], folders: [...walk.folders.values()] }
 }
 
 interface Walk {
   readonly files: Map<string, FoundFile>
   /** By real path: a link back up does not go round in circles. */
-  readonly folders: Map<string, string>
+  readonly folders: Map<string, FoundFolder>
   readonly problems: Problem[]
+  readonly unread: string[]
   full: boolean
 }
 
-function folder(path: string, depth: number, walk: Walk): void {
+function folder(path: string, stat: BigIntStats, depth: number, walk: Walk): void {
   let names: string[]
   try {
     const real = realpathSync(path)
     if (walk.folders.has(real)) return
-    walk.folders.set(real, path)
+    walk.folders.set(real, { folder: path, inode: `${stat.dev} ${stat.ino}` })
     names = readdirSync(path).sort()
   } catch (error) {
     return complain(walk, path, `cannot be listed: ${(error as Error).message}`, 'check that it may be read')
@@ -56,7 +65,7 @@ function folder(path: string, depth: number, walk: Walk): void {
     if (stat === null) continue
     if (!stat.isDirectory()) {
       if (/\.(ya?ml|json)$/i.test(name)) file(inside, stat, walk)
-    } else if (depth < DEPTH_MAX) folder(inside, depth + 1, walk)
+    } else if (depth < DEPTH_MAX) folder(inside, stat, depth + 1, walk)
     else complain(walk, inside, `is more than ${DEPTH_MAX} folders deep; left out`, 'name it as a path of its own')
   }
 }
@@ -89,14 +98,16 @@ function statOf(path: string, walk: Walk, mayVanish = false): BigIntStats | null
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     // Inside a folder: gone between the listing and now, or a dangling link, such as editors' lock files are.
     if (missing && mayVanish) return null
-    const problem = missing ? 'does not exist' : `cannot be read: ${(error as Error).message}`
-    complain(walk, path, problem, missing ? 'check the path' : 'check its permissions')
+    if (missing) walk.problems.push({ file: path, line: 0, problem: 'does not exist', remedy: 'check the path' })
+    else complain(walk, path, `cannot be read: ${(error as Error).message}`, 'check its permissions')
     return null
   }
 }
 
-const complain = (walk: Walk, path: string, problem: string, remedy: string): void =>
-  void walk.problems.push({ file: path, line: 0, problem, remedy })
+function complain(walk: Walk, path: string, problem: string, remedy: string): void {
+  walk.problems.push({ file: path, line: 0, problem, remedy })
+  walk.unread.push(path)
+}
 
 const DEPTH_MAX = 32
 const FILES_MAX = 10_000
