@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, exec } from '../../src/kernel/exec.ts'
 
@@ -14,8 +14,8 @@ export type Built =
 
 /** Path of the binary; builds it when the cache does not hold it (about 4 minutes on 2 cores, 1 GB of Go modules). */
 export async function buildComponents(say: (line: string) => void = () => {}): Promise<Built> {
-  const folder = join(cacheFolder(), `components-${await contentHash()}`)
-  const binary = join(folder, 'components')
+  const binary = await binaryPath()
+  const folder = dirname(binary)
   if (await exists(binary)) return { kind: 'built', binary }
   const go = await checkGo()
   if (go !== null) return { kind: 'missing', hint: go }
@@ -30,9 +30,18 @@ export async function buildComponents(say: (line: string) => void = () => {}): P
   }
 }
 
+/** null when the binary is there or can be built; else what is missing and what installs it. */
+export async function checkTools(): Promise<string | null> {
+  return (await exists(await binaryPath())) ? null : checkGo()
+}
+
 /** Where things that are dear to make are kept between runs. */
 export function cacheFolder(): string {
   return process.env['FAIRLEAD_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'fairlead')
+}
+
+async function binaryPath(): Promise<string> {
+  return join(cacheFolder(), `components-${await contentHash()}`, 'components')
 }
 
 async function compile(binary: string): Promise<Built> {
