@@ -58,7 +58,10 @@ async function inParallel(
   const waiting = [...files]
   let total = none
   const worker = async (): Promise<void> => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) total = add(total, await body(file))
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const result = await body(file) // not inside add(): the total may have grown meanwhile
+      total = add(total, result)
+    }
   }
   await Promise.all(Array.from({ length: jobs }, worker))
   return total

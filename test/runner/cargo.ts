@@ -20,7 +20,7 @@ export async function cargo(): Promise<Result> {
       skips: absent ? [`cargo ${name}: rustup component add ${name === 'fmt' ? 'rustfmt' : 'clippy'}`] : [],
     }
     line(result.failed === 0, `cargo ${name}`, tests ? `${result.passed} passed` : absent ? 'skipped' : '', ran.seconds)
-    if (result.failed > 0) show(ran.output)
+    if (result.failed > 0) show(ran.output, 'last')
     total = add(total, result)
   }
   return total

@@ -7,7 +7,7 @@ export async function check(): Promise<Result> {
   for (const [name, argv] of CHECKS) {
     const ran = await command(argv, `.cache/test/check-${name}.log`, LIMIT_MS)
     line(ran.code === 0, name, '', ran.seconds)
-    if (ran.code !== 0) show(ran.output)
+    if (ran.code !== 0) show(ran.output, 'last')
     total = add(total, ran.code === 0 ? { ...none, passed: 1 } : { ...none, failed: 1, failures: [`check ${name}`] })
   }
   return total

@@ -45,11 +45,14 @@ export function line(ok: boolean, name: string, count: string, seconds: number):
   )
 }
 
-/** The last lines of what a failed command said, indented. */
-export function show(output: string, lines = 40): void {
-  const all = output.trimEnd().split('\n')
-  if (all.length > lines) console.log(`      | ... ${all.length - lines} lines before`)
-  for (const text of all.slice(-lines)) console.log(`      | ${text.slice(0, 300)}`)
+/** The first or the last lines of what a failed command said, indented. */
+export function show(output: string, which: 'first' | 'last', count = 40): void {
+  const all = output.trim().split('\n')
+  const left = all.length - count
+  if (left > 0 && which === 'last') console.log(`      | ... ${left} lines before`)
+  for (const text of which === 'first' ? all.slice(0, count) : all.slice(-count))
+    console.log(`      | ${text.slice(0, 300)}`)
+  if (left > 0 && which === 'first') console.log(`      | ... ${left} lines after`)
 }
 
 function killGroup(pid: number | undefined): void {

@@ -20,8 +20,8 @@ export async function tapFile(file: string): Promise<Result> {
   }
   const count = `${passed} passed${failed > 0 ? `, ${failed} failed` : ''}${skips.length > 0 ? `, ${skips.length} skipped` : ''}`
   line(result.failed === 0, file, count, ran.seconds)
-  if (failed > 0) show(failing(ran.output))
-  else if (died) show(ran.output)
+  if (failed > 0) show(failing(ran.output), 'first')
+  else if (died) show(ran.output, 'last')
   return result
 }
 
