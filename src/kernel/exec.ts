@@ -35,7 +35,7 @@ export function exec(command: readonly [string, ...string[]], options: ExecOptio
     })
     child.once('close', (code, killedBy) => {
       if (code === 0) resolve({ kind: 'done', stdout: stdout() })
-      else resolve({ kind: 'failed', code, killedBy, stderr: stderr() })
+      else resolve({ kind: 'failed', code, killedBy, stderr: stderr() || stdout() }) // CNI plugins complain on stdout
     })
     if (options.stdin !== undefined) feed(child, options.stdin)
   })

@@ -1,0 +1,63 @@
+import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Command } from 'commander'
+import { startLab, type LabOptions } from '../lab/outer.ts'
+import { logIn, placeOf } from '../lab/place.ts'
+import { NODES_MAX, ZONES } from '../lab/plan.ts'
+import { Failure } from './failure.ts'
+
+/** `fairlead up [FILE|DIR ...]`: a cluster in a box, in the foreground until Ctrl-C. */
+export function register(program: Command): void {
+  program
+    .command('up')
+    .description('start a cluster in a box from manifest files (without any: the example)')
+    .argument('[paths...]', 'files and folders with manifests; saving one changes the running cluster')
+    .option('--nodes <n>', `number of nodes, 1 to ${NODES_MAX}`, '2')
+    .option('--zones <names>', 'zones, given to nodes in turn', ZONES.join(','))
+    .option('--probe-delays', 'wait initialDelaySeconds before the first probe')
+    .option('--detach', 'return when all is ready; end it with: fairlead down')
+    .action(up)
+}
+
+interface Flags {
+  readonly nodes: string
+  readonly zones: string
+  readonly probeDelays?: boolean
+  readonly detach?: boolean
+}
+
+async function up(paths: readonly string[], flags: Flags): Promise<void> {
+  const options = optionsOf(paths, flags)
+  const isDetached = flags.detach === true
+  console.log(`Fairlead: a cluster in a box, from ${options.files.map(shown).join(', ')}`)
+  const answer = await startLab(options, isDetached)
+  if (answer.kind === 'refused') throw new Failure(answer.reason)
+  const { lab } = answer
+  if (isDetached) {
+    const page = await lab.ready
+    if (page === null) throw new Failure(`the lab ended before it was ready; its log: ${logIn(options.place)}`)
+    console.log(page)
+    process.exit(0)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => lab.stop())
+  process.exitCode = await lab.ended
+}
+
+function optionsOf(paths: readonly string[], flags: Flags): LabOptions {
+  const nodes = Number(flags.nodes)
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > NODES_MAX)
+    throw new Failure(`--nodes ${flags.nodes}: a whole number from 1 to ${NODES_MAX} is needed`, 2)
+  const zones = flags.zones.split(',').filter((zone) => zone !== '')
+  if (zones.length === 0) throw new Failure('--zones: at least one name is needed, e.g. --zones z-a,z-b', 2)
+  const files = (paths.length > 0 ? paths : [EXAMPLE]).map((path) => resolve(path))
+  for (const file of files) if (!existsSync(file)) throw new Failure(`${file} does not exist; check the path`, 2)
+  const startedMs = Date.now() - Math.round(process.uptime() * 1000)
+  return { files, nodes, zones, withProbeDelays: flags.probeDelays === true, place: placeOf(), startedMs }
+}
+
+function shown(path: string): string {
+  return path === EXAMPLE ? 'its own example (src/lab/example)' : path
+}
+
+const EXAMPLE = fileURLToPath(new URL('../lab/example', import.meta.url))

@@ -1,0 +1,132 @@
+/** Everything that runs inside the lab, put together: store, kubelets, agents, files. */
+import { tell } from './api/event.ts'
+import type { ApiObject } from './api/object.ts'
+import type { Store } from './api/store.ts'
+import type { ControlAnswers, Entry } from './control.ts'
+import { apply, newStore, startControllers } from './controlplane.ts'
+import { Files } from './files.ts'
+import { HostsFiles } from './hostsfiles.ts'
+import type { Kept } from './kept.ts'
+import { Kubelet } from './kubelet.ts'
+import { Limit } from './limit.ts'
+import { nodeObject, startAgent, type LabNode } from './node.ts'
+import { News } from './news.ts'
+import type { LabOptions } from './outer.ts'
+import { pageOf } from './page.ts'
+import type { PodRunner } from './pod.ts'
+import { CARRIER } from './program.ts'
+import { seconds, type Progress } from './progress.ts'
+import { Readiness } from './readiness.ts'
+import { targetOf } from './target.ts'
+
+export class Cluster implements ControlAnswers {
+  readonly store: Store = newStore()
+  readonly options: LabOptions
+  readonly kubelets: Kubelet[] = []
+  readonly agents = new Map<string, Kept>()
+  readonly #progress: Progress
+  readonly #readiness: Readiness
+  #nodes: readonly LabNode[] = []
+
+  constructor(options: LabOptions, progress: Progress) {
+    this.options = options
+    this.#progress = progress
+    this.#readiness = new Readiness(this.store)
+  }
+
+  /** Nodes join, files are applied, pods start. Resolves when the files are applied. */
+  async start(nodes: readonly LabNode[]): Promise<void> {
+    this.#nodes = nodes
+    for (const node of nodes) this.store.create(nodeObject(node.plan))
+    if (process.env['FAIRLEAD_LAB_NO_AGENT'] !== '1') for (const node of nodes) this.#startAgent(node)
+    const setUps = new Limit(SET_UPS_MAX)
+    const hosts = new HostsFiles(this.store, this.options.place)
+    for (const node of nodes) {
+      const { place, withProbeDelays } = this.options
+      const calm = this.#readiness.calm
+      const event = (pod: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string): void =>
+        tell(this.store, pod, { type, reason, message, from: `kubelet, ${node.plan.name}` })
+      this.kubelets.push(new Kubelet({ store: this.store, place, node, hosts, withProbeDelays, setUps, calm, event }))
+    }
+    startControllers(this.store)
+    await this.#startFiles()
+  }
+
+  /** Resolves when all that was asked for runs, or when that takes too long. */
+  async settled(): Promise<void> {
+    const startMs = performance.now()
+    const standing = setInterval(() => this.#progress.standing(this.#readiness.standing()), STANDING_MS)
+    const isReady = await this.#readiness.wait(READY_MAX_MS)
+    clearInterval(standing)
+    const pods = this.store.list('pods').length
+    if (isReady) this.#progress.done(`${pods} pods ready${this.#cniTimes()}`, performance.now() - startMs)
+    else this.#progress.warn(`not all is ready after ${seconds(READY_MAX_MS)}: ${this.#readiness.standing()}`)
+  }
+
+  /** From now on says what changes. */
+  tellNews(): void {
+    new News(this.store, this.#progress)
+  }
+
+  enter(words: string, { namespace, container }: { namespace: string; container: string | undefined }): Entry {
+    const target = targetOf(
+      this.store,
+      words,
+      this.#nodes.map(({ plan }) => plan.name),
+      namespace,
+    )
+    if (target.kind === 'unknown') return { kind: 'unknown', message: target.reason }
+    if (target.kind === 'outside') return { kind: 'done', command: ['nsenter', '--net=/run/netns/outside', '--'] }
+    if (target.kind === 'node') {
+      const node = this.#nodes.find(({ plan }) => plan.name === target.name)!
+      return { kind: 'done', command: node.enter }
+    }
+    const runner = this.#runner(target.pod)
+    const pid = runner?.pidOf(container) ?? 0
+    if (pid !== 0) return { kind: 'done', command: [CARRIER, 'enter', '--pid', String(pid), '--'] }
+    const what = container === undefined ? 'no container that runs' : `no running container ${container}`
+    return { kind: 'unknown', message: `pod ${target.pod.metadata.name} has ${what}; see: fairlead get pods` }
+  }
+
+  page(): string {
+    return pageOf(this, this.#progress)
+  }
+
+  #runner(pod: ApiObject): PodRunner | undefined {
+    return this.kubelets.map((kubelet) => kubelet.runner(pod.metadata.uid)).find((runner) => runner !== undefined)
+  }
+
+  #startAgent(node: LabNode): void {
+    const { name } = node.plan
+    const onEnd = (how: string): void =>
+      this.#progress.warn(`the agent of ${name} ended (${how}) and is started again; see: fairlead logs node/${name}`)
+    this.agents.set(name, startAgent(node, this.options.place, onEnd))
+  }
+
+  async #startFiles(): Promise<void> {
+    if (this.options.files.length === 0) return
+    let isFirst = true
+    const files = new Files(this.options.files, {
+      read: (manifests, problems) => {
+        const startMs = performance.now()
+        for (const problem of problems) this.#progress.warn(problem)
+        const done = apply(this.store, manifests)
+        for (const rejection of done.rejections) this.#progress.warn(rejection)
+        this.#progress.done(`${isFirst ? '' : 'saved: '}${done.summary}`, performance.now() - startMs)
+        isFirst = false
+      },
+    })
+    await files.start()
+  }
+
+  #cniTimes(): string {
+    const times = this.kubelets.flatMap((kubelet) => kubelet.cniTimes()).toSorted((a, b) => a - b)
+    if (times.length === 0) return ''
+    return ` (CNI ADD: median ${Math.round(times[times.length >> 1]!)} ms, most ${Math.round(times.at(-1)!)} ms)`
+  }
+}
+
+/** Twice the cores of a small machine: half of a set-up is waiting for the kernel. */
+const SET_UPS_MAX = 4
+const STANDING_MS = 1000
+const READY_MAX_MS = 90_000

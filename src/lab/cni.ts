@@ -1,0 +1,130 @@
+/**
+ * Runs a chain of CNI plugins as a container runtime does (CNI specification 1.0, section 2 and 4): parameters in the
+ * environment, configuration on standard input, the result of one plugin handed to the next.
+ */
+import { describe, exec } from '../kernel/exec.ts'
+import { POD_MTU, type NodePlan } from './plan.ts'
+
+export interface CniNetwork {
+  readonly cniVersion: string
+  readonly name: string
+  readonly plugins: readonly CniPlugin[]
+}
+
+export interface CniPlugin {
+  readonly type: string
+  readonly capabilities?: Readonly<Record<string, boolean>>
+  readonly [field: string]: unknown
+}
+
+export interface Sandbox {
+  readonly id: string
+  /** Path of the network namespace as the plugins see it. */
+  readonly netns: string
+  readonly namespace: string
+  readonly pod: string
+  readonly portMappings: readonly PortMapping[]
+}
+
+export interface PortMapping {
+  readonly hostPort: number
+  readonly containerPort: number
+  readonly protocol: string
+  readonly hostIP?: string
+}
+
+export interface CniResult {
+  readonly ips?: readonly { readonly address: string }[]
+  readonly [field: string]: unknown
+}
+
+export type CniAnswer =
+  { readonly kind: 'done'; readonly result: CniResult } | { readonly kind: 'failed'; readonly reason: string }
+
+/** The node's network for pods: what a network add-on would write to /etc/cni/net.d. */
+export function conflistOf(node: NodePlan): CniNetwork {
+  const ranges = node.podCIDRs.map((subnet) => [{ subnet }])
+  const routes = [{ dst: '0.0.0.0/0' }, { dst: '::/0' }]
+  return {
+    cniVersion: '1.0.0',
+    name: 'cbr0',
+    plugins: [
+      { type: 'ptp', mtu: POD_MTU, ipMasq: false, ipam: { type: 'host-local', ranges, routes } },
+      { type: 'portmap', capabilities: { portMappings: true } },
+    ],
+  }
+}
+
+/** Adds the sandbox to the network: every plugin in order. `enter` leads into the node's namespaces. */
+export async function addToNetwork(
+  network: CniNetwork,
+  sandbox: Sandbox,
+  enter: readonly [string, ...string[]],
+): Promise<CniAnswer> {
+  const loopback = await call('ADD', LOOPBACK.plugins[0]!, LOOPBACK, { ...sandbox }, 'lo', undefined, enter)
+  if (loopback.kind === 'failed') return loopback
+  let previous: CniResult | undefined
+  for (const plugin of network.plugins) {
+    const answer = await call('ADD', plugin, network, sandbox, 'eth0', previous, enter)
+    if (answer.kind === 'failed') return answer
+    previous = answer.result
+  }
+  return { kind: 'done', result: previous ?? {} }
+}
+
+/** Takes the sandbox off the network: every plugin in reverse order, all of them also when one fails. */
+export async function delFromNetwork(
+  network: CniNetwork,
+  sandbox: Sandbox,
+  added: CniResult | undefined,
+  enter: readonly [string, ...string[]],
+): Promise<CniAnswer> {
+  const failures: string[] = []
+  for (const plugin of network.plugins.toReversed()) {
+    const answer = await call('DEL', plugin, network, sandbox, 'eth0', added, enter)
+    if (answer.kind === 'failed') failures.push(answer.reason)
+  }
+  return failures.length === 0 ? { kind: 'done', result: {} } : { kind: 'failed', reason: failures.join('; ') }
+}
+
+async function call(
+  command: 'ADD' | 'DEL',
+  plugin: CniPlugin,
+  network: CniNetwork,
+  sandbox: Sandbox,
+  interfaceName: string,
+  previous: CniResult | undefined,
+  enter: readonly [string, ...string[]],
+): Promise<CniAnswer> {
+  const { capabilities, ...settings } = plugin
+  const configuration = {
+    ...settings,
+    cniVersion: network.cniVersion,
+    name: network.name,
+    ...(capabilities?.['portMappings'] && { runtimeConfig: { portMappings: sandbox.portMappings } }),
+    ...(previous && { prevResult: previous }),
+  }
+  const answer = await exec([...enter, `${PLUGINS}/${plugin.type}`], {
+    stdin: JSON.stringify(configuration),
+    env: { ...process.env, ...parameters(command, sandbox, interfaceName) },
+  })
+  if (answer.kind === 'done')
+    return { kind: 'done', result: answer.stdout ? (JSON.parse(answer.stdout) as CniResult) : {} }
+  return { kind: 'failed', reason: `CNI ${command} ${plugin.type}: ${describe(answer)}` }
+}
+
+function parameters(command: string, sandbox: Sandbox, interfaceName: string): NodeJS.ProcessEnv {
+  return {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: sandbox.id,
+    CNI_NETNS: sandbox.netns,
+    CNI_IFNAME: interfaceName,
+    CNI_PATH: PLUGINS,
+    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${sandbox.namespace};K8S_POD_NAME=${sandbox.pod};K8S_POD_INFRA_CONTAINER_ID=${sandbox.id}`,
+  }
+}
+
+/** Where Debian's package containernetworking-plugins puts them. */
+export const PLUGINS = '/usr/lib/cni'
+// Container runtimes bring `lo` up by this plugin, in a network of its own (containerd: internal/cri/server/cni_conf).
+const LOOPBACK: CniNetwork = { cniVersion: '1.0.0', name: 'cni-loopback', plugins: [{ type: 'loopback' }] }

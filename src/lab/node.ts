@@ -1,0 +1,127 @@
+/** One node of the lab: its namespaces, its Node object, and the processes that run on it besides pods. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { start } from '../kernel/exec.ts'
+import { conflistOf, type CniNetwork } from './cni.ts'
+import { run } from './command.ts'
+import { Kept } from './kept.ts'
+import { BoundedLog } from './log.ts'
+import { coverNode } from './mounts.ts'
+import { apiSocketIn, nodesIn } from './place.ts'
+import type { NodePlan } from './plan.ts'
+import { Prober } from './prober.ts'
+import { CARRIER, MAIN } from './program.ts'
+
+export interface LabNode {
+  readonly plan: NodePlan
+  /** Start of a command line that runs what follows in the node's mount, host name and network namespaces. */
+  readonly enter: readonly [string, ...string[]]
+  readonly network: CniNetwork
+  readonly prober: Prober
+  readonly log: BoundedLog
+}
+
+/** Makes the node's mount and host name namespaces; its network namespace is there already. Throws when it cannot. */
+export async function buildNode(plan: NodePlan, place: string): Promise<LabNode> {
+  const pid = await holdNamespaces(plan)
+  const enter = ['nsenter', '--target', String(pid), '--mount', '--uts', '--net', '--'] as const
+  const network = conflistOf(plan)
+  const skeleton = join(nodesIn(place), plan.name)
+  const files = {
+    'etc/cni/net.d/10-fairlead.conflist': JSON.stringify(network, null, 2) + '\n',
+    // Here, because /etc/resolv.conf is a symbolic link into /run on many machines, and /run is empty here.
+    'run/resolv.conf': RESOLV_CONF,
+    'run/netns/.keep': '',
+  }
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(skeleton, path)), { recursive: true })
+    writeFileSync(join(skeleton, path), text)
+  }
+  await coverNode(place, enter)
+  await Promise.all([run([...enter, 'cp', '-r', `${skeleton}/.`, '/']), run([...enter, 'hostname', plan.name])])
+  const log = new BoundedLog(join(place, 'logs', `${plan.name}.log`))
+  return { plan, enter, network, log, prober: new Prober([...enter, CARRIER, 'probe']) }
+}
+
+/**
+ * A process that does nothing but keep the namespaces. Not `unshare --mount=FILE`: on Linux 6.18 that bind mount is now and
+ * then refused (EINVAL), since namespace ids come in per-CPU batches and no longer grow, which mnt_ns_loop() relies on.
+ */
+async function holdNamespaces({ name }: NodePlan): Promise<number> {
+  const command = ['nsenter', `--net=/run/netns/${name}`, '--', 'unshare', '--mount', '--uts', '--', 'cat'] as const
+  const holder = start(command, { stdio: ['pipe', 'pipe', 'inherit'] })
+  await new Promise<void>((resolve, reject) => {
+    holder.once('error', reject)
+    holder.once('exit', (code) =>
+      reject(new Error(`the namespaces of node ${name} could not be made (exit code ${code})`)),
+    )
+    holder.stdout!.once('data', () => resolve())
+    holder.stdin!.write('made?\n') // an echo comes once `cat` runs, inside
+  })
+  return holder.pid!
+}
+
+/** The shipped agent, as it runs on a real node but for the socket it reads the cluster from. */
+export function startAgent(node: LabNode, place: string, onEnd: (how: string) => void): Kept {
+  const api = `unix://${apiSocketIn(place)}`
+  const agent = [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    MAIN,
+    'agent',
+    '--node',
+    node.plan.name,
+    '--api-server',
+    api,
+  ]
+  return new Kept([...node.enter, ...agent], process.env, node.log, onEnd)
+}
+
+export function nodeObject(plan: NodePlan): Record<string, unknown> {
+  const now = new Date().toISOString().slice(0, 19) + 'Z'
+  const capacity = { cpu: '8', memory: '16Gi', pods: '110' }
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: plan.name,
+      labels: {
+        'kubernetes.io/hostname': plan.name,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+        'topology.kubernetes.io/zone': plan.zone,
+        'topology.kubernetes.io/region': 'z',
+      },
+    },
+    spec: { podCIDR: plan.podCIDRs[0], podCIDRs: [...plan.podCIDRs] },
+    status: {
+      addresses: [
+        { type: 'InternalIP', address: plan.ipv4 },
+        { type: 'InternalIP', address: plan.ipv6 },
+        { type: 'Hostname', address: plan.name },
+      ],
+      capacity,
+      allocatable: capacity,
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'True',
+          reason: 'KubeletReady',
+          message: 'the lab runs its pods',
+          lastHeartbeatTime: now,
+          lastTransitionTime: now,
+        },
+      ],
+      nodeInfo: {
+        kubeletVersion: 'v1.36.0-fairlead',
+        operatingSystem: 'linux',
+        architecture: process.arch,
+        kernelVersion: '',
+        osImage: '',
+        containerRuntimeVersion: 'fairlead://0',
+      },
+    },
+  }
+}
+
+const RESOLV_CONF = '# The lab has no DNS yet: names are in /etc/hosts.\noptions timeout:1 attempts:1\n'
