@@ -152,7 +152,7 @@ export class Reflector {
 }
 
 /** A watch that lives this long was a success, also when nothing happened. */
-const LIVED_MS = 2_000
+const LIVED_MS = 500
 const NOT_INSTALLED_MS = 60_000
 const CLOSED_AT_ONCE: Problem = {
   status: null,
