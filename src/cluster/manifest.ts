@@ -118,7 +118,7 @@ function documentLines(events: readonly Event[], text: string): readonly number[
   for (const [i, event] of events.entries()) {
     if (event.type !== EVENT_ID.DOCUMENT) continue
     const next = events[i + 1]
-    const start = next && 'start' in next ? next.start : at
+    const start = next === undefined ? at : 'start' in next ? next.start : 'valueStart' in next ? next.valueStart : at
     for (; at < start; at++) if (text.charCodeAt(at) === NEWLINE) line++
     lines.push(line)
   }

@@ -1,5 +1,5 @@
 import { readdirSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Problem } from './manifest.ts'
 
 /** The manifest files below some paths, in the order of the paths; inside folders by name. */
@@ -71,7 +71,7 @@ function folder(path: string, stat: BigIntStats, depth: number, walk: Walk): voi
 }
 
 function file(path: string, stat: BigIntStats, walk: Walk): void {
-  const id = resolve(path)
+  const id = `${stat.dev} ${stat.ino}` // one file by several links is one file
   if (walk.files.has(id) || walk.full) return
   if (!stat.isFile()) return complain(walk, path, 'is no regular file; left out', 'name a file or folder')
   if (stat.size > FILE_MAX_BYTES) {
