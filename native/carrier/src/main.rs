@@ -59,4 +59,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "enter", help: init::ENTER_HELP, run: init::enter },
     Command { name: "echo", help: echo::HELP, run: echo::run },
     Command { name: "probe", help: probe::HELP, run: probe::run },
+    Command { name: "monitor", help: monitor::HELP, run: monitor::run },
+    Command { name: "conntrack", help: conntrack::HELP, run: conntrack::run },
+    Command { name: "nft", help: nft::HELP, run: nft::run },
 ];

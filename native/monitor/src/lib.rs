@@ -1,1 +1,142 @@
+//! Says what changes in the kernel's network, one JSON line a change.
 
+mod elements;
+mod link;
+mod nft;
+mod route;
+
+use cli::{Failure, Flags, Outcome, failed, usage};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use sys::netlink::{Message, Netlink, messages};
+
+/// Runs until who reads its output is gone.
+pub fn run(arguments: &[String]) -> Outcome {
+    let flags = cli::parse(arguments, &[], &["nft", "link", "address", "route", "neighbour"])?;
+    let sources = sources(&flags)?;
+    let mut ready = event("ready");
+    if flags.has("nft") {
+        put(&mut ready, "generation", nft::generation()?);
+    }
+    let mut text = line(ready);
+    let mut buffer = vec![0; RECEIVE_BYTES];
+    loop {
+        if write(&text).is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        text.clear();
+        let Some(ready) = wait(&sources)? else { return Ok(ExitCode::SUCCESS) };
+        for source in ready {
+            match source.socket.receive(&mut buffer) {
+                Ok(bytes) => {
+                    messages(bytes).filter_map(|message| (source.read)(&message)).for_each(|event| text += &line(event))
+                }
+                Err(Errno::ENOBUFS) => {
+                    let mut overrun = event("overrun");
+                    put(&mut overrun, "source", source.name);
+                    text += &line(overrun);
+                }
+                Err(error) => return Err(failed("cannot read from netlink")(error)),
+            }
+        }
+    }
+}
+
+struct Source {
+    name: &'static str,
+    socket: Netlink,
+    read: fn(&Message) -> Option<Event>,
+}
+
+type Event = Map<String, Value>;
+
+fn sources(flags: &Flags) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    if flags.has("nft") {
+        let socket = Netlink::netfilter(group(nft::GROUP)).map_err(failed("cannot listen to nftables"))?;
+        elements::leave_out(&socket).map_err(failed("cannot filter nftables events"))?;
+        sources.push(Source { name: "nft", socket, read: nft::read });
+    }
+    let chosen = route::GROUPS.iter().filter(|(flag, _)| flags.has(flag));
+    let groups = chosen.flat_map(|(_, groups)| groups.iter()).fold(0, |all, number| all | group(*number));
+    if groups != 0 {
+        let socket = Netlink::route(groups).map_err(failed("cannot listen to links and routes"))?;
+        sources.push(Source { name: "route", socket, read: route::read });
+    }
+    if sources.is_empty() {
+        return Err(usage("nothing to monitor: give --nft, --link, --address, --route or --neighbour"));
+    }
+    for source in &sources {
+        source.socket.set_buffer(BUFFER_BYTES).map_err(failed("cannot set the receive buffer"))?;
+    }
+    Ok(sources)
+}
+
+fn group(number: u32) -> u32 {
+    1 << (number - 1)
+}
+
+/// The sources that have something to say; None when nobody reads our output any more.
+fn wait(sources: &[Source]) -> Result<Option<Vec<&Source>>, Failure> {
+    let stdout = std::io::stdout();
+    let mut polled: Vec<PollFd> =
+        sources.iter().map(|source| PollFd::new(source.socket.as_fd(), PollFlags::POLLIN)).collect();
+    polled.push(PollFd::new(stdout.as_fd(), PollFlags::empty()));
+    loop {
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(failed("cannot wait for events")(error)),
+        }
+    }
+    let raised = |fd: &PollFd| fd.any().unwrap_or(true);
+    if polled.last().is_some_and(raised) {
+        return Ok(None);
+    }
+    Ok(Some(sources.iter().zip(&polled).filter(|(_, fd)| raised(fd)).map(|(source, _)| source).collect()))
+}
+
+pub(crate) fn event(name: &str) -> Event {
+    Map::from_iter([("event".to_string(), json!(name))])
+}
+
+pub(crate) fn put(event: &mut Event, name: &str, value: impl Into<Value>) {
+    event.insert(name.to_string(), value.into());
+}
+
+fn line(event: Event) -> String {
+    format!("{}\n", Value::Object(event))
+}
+
+fn write(text: &str) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+/// One datagram of netlink is at most 32 KiB here (NLMSG_GOODSIZE).
+const RECEIVE_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
+pub const HELP: &str = "\
+Kernel network changes as JSON lines: nftables, links, addresses, routes, neighbours
+
+usage: fairlead-carrier monitor [--nft] [--link] [--address] [--route] [--neighbour]
+
+The first line is {\"event\":\"ready\"}, with --nft also the ruleset's present \"generation\". Then, as they happen:
+  {\"event\":\"nft-generation\",\"id\":7,\"pid\":4242,\"process\":\"nft\"}    a transaction was committed (pid as the machine sees it)
+  {\"event\":\"nft-table\",\"op\":\"new\"|\"delete\",\"family\":\"inet\",\"name\":\"t\"}
+  {\"event\":\"link\",\"op\":..,\"index\":2,\"name\":\"eth0\",\"up\":true,\"running\":true,\"mtu\":1500,\"address\":\"02:..\",\"kind\":\"vxlan\"}
+  {\"event\":\"address\",\"op\":..,\"index\":2,\"address\":\"10.0.0.1\",\"prefixLength\":24}
+  {\"event\":\"route\",\"op\":..,\"destination\":\"10.1.0.0\",\"prefixLength\":16,\"gateway\":\"10.0.0.2\",\"index\":2,\"table\":254,\"protocol\":4}
+  {\"event\":\"neighbour\",\"op\":..,\"family\":\"ipv4\"|\"ipv6\"|\"bridge\",\"index\":2,\"address\":\"10.0.0.2\",\"linkAddress\":\"02:..\",\"state\":128}
+  {\"event\":\"overrun\",\"source\":\"nft\"|\"route\"}    events were lost: look at everything again
+Changes of set and map elements are left out in the kernel (they still make a generation). Ends when its output is closed.
+
+example:
+  fairlead-carrier monitor --nft --link
+";

@@ -1,7 +1,9 @@
 //! What needs the operating system's own interfaces. The only crate in which `unsafe` is allowed.
 
+pub mod bpf;
 pub mod datagram;
 pub mod limits;
 pub mod listener;
 pub mod netlink;
+pub mod nftables;
 pub mod process;
