@@ -22,7 +22,7 @@ export class Resources {
     for (const resource of KNOWN) this.#add(resource)
   }
 
-  all(): IterableIterator<Resource> {
+  all(): MapIterator<Resource> {
     return this.#byPlural.values()
   }
 
