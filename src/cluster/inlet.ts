@@ -106,3 +106,6 @@ export interface Stage {
   add(object: unknown): void
   commit(): void
 }
+
+/** An inlet of some kind: what sources are given a list of. */
+export type AnyInlet = Inlet<any>

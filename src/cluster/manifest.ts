@@ -146,18 +146,20 @@ type Complain = (problem: string, remedy: string) => void
 
 function* flatten(value: unknown, complain: Complain, depth = 0): Iterable<Raw> {
   if (value === null) return // an empty document
-  if (!isRecord(value)) return complain(`holds ${show(value)}, not an object`, 'write a Kubernetes object')
-  const { kind, apiVersion } = value
-  if (typeof kind !== 'string' || kind === '' || typeof apiVersion !== 'string' || apiVersion === '') {
-    const missing = typeof kind !== 'string' || kind === '' ? 'kind' : 'apiVersion'
-    return complain(`holds an object without ${missing}; left out`, `add a line like ${EXAMPLES[missing]}`)
+  if (!isRecord(value)) {
+    complain(`holds ${show(value)}, not an object`, 'write a Kubernetes object')
+    return
   }
-  if (!kind.endsWith('List') || !Array.isArray(value['items'])) return void (yield value)
-  if (depth > LIST_DEPTH_MAX) return complain('has lists in lists in lists; left out', 'write the objects in one list')
-  for (const item of value['items']) {
+  const missing = (['apiVersion', 'kind'] as const).find((it) => typeof value[it] !== 'string' || value[it] === '')
+  const kind = value['kind'] as string
+  if (missing !== undefined) {
+    complain(`holds an object without ${missing}; left out`, `add a line like ${EXAMPLES[missing]}`)
+  } else if (!kind.endsWith('List') || !Array.isArray(value['items'])) yield value
+  else if (depth > LIST_DEPTH_MAX) complain('has lists in lists in lists; left out', 'write the objects in one list')
+  else {
     // The items of a typed list (ServiceList) may leave their type to the list.
-    const typed = kind !== 'List' && isRecord(item) ? { apiVersion, kind: kind.slice(0, -4), ...item } : item
-    yield* flatten(typed, complain, depth + 1)
+    const type = kind === 'List' ? {} : { apiVersion: value['apiVersion'], kind: kind.slice(0, -'List'.length) }
+    for (const item of value['items']) yield* flatten(isRecord(item) ? { ...type, ...item } : item, complain, depth + 1)
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Inlet } from '../../src/cluster/inlet.ts'
+import type { AnyInlet } from '../../src/cluster/inlet.ts'
 import { directorySource } from '../../src/cluster/source/directory.ts'
 import { memorySource } from '../../src/cluster/source/memory.ts'
 import { contract, type Harness, type Object_ } from './source.ts'
@@ -86,7 +86,7 @@ interface Writer {
   again(folder: string): void
 }
 
-async function directory(t: Test, inlets: readonly Inlet<unknown>[], writer: Writer): Promise<Harness> {
+async function directory(t: Test, inlets: readonly AnyInlet[], writer: Writer): Promise<Harness> {
   const folder = mkdtempSync(join(tmpdir(), 'clu-contract-'))
   const stopping = new AbortController()
   let done: Promise<void> = Promise.resolve()

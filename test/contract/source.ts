@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { createInlets, createTables, type Tables } from '../../src/cluster/tables.ts'
-import type { Inlet } from '../../src/cluster/inlet.ts'
+import type { AnyInlet } from '../../src/cluster/inlet.ts'
 
 /** A Kubernetes object as JSON. */
 export type Object_ = {
@@ -31,14 +31,14 @@ export interface Harness {
 }
 
 /** The source fills these inlets: Services, EndpointSlices and Nodes. */
-export type MakeHarness = (t: Test, inlets: readonly Inlet<unknown>[], tables: Tables) => Promise<Harness>
+export type MakeHarness = (t: Test, inlets: readonly AnyInlet[], tables: Tables) => Promise<Harness>
 
 export function contract(t: Test, name: string, makeHarness: MakeHarness): void {
   for (const [title, run] of Object.entries(cases)) {
     t.test(`${name}: ${title}`, async (t) => {
       const tables = createTables()
       const { services, slices, nodes } = createInlets(tables)
-      const harness = await makeHarness(t, [services, slices, nodes] as readonly Inlet<unknown>[], tables)
+      const harness = await makeHarness(t, [services, slices, nodes], tables)
       try {
         await run({ t, tables, harness, until: (what, condition) => until(t, what, condition) })
       } finally {

@@ -1,6 +1,6 @@
 import type { watch } from 'node:fs'
 import type { InputTable } from '../../core/table.ts'
-import type { Inlet } from '../inlet.ts'
+import type { AnyInlet } from '../inlet.ts'
 import { apiVersion } from '../kind.ts'
 import type { Problem } from '../manifest.ts'
 import { identity } from '../metadata.ts'
@@ -12,7 +12,7 @@ import type { Change } from './holdings.ts'
 export interface DirectoryOptions {
   /** YAML or JSON files, and folders of them. */
   readonly paths: readonly string[]
-  readonly inlets: readonly Inlet<unknown>[]
+  readonly inlets: readonly AnyInlet[]
   readonly signal: AbortSignal
   /** Called once when a problem with a file appears. */
   readonly onProblem: (problem: Problem) => void
@@ -49,7 +49,7 @@ export function directorySource({ inlets, rejections, ...options }: DirectoryOpt
   })
 }
 
-function identify(object: Raw, byKind: ReadonlyMap<string, Inlet<unknown>>) {
+function identify(object: Raw, byKind: ReadonlyMap<string, AnyInlet>) {
   const inlet = byKind.get(object['kind'] as string)
   const version = object['apiVersion'] as string
   if (inlet === undefined) return null

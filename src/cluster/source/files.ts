@@ -46,6 +46,8 @@ class Files {
   readonly #broken = new Map<string, readonly Problem[]>()
   /** Files that were empty or gone a moment ago: perhaps only while they are being saved. */
   #doubtful = new Set<string>()
+  /** What the last look at all names and times took. */
+  #lookMs = 0
   #again = false
   #wake: () => void = () => {}
   problems: readonly Problem[] = []
@@ -61,11 +63,9 @@ class Files {
     const stop = () => this.#wake()
     signal.addEventListener('abort', stop, { once: true })
     for (let first = true; !signal.aborted; first = false) {
-      const started = performance.now()
       await this.#scan(first)
-      const took = performance.now() - started
       const poll = this.#folders.failure === null ? POLL_MS : POLL_ONLY_MS
-      await this.#rest(this.#doubtful.size > 0 ? DOUBT_MS : Math.max(poll, took * POLL_COST))
+      await this.#rest(this.#doubtful.size > 0 ? DOUBT_MS : Math.max(poll, this.#lookMs * POLL_COST))
     }
     signal.removeEventListener('abort', stop)
     this.#folders.close()
@@ -95,7 +95,9 @@ class Files {
 
   async #scan(first: boolean): Promise<void> {
     const { paths, onChange, signal } = this.#options
+    const started = performance.now()
     const found = findManifests(paths)
+    this.#lookMs = performance.now() - started
     if (this.#folders.set(found.folders, paths)) this.#again = true
     const doubtful = new Set<string>()
     const loaded = await this.#load(found.files, doubtful, first)

@@ -1,4 +1,4 @@
-import type { Inlet } from '../inlet.ts'
+import type { AnyInlet } from '../inlet.ts'
 import { isRecord } from '../raw.ts'
 
 /** A source that says what it is told: for tests. */
@@ -12,9 +12,9 @@ export interface MemorySource {
   synced(...kinds: readonly string[]): void
 }
 
-export function memorySource(inlets: readonly Inlet<unknown>[]): MemorySource {
+export function memorySource(inlets: readonly AnyInlet[]): MemorySource {
   const byKind = new Map(inlets.map((inlet) => [inlet.kind.kind, inlet]))
-  const inletOf = (kind: unknown): Inlet<unknown> => {
+  const inletOf = (kind: unknown): AnyInlet => {
     const inlet = byKind.get(kind as string)
     if (inlet === undefined) throw new Error(`the memory source has no inlet for the kind ${String(kind)}`)
     return inlet
