@@ -150,7 +150,7 @@ function* flatten(value: unknown, complain: Complain, depth = 0): Iterable<Raw> 
     complain(`holds ${show(value)}, not an object`, 'write a Kubernetes object')
     return
   }
-  const missing = (['apiVersion', 'kind'] as const).find((it) => typeof value[it] !== 'string' || value[it] === '')
+  const missing = (['kind', 'apiVersion'] as const).find((it) => typeof value[it] !== 'string' || value[it] === '')
   const kind = value['kind'] as string
   if (missing !== undefined) {
     complain(`holds an object without ${missing}; left out`, `add a line like ${EXAMPLES[missing]}`)
