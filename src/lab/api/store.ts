@@ -198,8 +198,8 @@ export class Store {
     }
     const [group, version] = splitApiVersion(apiVersion)
     const inNamespace = typeof metadata['namespace'] === 'string' && metadata['namespace'] !== ''
-    const known = this.resources.byKind(group, kind)
-    const resource = known ?? this.resources.learn(apiVersion, kind, inNamespace)
+    const resource =
+      this.resources.byKind(group, kind) ?? this.resources.learn(apiVersion, kind, this.#scope(group, kind))
     if (resource === null) return { failure: badRequest(`${kind} is one kind more than this server can hold`) }
     if (resource.version !== version) {
       const served = apiVersionOf(resource)
@@ -207,6 +207,14 @@ export class Store {
     }
     const namespace = !resource.namespaced ? '' : inNamespace ? (metadata['namespace'] as string) : 'default'
     return { resource, namespace, name: String(metadata['name'] ?? '') }
+  }
+
+  /** Of a kind nobody knows: what its definition says, else most kinds are in namespaces. */
+  #scope(group: string, kind: string): boolean {
+    const definition = this.list('customresourcedefinitions').find(({ spec }) => {
+      return spec?.group === group && spec.names?.kind === kind
+    })
+    return definition === undefined ? !kind.startsWith('Cluster') : definition['spec'].scope !== 'Cluster'
   }
 
   #write(resource: Resource, next: ApiObject, previous: ApiObject | null): Outcome {

@@ -1,6 +1,6 @@
 /** What the API server knows of the kinds that run here: the defaults it fills in and what it refuses. */
 import { invalid, type Failure } from '../failure.ts'
-import type { ApiObject } from '../object.ts'
+import { isObject, type ApiObject } from '../object.ts'
 import type { Resource } from '../resource.ts'
 import type { Admission } from '../store.ts'
 import { checkEndpointSlice, defaultEndpointSlice } from './endpointslice.ts'
@@ -8,6 +8,7 @@ import { checkMetadata } from './metadata.ts'
 import { checkPod, defaultPod } from './pod.ts'
 import { byDefault, Problems } from './problems.ts'
 import { checkService, defaultService } from './service.ts'
+import { conform, METADATA, SHAPES, type Shape } from './shape.ts'
 import { checkWorkload, defaultWorkload } from './workload.ts'
 
 interface KindRules {
@@ -18,19 +19,19 @@ interface KindRules {
 export const kindAdmission: Admission = {
   admit(next: ApiObject, previous: ApiObject | null, resource: Resource): Failure | null {
     const problems = new Problems()
-    checkMetadata(next, resource, problems)
-    const rules = KINDS[resource.plural]
-    try {
+    conform(next.metadata, METADATA, 'metadata', problems)
+    const shape = SHAPES[resource.plural]
+    if (isObject(shape)) {
+      for (const [field, inner] of Object.entries(shape)) {
+        if (next[field] === null) delete next[field]
+        if (next[field] !== undefined) conform(next[field], inner as Shape, field, problems)
+      }
+    }
+    if (problems.found.length === 0) {
+      const rules = KINDS[resource.plural]
       rules?.fill?.(next, previous)
+      checkMetadata(next, resource, problems)
       rules?.check?.(next, previous, problems)
-    } catch (error) {
-      // A field of another type than the API says (a string for a list): the reader of it stumbled. No bug, bad input.
-      if (!(error instanceof TypeError)) throw error
-      problems.add(
-        'spec',
-        `has a field of the wrong type (${error.message.slice(0, 80)})`,
-        'compare it with the API reference',
-      )
     }
     return problems.found.length === 0 ? null : invalid(next.kind, next.metadata, problems.found)
   },

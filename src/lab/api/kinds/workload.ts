@@ -39,7 +39,7 @@ const DEFAULTS: Readonly<Record<string, (object: ApiObject, spec: Fields) => voi
     byDefault(spec, 'progressDeadlineSeconds', 600)
     byDefault(spec, 'strategy', {})
     byDefault(spec['strategy'], 'type', 'RollingUpdate')
-    if (spec['strategy'].type !== 'RollingUpdate') return
+    if (spec['strategy'].type !== 'RollingUpdate') return void delete spec['strategy'].rollingUpdate
     byDefault(spec['strategy'], 'rollingUpdate', {})
     byDefault(spec['strategy'].rollingUpdate, 'maxUnavailable', '25%')
     byDefault(spec['strategy'].rollingUpdate, 'maxSurge', '25%')
@@ -51,7 +51,7 @@ const DEFAULTS: Readonly<Record<string, (object: ApiObject, spec: Fields) => voi
     byDefault(spec, 'revisionHistoryLimit', 10)
     byDefault(spec, 'updateStrategy', {})
     byDefault(spec['updateStrategy'], 'type', 'RollingUpdate')
-    if (spec['updateStrategy'].type !== 'RollingUpdate') return
+    if (spec['updateStrategy'].type !== 'RollingUpdate') return void delete spec['updateStrategy'].rollingUpdate
     byDefault(spec['updateStrategy'], 'rollingUpdate', {})
     byDefault(spec['updateStrategy'].rollingUpdate, 'partition', 0)
   },
@@ -59,7 +59,7 @@ const DEFAULTS: Readonly<Record<string, (object: ApiObject, spec: Fields) => voi
     byDefault(spec, 'revisionHistoryLimit', 10)
     byDefault(spec, 'updateStrategy', {})
     byDefault(spec['updateStrategy'], 'type', 'RollingUpdate')
-    if (spec['updateStrategy'].type !== 'RollingUpdate') return
+    if (spec['updateStrategy'].type !== 'RollingUpdate') return void delete spec['updateStrategy'].rollingUpdate
     byDefault(spec['updateStrategy'], 'rollingUpdate', {})
     byDefault(spec['updateStrategy'].rollingUpdate, 'maxUnavailable', 1)
     byDefault(spec['updateStrategy'].rollingUpdate, 'maxSurge', 0)

@@ -1,0 +1,169 @@
+/**
+ * Makes the store hold what files say, as `kubectl apply` does: what a file no longer says is taken back, what others
+ * set (replicas by `scale`, addresses by the cluster) stays.
+ */
+import { badRequest, type Failure } from './failure.ts'
+import { isKeyed, itemKey } from './list-keys.ts'
+import { draft, isObject, title, type ApiObject, type Fields, type Ref } from './object.ts'
+import { refOf, type Outcome, type Store } from './store.ts'
+
+export interface ApplyOptions {
+  /** Whose objects these are (e.g. `files`): all of them. Objects applied for it earlier that are not among them are deleted. */
+  readonly owner?: string
+  /** For objects that name none. Default `default`. */
+  readonly namespace?: string
+}
+
+export interface Applied {
+  /** For people: `Deployment shop/web`. */
+  readonly object: string
+  /** Where it is; null when it was rejected before that was known. */
+  readonly ref: Ref | null
+  readonly action: 'created' | 'configured' | 'unchanged' | 'deleted' | 'rejected'
+  /** Why it was rejected; else ''. */
+  readonly message: string
+}
+
+/** Each object on its own: one that is rejected stops no other. Lists (`kind: List`) are opened. */
+export function applyObjects(store: Store, raws: readonly unknown[], options: ApplyOptions = {}): Applied[] {
+  const results: Applied[] = []
+  const seen = new Set<string>()
+  for (const raw of inOrder(raws.flatMap(open))) {
+    const placed = placeIn(store, raw, options.namespace ?? 'default')
+    if ('failure' in placed) {
+      results.push(rejected(raw, null, placed.failure))
+      continue
+    }
+    const { ref, object } = placed
+    const key = refKey(ref)
+    if (seen.has(key))
+      results.push(rejected(raw, ref, badRequest('it is there twice: the first one counts; remove one')))
+    else results.push(applyOne(store, ref, object, options.owner))
+    seen.add(key)
+  }
+  if (options.owner !== undefined) results.push(...prune(store, options.owner, seen))
+  return results
+}
+
+/** What the live object becomes when the file said `last` before and says `next` now. */
+export function threeWay(last: Fields, live: Fields, next: Fields): Fields {
+  return mergeFields(String(next['kind']), last, live, next)
+}
+
+function applyOne(store: Store, ref: Ref, object: Fields, owner: string | undefined): Applied {
+  const name = title(object['kind'], object['metadata'])
+  const { status: _, ...wanted } = object
+  const annotations: Fields = { ...wanted['metadata'].annotations, ...(owner !== undefined && { [OWNER]: owner }) }
+  const said = { ...wanted, metadata: { ...wanted['metadata'], annotations } }
+  const next = {
+    ...said,
+    metadata: { ...said.metadata, annotations: { ...annotations, [LAST]: JSON.stringify(said) } },
+  }
+  const live = store.get(ref.resource, ref.namespace, ref.name)
+  const outcome = live === undefined ? store.create(withStatus(next, object)) : configure(store, live, next)
+  if (!outcome.ok) return rejected(object, ref, outcome.failure)
+  const isNews = outcome.object.metadata.resourceVersion !== live?.metadata.resourceVersion
+  const action = live === undefined ? 'created' : isNews ? 'configured' : 'unchanged'
+  return { object: name, ref, action, message: '' }
+}
+
+function configure(store: Store, live: ApiObject, next: Fields): Outcome {
+  if (live.metadata.deletionTimestamp !== undefined) {
+    return { ok: false, failure: badRequest('it is being deleted: apply it again when it is gone') }
+  }
+  const { resourceVersion: _, ...metadata } = next['metadata'] // of the file: it says nothing about what is stored now
+  return store.update(threeWay(lastApplied(live), live, { ...next, metadata }))
+}
+
+/** Objects without a status of their own making, like Nodes written by hand, keep what the file says. */
+function withStatus(next: Fields, object: Fields): Fields {
+  return 'status' in object ? { ...next, status: object['status'] } : next
+}
+
+function prune(store: Store, owner: string, keep: ReadonlySet<string>): Applied[] {
+  const results: Applied[] = []
+  for (const { plural } of store.resources.all()) {
+    for (const object of store.list(plural)) {
+      const isTheirs = object.metadata.annotations?.[OWNER] === owner && object.metadata.annotations[LAST] !== undefined
+      const ref = refOf(plural, object)
+      if (!isTheirs || keep.has(refKey(ref)) || object.metadata.deletionTimestamp !== undefined) continue
+      const outcome = store.delete(ref)
+      if (!outcome.ok) results.push(rejected(object, ref, outcome.failure))
+      else results.push({ object: title(object.kind, object.metadata), ref, action: 'deleted', message: '' })
+    }
+  }
+  return results
+}
+
+function mergeFields(kind: string, last: Fields, live: Fields, next: Fields): Fields {
+  const merged: Fields = { ...live }
+  for (const field of Object.keys(last)) if (isGone(next[field])) delete merged[field]
+  for (const [field, value] of Object.entries(next)) {
+    if (isGone(value)) delete merged[field]
+    else merged[field] = mergeValue(kind, field, last[field], live[field], value)
+  }
+  return merged
+}
+
+function mergeValue(kind: string, field: string, last: unknown, live: unknown, next: unknown): unknown {
+  if (isObject(next) && isObject(live)) return mergeFields(kind, isObject(last) ? last : {}, live, next)
+  if (!Array.isArray(next) || !Array.isArray(live)) return next
+  if (!isKeyed(kind, field, next) || !isKeyed(kind, field, live)) return next
+  const byKey = (list: unknown): Map<string | null, Fields> =>
+    new Map((Array.isArray(list) ? list : []).map((item: Fields) => [itemKey(kind, field, item), item]))
+  const [were, are] = [byKey(last), byKey(live)]
+  const said = byKey(next)
+  const merged = [...said].map(([key, item]) => mergeFields(kind, were.get(key) ?? {}, are.get(key) ?? {}, item))
+  const others = [...are].filter(([key]) => !said.has(key) && !were.has(key)).map(([, item]) => item)
+  return [...merged, ...others]
+}
+
+/** In YAML `field:` with nothing behind it is null: said to be absent. */
+function isGone(value: unknown): boolean {
+  return value === undefined || value === null
+}
+
+function lastApplied(live: ApiObject): Fields {
+  try {
+    const last: unknown = JSON.parse(live.metadata.annotations?.[LAST] ?? '{}')
+    return isObject(last) ? last : {}
+  } catch {
+    return {} // somebody else's annotation: nothing is taken back
+  }
+}
+
+function placeIn(store: Store, raw: unknown, namespace: string): { ref: Ref; object: Fields } | { failure: Failure } {
+  const first = store.locate(raw)
+  if ('failure' in first) return first
+  const object: Fields = draft(raw as Fields)
+  const { resource, name } = first
+  if (name === '') return { failure: badRequest('metadata.name is missing; give the object a name') }
+  if (resource.namespaced) object['metadata'].namespace ||= namespace
+  else delete object['metadata'].namespace
+  return { ref: { resource: resource.plural, namespace: object['metadata'].namespace ?? '', name }, object }
+}
+
+/** Namespaces before what is in them; the rest in the order of the files. */
+function inOrder(raws: readonly unknown[]): unknown[] {
+  const isNamespace = (raw: unknown): boolean => isObject(raw) && raw['kind'] === 'Namespace'
+  return [...raws.filter(isNamespace), ...raws.filter((raw) => !isNamespace(raw))]
+}
+
+function open(raw: unknown): unknown[] {
+  if (raw === null || raw === undefined) return [] // an empty document
+  const isList = isObject(raw) && String(raw['kind']).endsWith('List') && Array.isArray(raw['items'])
+  return isList ? (raw['items'] as unknown[]).flatMap(open) : [raw]
+}
+
+function rejected(raw: unknown, ref: Ref | null, { message }: Failure): Applied {
+  const fields = isObject(raw) ? raw : {}
+  const name = title(String(fields['kind'] ?? 'object'), isObject(fields['metadata']) ? fields['metadata'] : undefined)
+  return { object: name, ref, action: 'rejected', message }
+}
+
+function refKey(ref: Ref): string {
+  return `${ref.resource}/${ref.namespace}/${ref.name}`
+}
+
+const LAST = 'kubectl.kubernetes.io/last-applied-configuration'
+const OWNER = 'fairlead.dev/applied-for'
