@@ -3,14 +3,13 @@ import { tell } from './api/event.ts'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import type { ControlAnswers, Entry } from './control.ts'
-import { apply, newStore, startControllers } from './controlplane.ts'
-import { Files } from './files.ts'
+import { followFiles, makeControlPlane, type ControlPlane } from './controlplane.ts'
 import { HostsFiles } from './hostsfiles.ts'
 import type { Kept } from './kept.ts'
 import { Kubelet } from './kubelet.ts'
 import { Limit } from './limit.ts'
 import { nodeObject, startAgent, type LabNode } from './node.ts'
-import { News } from './news.ts'
+import { followNews } from './news.ts'
 import type { LabOptions } from './outer.ts'
 import { pageOf } from './page.ts'
 import type { PodRunner } from './pod.ts'
@@ -20,10 +19,11 @@ import { Readiness } from './readiness.ts'
 import { targetOf } from './target.ts'
 
 export class Cluster implements ControlAnswers {
-  readonly store: Store = newStore()
+  readonly store: Store
   readonly options: LabOptions
   readonly kubelets: Kubelet[] = []
   readonly agents = new Map<string, Kept>()
+  readonly #plane: ControlPlane
   readonly #progress: Progress
   readonly #readiness: Readiness
   #nodes: readonly LabNode[] = []
@@ -31,6 +31,8 @@ export class Cluster implements ControlAnswers {
   constructor(options: LabOptions, progress: Progress) {
     this.options = options
     this.#progress = progress
+    this.#plane = makeControlPlane(progress)
+    this.store = this.#plane.store
     this.#readiness = new Readiness(this.store)
   }
 
@@ -48,8 +50,8 @@ export class Cluster implements ControlAnswers {
         tell(this.store, pod, { type, reason, message, from: `kubelet, ${node.plan.name}` })
       this.kubelets.push(new Kubelet({ store: this.store, place, node, hosts, withProbeDelays, setUps, calm, event }))
     }
-    startControllers(this.store)
-    await this.#startFiles()
+    this.#plane.start()
+    await followFiles(this.store, this.options.files, this.#progress)
   }
 
   /** Resolves when all that was asked for runs, or when that takes too long. */
@@ -65,7 +67,7 @@ export class Cluster implements ControlAnswers {
 
   /** From now on says what changes. */
   tellNews(): void {
-    new News(this.store, this.#progress)
+    followNews(this.store, this.#progress)
   }
 
   enter(words: string, { namespace, container }: { namespace: string; container: string | undefined }): Entry {
@@ -101,22 +103,6 @@ export class Cluster implements ControlAnswers {
     const onEnd = (how: string): void =>
       this.#progress.warn(`the agent of ${name} ended (${how}) and is started again; see: fairlead logs node/${name}`)
     this.agents.set(name, startAgent(node, this.options.place, onEnd))
-  }
-
-  async #startFiles(): Promise<void> {
-    if (this.options.files.length === 0) return
-    let isFirst = true
-    const files = new Files(this.options.files, {
-      read: (manifests, problems) => {
-        const startMs = performance.now()
-        for (const problem of problems) this.#progress.warn(problem)
-        const done = apply(this.store, manifests)
-        for (const rejection of done.rejections) this.#progress.warn(rejection)
-        this.#progress.done(`${isFirst ? '' : 'saved: '}${done.summary}`, performance.now() - startMs)
-        isFirst = false
-      },
-    })
-    await files.start()
   }
 
   #cniTimes(): string {

@@ -36,7 +36,6 @@ export interface Box {
   readonly netns: string
   readonly hostname: string
   readonly hosts: string
-  readonly resolv: string
 }
 
 export interface Ended {
@@ -52,7 +51,7 @@ export class Container {
   #isOver = false
 
   constructor(work: Work, box: Box, env: Record<string, string>, workingDir: string | undefined, log: BoundedLog) {
-    const place = ['--netns', box.netns, '--hostname', box.hostname, '--hosts', box.hosts, '--resolv', box.resolv]
+    const place = ['--netns', box.netns, '--hostname', box.hostname, '--hosts', box.hosts]
     if (workingDir) place.push('--workdir', workingDir)
     this.#child = start([...box.enter, CARRIER, 'container', ...place, '--', ...work.command], {
       stdio: ['ignore', 'pipe', 'pipe'],

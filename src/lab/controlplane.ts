@@ -1,19 +1,69 @@
-/** The lab's own control plane. */
-import type { Manifests } from '../cluster/manifest.ts'
-import { Store } from './api/store.ts'
+/** The lab's control plane, and the manifest files it follows. */
+import { describeProblem, type Manifest } from '../cluster/manifest.ts'
+import type { Raw } from '../cluster/raw.ts'
+import { watchManifests } from '../cluster/source/files.ts'
+import { anyObject, type Reference } from '../cluster/source/holdings.ts'
+import { applyObjects, type Applied } from './api/apply.ts'
+import type { Store } from './api/store.ts'
+import { POOLS } from './controllers/load-balancer.ts'
+import { createControlPlane } from './controllers/plane.ts'
+import type { Progress } from './progress.ts'
 
-export function newStore(): Store {
-  return new Store()
+export interface ControlPlane {
+  readonly store: Store
+  /** Controllers begin to work. */
+  start(): void
 }
 
-export function startControllers(_store: Store): void {}
-
-/** `summary` and `rejections` are for people. */
-export function apply(store: Store, manifests: Manifests): { summary: string; rejections: string[] } {
-  const rejections: string[] = []
-  for (const { object } of manifests.objects) {
-    const outcome = store.create(object)
-    if (!outcome.ok) rejections.push(outcome.failure.message)
+export function makeControlPlane(progress: Progress): ControlPlane {
+  const onBug = (error: unknown, controller: string, key: string): void => {
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    progress.warn(`the ${controller} controller failed on ${key} and tries again: ${why}`)
   }
-  return { summary: `${manifests.objects.length} objects`, rejections }
+  const { store, runner } = createControlPlane({ loadBalancerPools: LOAD_BALANCER_POOLS, onBug })
+  return { store, start: () => runner.start() }
 }
+
+/** Applies the files, and again whenever one is saved. Resolves when they are applied for the first time. */
+export function followFiles(store: Store, paths: readonly string[], progress: Progress): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const held = new Map<string, Manifest>()
+  let isFirst = true
+  const watched = watchManifests({
+    paths,
+    identify: anyObject,
+    signal: new AbortController().signal, // until the lab ends
+    onProblem: (problem) => progress.warn(describeProblem(problem)),
+    onChange: ({ put, drop }) => {
+      const startMs = performance.now()
+      for (const object of drop) held.delete(idOf(object))
+      for (const manifest of put) held.set(idOf(manifest.object), manifest)
+      const applied = applyObjects(
+        store,
+        [...held.values()].map(({ object }) => object),
+        { owner: 'files' },
+      )
+      tell(applied, isFirst, performance.now() - startMs, progress)
+      isFirst = false
+      resolve()
+    },
+  })
+  void watched.done
+  return promise
+}
+
+function tell(applied: readonly Applied[], isFirst: boolean, ms: number, progress: Progress): void {
+  for (const { object, action, message } of applied) if (action === 'rejected') progress.warn(`${object}: ${message}`)
+  if (isFirst)
+    return progress.done(`${applied.filter(({ action }) => action !== 'rejected').length} objects from files`, ms)
+  const changes = applied.filter(({ action }) => action !== 'unchanged' && action !== 'rejected')
+  const shown = changes.slice(0, CHANGES_SHOWN).map(({ object, action }) => `${object} ${action}`)
+  const more = changes.length > shown.length ? `, and ${changes.length - shown.length} more` : ''
+  progress.news(`saved: ${shown.join(', ') || 'nothing of the cluster changed'}${more} (${Math.round(ms)} ms)`)
+}
+
+const idOf = (object: Raw | Reference): string => String(anyObject(object as Raw))
+
+/** Within the underlay, away from the nodes' own addresses. */
+export const LOAD_BALANCER_POOLS = POOLS
+const CHANGES_SHOWN = 5

@@ -7,8 +7,8 @@ export interface PodFacts {
   readonly nodeName: string
   readonly hostIP: string
   readonly podIPs: readonly string[]
-  /** Data of a ConfigMap or Secret (decoded) of the pod's namespace. */
-  read(resource: 'configmaps' | 'secrets', name: string): Readonly<Record<string, string>> | undefined
+  /** A ConfigMap or Secret of the pod's namespace. */
+  read(resource: 'configmaps' | 'secrets', name: string): ApiObject | undefined
 }
 
 export type Environment =
@@ -29,7 +29,7 @@ export function environmentOf(container: ContainerSpec, facts: PodFacts): Enviro
   for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
     const ref = configMapRef ?? secretRef
     if (ref === undefined) continue
-    const data = facts.read(configMapRef ? 'configmaps' : 'secrets', ref.name)
+    const data = dataOf(facts, configMapRef ? 'configmaps' : 'secrets', ref.name)
     if (data === undefined && !ref.optional) return missing(configMapRef ? 'ConfigMap' : 'Secret', ref.name)
     for (const [key, value] of Object.entries(data ?? {})) env[prefix + key] = value
   }
@@ -56,8 +56,21 @@ function keyOf(
   ref: KeyRef,
   facts: PodFacts,
 ): string | undefined | Environment {
-  const value = facts.read(resource, ref.name)?.[ref.key]
+  const value = dataOf(facts, resource, ref.name)?.[ref.key]
   return value === undefined && !ref.optional ? missing(kind, `${ref.name}, key ${ref.key}`) : value
+}
+
+function dataOf(
+  facts: PodFacts,
+  resource: 'configmaps' | 'secrets',
+  name: string,
+): Readonly<Record<string, string>> | undefined {
+  const object = facts.read(resource, name)
+  if (object === undefined) return undefined
+  const data = (object['data'] ?? {}) as Record<string, string>
+  if (resource === 'configmaps') return data
+  const decoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()])
+  return { ...Object.fromEntries(decoded), ...object['stringData'] }
 }
 
 function fieldOf(path: string, { pod, nodeName, hostIP, podIPs }: PodFacts): string {

@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs'
 import { createApiServer } from './api/server.ts'
 import { Cluster } from './cluster.ts'
 import { serveControl } from './control.ts'
+import { LOAD_BALANCER_POOLS } from './controlplane.ts'
 import { coverRun } from './mounts.ts'
 import { buildUnderlay } from './network.ts'
 import { buildNode } from './node.ts'
@@ -63,4 +64,3 @@ function describe(plans: readonly NodePlan[]): string {
 
 const NEWS_FD = 3
 const NODES_SHOWN = 4
-const LOAD_BALANCER_POOLS = ['172.30.0.192/26']

@@ -5,7 +5,12 @@ import type { Store } from './api/store.ts'
 import { seconds, type Progress } from './progress.ts'
 import { isReady } from './target.ts'
 
-export class News {
+export function followNews(store: Store, progress: Progress): void {
+  const news = new News(store, progress)
+  store.onChange((change) => news.hear(change))
+}
+
+class News {
   readonly #progress: Progress
   /** Since when the pod is there, and since when it is leaving: ms of performance.now(). */
   readonly #since = new Map<string, number>()
@@ -13,10 +18,9 @@ export class News {
   constructor(store: Store, progress: Progress) {
     this.#progress = progress
     for (const pod of store.list('pods')) this.#since.set(pod.metadata.uid, performance.now())
-    store.onChange((change) => this.#hear(change))
   }
 
-  #hear({ type, object, previous }: Change): void {
+  hear({ type, object, previous }: Change): void {
     if (object.kind === 'Pod') this.#pod(type, object, previous)
     if (object.kind === 'Event' && object['type'] === 'Warning' && type === 'ADDED') {
       const { kind, name } = object['involvedObject'] ?? {}

@@ -29,8 +29,8 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
   const skeleton = join(nodesIn(place), plan.name)
   const files = {
     'etc/cni/net.d/10-fairlead.conflist': JSON.stringify(network, null, 2) + '\n',
-    // Here, because /etc/resolv.conf is a symbolic link into /run on many machines, and /run is empty here.
-    'run/resolv.conf': RESOLV_CONF,
+    // On many machines a symbolic link into /run, which is empty here: the file replaces it.
+    'etc/resolv.conf': RESOLV_CONF,
     'run/netns/.keep': '',
   }
   for (const [path, text] of Object.entries(files)) {
@@ -38,7 +38,10 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
     writeFileSync(join(skeleton, path), text)
   }
   await coverNode(place, enter)
-  await Promise.all([run([...enter, 'cp', '-r', `${skeleton}/.`, '/']), run([...enter, 'hostname', plan.name])])
+  await Promise.all([
+    run([...enter, 'cp', '-r', '--remove-destination', `${skeleton}/.`, '/']),
+    run([...enter, 'hostname', plan.name]),
+  ])
   const log = new BoundedLog(join(place, 'logs', `${plan.name}.log`))
   return { plan, enter, network, log, prober: new Prober([...enter, CARRIER, 'probe']) }
 }

@@ -71,7 +71,7 @@ export async function startLab(options: LabOptions, isDetached: boolean): Promis
     child.once('error', () => resolve(127))
     child.once('exit', (code, signal) => resolve(code ?? (signal === 'SIGKILL' ? 137 : 1)))
   })
-  const news = listen(child, ended)
+  const news = listen(child)
   if (!(await news.born)) return refused(await whyNot(isRoot, isDetached ? readFileSync(logIn(place), 'utf8') : ''))
   const initPid = firstChild(child.pid!)
   writeRecord(place, {
@@ -98,7 +98,7 @@ function command(options: LabOptions, isRoot: boolean, isDetached: boolean): [st
 }
 
 /** The lab tells on file descriptor 3: `born`, then `ready` with the page. */
-function listen(child: Process, ended: Promise<number>): { born: Promise<boolean>; ready: Promise<string | null> } {
+function listen(child: Process): { born: Promise<boolean>; ready: Promise<string | null> } {
   const born = Promise.withResolvers<boolean>()
   const ready = Promise.withResolvers<string | null>()
   const pipe = child.stdio[3] as Readable & { unref?(): void }
@@ -107,10 +107,11 @@ function listen(child: Process, ended: Promise<number>): { born: Promise<boolean
     if (event === 'born') born.resolve(true)
     if (event === 'ready') ready.resolve(page ?? '')
   })
-  void ended.then(() => {
+  child.once('close', () => {
     born.resolve(false)
     ready.resolve(null)
   })
+  child.once('error', () => born.resolve(false))
   return { born: born.promise, ready: ready.promise }
 }
 
@@ -157,9 +158,9 @@ async function whyNot(isRoot: boolean, log: string): Promise<string> {
   if (tried.kind === 'done') return `the lab ended before it was up${log && `:\n${log.trim()}`}`
   const why = `no namespaces for the lab: ${describe(tried)}`
   if (isRoot) return `${why}\nroot without CAP_SYS_ADMIN, as in an ordinary container; start that with --privileged`
-  const knobs = Object.entries(KNOBS).filter(([file, { isForbidding }]) => {
+  const knobs = Object.entries(KNOBS).filter(([file, { forbids }]) => {
     try {
-      return isForbidding(readFileSync(file, 'utf8').trim())
+      return readFileSync(file, 'utf8').trim() === forbids
     } catch {
       return false
     }
@@ -189,17 +190,17 @@ const TOOLS: Readonly<Record<string, string>> = {
   nft: 'nftables',
 }
 /** Switches by which distributions forbid user namespaces. */
-const KNOBS: Readonly<Record<string, { isForbidding(value: string): boolean; remedy: string }>> = {
+const KNOBS: Readonly<Record<string, { readonly forbids: string; readonly remedy: string }>> = {
   '/proc/sys/kernel/unprivileged_userns_clone': {
-    isForbidding: (value) => value === '0',
+    forbids: '0',
     remedy: 'kernel.unprivileged_userns_clone=1',
   },
   '/proc/sys/kernel/apparmor_restrict_unprivileged_userns': {
-    isForbidding: (value) => value === '1',
+    forbids: '1',
     remedy: 'kernel.apparmor_restrict_unprivileged_userns=0',
   },
   '/proc/sys/user/max_user_namespaces': {
-    isForbidding: (value) => value === '0',
+    forbids: '0',
     remedy: 'user.max_user_namespaces=10000',
   },
 }

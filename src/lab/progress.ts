@@ -9,7 +9,7 @@ export class Progress {
   /** `startedMs`: since when total times count, in ms since 1970. Colours only on a terminal (and without NO_COLOR). */
   constructor(out: NodeJS.WriteStream, startedMs: number) {
     this.#out = out
-    this.#colours = out.isTTY === true && !process.env['NO_COLOR']
+    this.#colours = out.isTTY && !process.env['NO_COLOR']
     this.#startedMs = startedMs
   }
 
@@ -45,7 +45,7 @@ export class Progress {
 
   /** Where a step of more than a second stands: one line that changes on a terminal, lines elsewhere. */
   standing(what: string): void {
-    if (this.#out.isTTY !== true) return void this.#out.write(`      ${what}\n`)
+    if (!this.#out.isTTY) return void this.#out.write(`      ${what}\n`)
     this.#clear()
     this.#out.write(`  ..  ${what}`.slice(0, (this.#out.columns ?? 80) - 1))
     this.#transient = true

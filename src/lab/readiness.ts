@@ -5,7 +5,7 @@ import { isReady } from './target.ts'
 
 export class Readiness {
   /** Resolves once all pods without init containers are ready: what scripts of init containers wait for is there then. */
-  readonly calm: Promise<void>
+  readonly calm: Promise<boolean>
   readonly #store: Store
   readonly #waiting = new Set<() => void>()
   #isDue = false
@@ -20,7 +20,7 @@ export class Readiness {
         for (const look of this.#waiting) look()
       })
     })
-    this.calm = this.#until(() => this.#isCalm(), CALM_MAX_MS).then(() => {})
+    this.calm = this.#until(() => this.#isCalm(), CALM_MAX_MS)
   }
 
   /** False: not within that time. */
