@@ -126,7 +126,9 @@ function parseEndpoint(value: unknown, i: number, family: Family, report: Report
     report.reject(`endpoints[${i}].conditions`, problem, 'write true or false, without quotes')
     return null
   }
-  const hints = isAbsent(value['hints']) ? null : record(value['hints'], `endpoints[${i}].hints`, report)
+  const hintsGiven = value['hints']
+  const hints =
+    isAbsent(hintsGiven) || isRecord(hintsGiven) ? hintsGiven : record(hintsGiven, `endpoints[${i}].hints`, report)
   return {
     address,
     ready,
@@ -134,8 +136,8 @@ function parseEndpoint(value: unknown, i: number, family: Family, report: Report
     terminating,
     node: name(value['nodeName'], i, 'nodeName', report),
     zone: name(value['zone'], i, 'zone', report),
-    hintZones: hints === null ? null : hinted(hints['forZones'], i, 'forZones', report),
-    hintNodes: hints === null ? null : hinted(hints['forNodes'], i, 'forNodes', report),
+    hintZones: isAbsent(hints) ? null : hinted(hints['forZones'], i, 'forZones', report),
+    hintNodes: isAbsent(hints) ? null : hinted(hints['forNodes'], i, 'forNodes', report),
   }
 }
 
@@ -151,19 +153,24 @@ function name(value: unknown, i: number, field: string, report: Report): string 
   return null
 }
 
-function hinted(value: unknown, i: number, field: string, report: Report): readonly string[] | null {
+function hinted(value: unknown, i: number, field: 'forZones' | 'forNodes', report: Report): readonly string[] | null {
+  if (isAbsent(value)) return null
   const names: string[] = []
-  for (const item of list(value, `endpoints[${i}].hints.${field}`, HINTS_MAX, report)) {
-    const hint = name(isRecord(item) ? (item['name'] ?? 0) : item, i, `hints.${field}`, report)
+  const hints =
+    Array.isArray(value) && value.length === 1
+      ? value
+      : list(value, `endpoints[${i}].hints.${field}`, HINTS_MAX, report)
+  for (const item of hints) {
+    const hint = name(isRecord(item) ? (item['name'] ?? 0) : item, i, HINT_FIELDS[field], report)
     if (hint !== null) names.push(hint)
   }
   if (names.length === 0) return null
+  if (names.length > 1) return names
   // Nearly always one of a handful of zones: share the array too.
-  const whole = names.join(' ')
-  const known = hintLists.get(whole)
+  const known = hintLists.get(names[0]!)
   if (known !== undefined) return known
   if (hintLists.size >= HINT_LISTS_MAX) hintLists.clear()
-  hintLists.set(whole, names)
+  hintLists.set(names[0]!, names)
   return names
 }
 
@@ -180,6 +187,7 @@ const ENDPOINTS_MAX = 1000
 const PORTS_MAX = 1000
 /** discovery/v1: at most 8 hints of a kind. */
 const HINTS_MAX = 8
+const HINT_FIELDS = { forZones: 'hints.forZones', forNodes: 'hints.forNodes' }
 const NAME_MAX = 253
 const SERVICE_NAME_MAX = 253
 const HINT_LISTS_MAX = 10_000

@@ -1,3 +1,5 @@
+import { same } from '../core/same.ts'
+
 /**
  * One copy of each text and map that many rows hold: names of nodes, zones and services, label sets of replicas.
  * Bounded: a full pool starts anew, which costs memory for duplicates but never changes a row.
@@ -17,7 +19,8 @@ export function internMap(map: ReadonlyMap<string, string>): ReadonlyMap<string,
   let name = ''
   for (const [key, value] of map) name += `${key}\0${value}\0`
   const known = maps.get(name)?.deref()
-  if (known !== undefined) return known
+  // Not by name alone: nothing keeps a separator out of what comes from outside.
+  if (known !== undefined && same(known, map)) return known
   if (maps.size >= POOL_MAX) maps.clear()
   maps.set(name, new WeakRef(map))
   return map

@@ -137,3 +137,9 @@ t.test('Pod', async (t) => {
     rejections: [{ field: 'spec.containers[0].ports[1].name', problem: /which port 1 has already/ }],
   })
 })
+
+t.test('label sets that look alike are told apart', async (t) => {
+  const of = (labels: object) => parseNamespace({ metadata: { name: 'a', labels } }).row?.labels
+  t.same(of({ a: 'b\u0000c\u0000d' }), new Map([['a', 'b\u0000c\u0000d']]))
+  t.same(of({ a: 'b', c: 'd' }), new Map(Object.entries({ a: 'b', c: 'd' })))
+})
