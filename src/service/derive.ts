@@ -24,6 +24,7 @@ import type { ServiceOptions } from './options.ts'
 import { plan, type Plan } from './plan.ts'
 import { deriveRanges } from './ranges.ts'
 import type { ServiceRow } from './rows.ts'
+import { rowsOfShard, shardsOf, type Shard } from './shards.ts'
 
 /** What Services follow from. Keys and indexes as cluster/tables.ts makes them. */
 export interface ServiceInputs {
@@ -78,6 +79,19 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
     same: sameRow,
     rows: (_, each) => rowsOf(each),
   })
+  const shards = derive<Shard, Plan>(graph, {
+    name: 'service shards',
+    driver: plans,
+    inputs: [],
+    rows: shardsOf,
+  })
+  const crowds = derive<ServiceRow, Shard>(graph, {
+    name: 'service rows of shards',
+    driver: shards,
+    inputs: [],
+    same: sameRow,
+    rows: (_, shard) => rowsOfShard(shard),
+  })
   const health = deriveHealth(graph, plans)
   const rejections = derive<Rejection, Plan>(graph, {
     name: 'service rejections',
@@ -85,7 +99,7 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
     inputs: [health],
     rows: (key, each, read) => rejectionsOf(key, each, read, health),
   })
-  const rows = union('service rows', [frontends, ...deriveRanges(graph, here, inputs.serviceCIDRs, options)])
+  const rows = union('service rows', [frontends, crowds, ...deriveRanges(graph, here, inputs.serviceCIDRs, options)])
   return { rows, plans, health, rejections }
 }
 

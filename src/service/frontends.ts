@@ -9,28 +9,47 @@ import {
   type Frontend,
   type FrontendAddress,
   type ServiceRow,
+  type Slot,
 } from './rows.ts'
-import { layOut, type Layout, type Members } from './slots.ts'
+import { layOut, MAX_EXACT, placesFor, type Layout, type Members } from './slots.ts'
 
-/** The rows of a Service. */
+/** The rows of a Service, but for the slots of sets with more than MAX_EXACT endpoints: those are rows of shards. */
 export function rowsOf(plan: Plan): readonly (readonly [Key, ServiceRow])[] {
   const rows: [Key, ServiceRow][] = []
-  const layouts = plan.backends.map(({ cluster, local }) => ({ cluster: laidOut(cluster), local: laidOut(local) }))
+  const layouts = plan.backends.map(({ cluster, local }) => ({ cluster: small(cluster), local: small(local) }))
   for (const opening of plan.openings) {
     const backend = plan.backends[opening.backend]!
-    const { cluster, local } = layouts[opening.backend]!
-    const isInternal = opening.kind === 'cluster-ip'
-    const main = isInternal && plan.internalLocal ? local! : cluster!
-    const split = !isInternal && plan.externalLocal ? local! : null
-    rows.push([frontendKey(opening.at), frontend(plan, backend, opening, main.layout, split?.layout ?? null)])
-    for (const cidr of opening.sources ?? [])
+    rows.push([frontendKey(opening.at), frontend(plan, backend, opening)])
+    for (const cidr of opening.sources ?? []) {
       rows.push([sourceKey(opening.at, cidr), { kind: 'source', at: opening.at, cidr }])
-    addSlots(rows, opening.at, 'main', main, plan.affinity > 0)
-    if (split !== null) addSlots(rows, opening.at, 'local', split, plan.affinity > 0)
+    }
+    for (const { set, from } of setsOf(plan, opening)) {
+      addSlots(rows, opening.at, set, layouts[opening.backend]![from], plan.affinity > 0)
+    }
   }
   for (const ip of plan.clusterIPs) rows.push([addressKey(ip), { kind: 'address', ip }])
   for (const { here } of plan.backends) for (const ip of here) rows.push([hairpinKey(ip), { kind: 'hairpin', ip }])
   return rows
+}
+
+/** Which endpoints of its backend an opening's sets hold. */
+export function setsOf(plan: Plan, { kind }: Opening): readonly { set: Slot['set']; from: 'cluster' | 'local' }[] {
+  if (kind === 'cluster-ip') return plan.internalLocal ? MAIN_LOCAL : MAIN_CLUSTER
+  return plan.externalLocal ? SPLIT : MAIN_CLUSTER
+}
+
+export function addSlots(
+  rows: [Key, ServiceRow][],
+  at: FrontendAddress,
+  set: Slot['set'],
+  { slots, ips, ports, ids }: Layout,
+  affinity: boolean,
+): void {
+  for (let i = 0; i < slots.length; i++) {
+    const slot = slots[i]!
+    const id = affinity ? ids[i]! : 0
+    rows.push([slotKey(at, set, slot), { kind: 'slot', at, set, slot, ip: ips[i]!, port: ports[i]!, id }])
+  }
 }
 
 /** True when two rows under one key say the same. What the key says is the same already. */
@@ -41,62 +60,31 @@ export function sameRow(a: ServiceRow, b: ServiceRow): boolean {
   return true
 }
 
-function frontend(
-  plan: Plan,
-  backend: Backend,
-  { at, kind, sources }: Opening,
-  main: Layout,
-  local: Layout | null,
-): Frontend {
-  const isInternal = kind === 'cluster-ip'
+function frontend(plan: Plan, backend: Backend, opening: Opening): Frontend {
+  const isInternal = opening.kind === 'cluster-ip'
+  const count = new Map(setsOf(plan, opening).map(({ set, from }) => [set, placesFor(backend[from]!.ips.length)]))
+  const local = count.get('local') ?? null
   // KEP-2086, KEP-1669: refused when nothing could answer anywhere, dropped when only this node has nothing.
   const emptyHere = backend.any ? 'drop' : 'reject'
   return {
     kind: 'frontend',
-    ip: at.ip,
-    protocol: at.protocol,
-    port: at.port,
+    ip: opening.at.ip,
+    protocol: opening.at.protocol,
+    port: opening.at.port,
     scope: isInternal ? 'cluster' : 'external',
-    slots: main.places,
-    local: local === null ? null : local.places,
+    slots: count.get('main')!,
+    local,
     mainEmpty: isInternal && plan.internalLocal ? emptyHere : 'reject',
     localEmpty: local === null ? 'reject' : emptyHere,
     affinity: plan.affinity,
     pool: backend.pool,
-    filtered: sources !== null,
+    filtered: opening.sources !== null,
     service: backend.title,
   }
 }
 
-function addSlots(
-  rows: [Key, ServiceRow][],
-  at: FrontendAddress,
-  set: 'main' | 'local',
-  { members, layout }: LaidOut,
-  affinity: boolean,
-): void {
-  for (let i = 0; i < layout.slots.length; i++) {
-    const slot = layout.slots[i]!
-    const member = layout.members[i]!
-    const row: ServiceRow = {
-      kind: 'slot',
-      at,
-      set,
-      slot,
-      ip: members.ips[member]!,
-      port: members.ports[member]!,
-      id: affinity ? layout.ids[i]! : 0,
-    }
-    rows.push([slotKey(at, set, slot), row])
-  }
-}
-
-interface LaidOut {
-  readonly members: Members
-  readonly layout: Layout
-}
-
-const laidOut = (members: Members | null): LaidOut | null => members && { members, layout: layOut(members) }
+const small = (members: Members | null): Layout =>
+  layOut(members !== null && members.ips.length <= MAX_EXACT ? members : NOBODY)
 
 function sameFrontend(a: Frontend, b: Frontend): boolean {
   return (
@@ -111,3 +99,11 @@ function sameFrontend(a: Frontend, b: Frontend): boolean {
     a.service === b.service
   )
 }
+
+const MAIN_CLUSTER = [{ set: 'main', from: 'cluster' }] as const
+const MAIN_LOCAL = [{ set: 'main', from: 'local' }] as const
+const SPLIT = [
+  { set: 'main', from: 'cluster' },
+  { set: 'local', from: 'local' },
+] as const
+const NOBODY: Members = { ips: [], ports: [] }

@@ -1,9 +1,13 @@
 import type { Family, Protocol } from '../cluster/protocol.ts'
 
-/** 32 bits of a text, 0..2^32-1: FNV-1a, then the finisher of MurmurHash3 so that texts that differ little differ in every bit. */
-export function hash32(text: string): number {
+/**
+ * 32 bits of a text and a number, 0..2^32-1: FNV-1a, then the finisher of MurmurHash3, so that what differs little differs
+ * in every bit.
+ */
+export function hash32(text: string, number = 0): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  hash = Math.imul(hash ^ number, 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0

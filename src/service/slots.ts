@@ -15,12 +15,9 @@ export interface Members {
   readonly ports: readonly number[]
 }
 
-/** Lists of one length: slot `slots[i]` holds member number `members[i]`, known to affinity as `ids[i]`. */
-export interface Layout {
-  /** How many slots the kernel draws from: Frontend.slots. */
-  readonly places: number
+/** Lists of one length: slot `slots[i]` holds the endpoint `ips[i]`, `ports[i]`, known to affinity as `ids[i]`. */
+export interface Layout extends Members {
   readonly slots: readonly number[]
-  readonly members: readonly number[]
   /** 1..2^20-1, unique here; top bits of the hash of address and port, unless another endpoint of the set has the same. */
   readonly ids: readonly number[]
 }
@@ -28,28 +25,40 @@ export interface Layout {
 /** At most ENDPOINTS_MAX members are laid out: those with the smallest hashes. */
 export function layOut({ ips, ports }: Members): Layout {
   if (ips.length === 0) return NOTHING
-  const hashes = ips.map((ip, i) => hash32(`${ip} ${ports[i]}`))
+  const hashes = ips.map((ip, i) => hash32(ip, ports[i]!))
   const members = rank(hashes, ips, ports)
   const ids = identify(members, hashes)
-  if (members.length <= MAX_EXACT) return { places: members.length, slots: members.map((_, i) => i), members, ids }
-  const places = placesFor(members.length)
-  const slots = scatter(members, hashes, places)
-  return { places, slots: [...slots, SPARSE_FALLBACK], members: [...members, members[0]!], ids: [...ids, ids[0]!] }
+  const isExact = members.length <= MAX_EXACT
+  const slots = isExact ? members.map((_, i) => i) : scatter(members, hashes)
+  if (!isExact) {
+    slots.push(SPARSE_FALLBACK)
+    members.push(members[0]!)
+    ids.push(ids[0]!)
+  }
+  return { slots, ids, ips: members.map((member) => ips[member]!), ports: members.map((member) => ports[member]!) }
 }
 
-/** Size of the sparse set for this many endpoints. */
+/** How many slots the kernel draws from, for this many endpoints: Frontend.slots. */
 export function placesFor(count: number): number {
+  if (count <= MAX_EXACT) return count
   let places = 256
-  while (places < count * 1.5) places *= 2
+  while (places < Math.min(count, ENDPOINTS_MAX) * 1.5) places *= 2
   return places
 }
 
 /** Numbers of the members by hash, then address, then port. */
 function rank(hashes: readonly number[], ips: readonly string[], ports: readonly number[]): number[] {
   // One float holds hash and number (32 + 20 bits), so that the native numeric sort does the work.
-  const keys = Float64Array.from(hashes, (hash, i) => hash * NUMBERS + i).sort()
-  const order = Array.from(keys, (key) => key % NUMBERS)
-  const tied = order.some((member, i) => i > 0 && hashes[member] === hashes[order[i - 1]!])
+  const keys = new Float64Array(hashes.length)
+  for (let i = 0; i < hashes.length; i++) keys[i] = hashes[i]! * NUMBERS + i
+  keys.sort()
+  const order: number[] = []
+  let tied = false
+  for (const key of keys) {
+    const member = key % NUMBERS
+    tied ||= order.length > 0 && hashes[member] === hashes[order.at(-1)!]
+    order.push(member)
+  }
   if (tied) {
     order.sort(
       (a, b) => hashes[a]! - hashes[b]! || (ips[a]! < ips[b]! ? -1 : ips[a]! > ips[b]! ? 1 : ports[a]! - ports[b]!),
@@ -78,7 +87,8 @@ function identify(members: readonly number[], hashes: readonly number[]): number
 }
 
 /** The place of each member, in the order given (that of the hash). */
-function scatter(members: readonly number[], hashes: readonly number[], places: number): number[] {
+function scatter(members: readonly number[], hashes: readonly number[]): number[] {
+  const places = placesFor(members.length)
   const end = Math.min(places, SPARSE_FALLBACK) // place 65535 is kept for the fallback
   const shift = 32 - Math.log2(places)
   const taken = new Uint8Array(places)
@@ -107,4 +117,4 @@ export const ENDPOINTS_MAX = 32_768
 const ID_MAX = 2 ** 20 - 1
 const ID_SHIFT = 12
 const NUMBERS = 2 ** 20
-const NOTHING: Layout = { places: 0, slots: [], members: [], ids: [] }
+const NOTHING: Layout = { slots: [], ids: [], ips: [], ports: [] }
