@@ -64,11 +64,16 @@ class Files {
     signal.addEventListener('abort', stop, { once: true })
     for (let first = true; !signal.aborted; first = false) {
       await this.#scan(first)
-      const poll = this.#folders.failure === null ? POLL_MS : POLL_ONLY_MS
-      await this.#rest(this.#doubtful.size > 0 ? DOUBT_MS : Math.max(poll, this.#lookMs * POLL_COST))
+      await this.#rest(this.#pause())
     }
     signal.removeEventListener('abort', stop)
     this.#folders.close()
+  }
+
+  #pause(): number {
+    if (this.#doubtful.size > 0) return DOUBT_MS
+    const watched = this.#folders.failure === null
+    return Math.max(watched ? POLL_MS : POLL_ONLY_MS, this.#lookMs * (watched ? POLL_COST : POLL_ONLY_COST))
   }
 
   #ring(): void {
@@ -184,5 +189,6 @@ const DOUBT_MS = 40
 /** For what inotify does not see: targets of links, network file systems. */
 const POLL_MS = 2000
 const POLL_ONLY_MS = 50
-/** A look that takes long is not taken often: at most 1/20 of the time. */
-const POLL_COST = 20
+/** A look that takes long is not taken often: at most 1/200 of the time, or 1/20 where it is the only way. */
+const POLL_COST = 200
+const POLL_ONLY_COST = 20
