@@ -96,7 +96,7 @@ function tests(api: ApiServer): void {
     const exec = { command: 'false', interactiveMode: 'Never' }
     const world = startWorld(t, await settings({ kubeconfig: await kubeconfig(api, 'broken', { exec }), env: {} }))
     await world.until('it retries', () => world.state('Service').failures > 1)
-    t.equal(world.state('Service').problem?.status, null)
+    t.match(world.state('Service').problem, { status: null, message: /credential plugin/ })
   })
 
   t.test('a certificate that a program gives', async (t) => {

@@ -71,11 +71,10 @@ async function runPlugin(config: object): Promise<Shown> {
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromString(JSON.stringify(config))
   const options: { headers?: Record<string, unknown>; cert?: unknown; key?: unknown } = {}
-  await within(
-    PLUGIN_TIMEOUT_MS,
-    'the credential plugin of the kubeconfig',
-    kubeConfig.applyToHTTPSOptions(options as object),
-  )
+  const work = kubeConfig.applyToHTTPSOptions(options as object)
+  await within(PLUGIN_TIMEOUT_MS, work).catch((error: Error) => {
+    throw new Error(`the credential plugin of the kubeconfig failed: ${error.message.trim() || 'it gave no reason'}`)
+  })
   const authorization = options.headers?.['Authorization']
   return {
     authorization: typeof authorization === 'string' ? authorization : null,
@@ -107,9 +106,9 @@ function remember<T>(make: () => Promise<T>, now: () => number): { get(): Promis
   }
 }
 
-async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`${what} did not answer within ${ms} ms`)), ms)
+  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
   try {
     return await Promise.race([work, promise])
   } finally {

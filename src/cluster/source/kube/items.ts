@@ -77,6 +77,7 @@ export class Items {
         if (depth === 2) item(this.#complete(bytes.subarray(from, at + 1)))
         else if (depth === 1) {
           this.#inItems = false
+          this.#inString = false // as it was where the last chunk ended
           this.#depth = 1
           this.#keepEnvelope(']')
           return at + 1
