@@ -11,9 +11,19 @@ export class FakeKubelet {
   }
 
   addNode(name: string, zone?: string, more: Fields = {}): void {
-    const labels = { 'kubernetes.io/hostname': name, ...(zone && { 'topology.kubernetes.io/zone': zone }), ...more['labels'] }
+    const labels = {
+      'kubernetes.io/hostname': name,
+      ...(zone && { 'topology.kubernetes.io/zone': zone }),
+      ...more['labels'],
+    }
     const status = { conditions: [{ type: 'Ready', status: 'True' }] }
-    const made = this.store.create({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels }, spec: more['spec'] ?? {}, status })
+    const made = this.store.create({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, labels },
+      spec: more['spec'] ?? {},
+      status,
+    })
     if (!made.ok) throw new Error(made.failure.message)
   }
 
@@ -65,11 +75,16 @@ export class FakeKubelet {
 }
 
 export function isReady(pod: ApiObject): boolean {
-  return ((pod['status'].conditions ?? []) as Fields[]).some(({ type, status }) => type === 'Ready' && status === 'True')
+  return ((pod['status'].conditions ?? []) as Fields[]).some(
+    ({ type, status }) => type === 'Ready' && status === 'True',
+  )
 }
 
 /** Everything a kubelet can do, until there is nothing more to do. */
-export function settleAll({ store, runner }: { store: Store; runner: { settle(): number } }, kubelet = new FakeKubelet(store)): void {
+export function settleAll(
+  { store, runner }: { store: Store; runner: { settle(): number } },
+  kubelet = new FakeKubelet(store),
+): void {
   for (let rounds = 0; rounds < 10_000; rounds++) {
     runner.settle()
     const [pod] = kubelet.pending()

@@ -5,6 +5,7 @@
 import { badRequest, type Failure } from './failure.ts'
 import { isKeyed, itemKey } from './list-keys.ts'
 import { draft, isObject, title, type ApiObject, type Fields, type Ref } from './object.ts'
+import { refKey } from './owned.ts'
 import { refOf, type Outcome, type Store } from './store.ts'
 
 export interface ApplyOptions {
@@ -159,10 +160,6 @@ function rejected(raw: unknown, ref: Ref | null, { message }: Failure): Applied 
   const fields = isObject(raw) ? raw : {}
   const name = title(String(fields['kind'] ?? 'object'), isObject(fields['metadata']) ? fields['metadata'] : undefined)
   return { object: name, ref, action: 'rejected', message }
-}
-
-function refKey(ref: Ref): string {
-  return `${ref.resource}/${ref.namespace}/${ref.name}`
 }
 
 const LAST = 'kubectl.kubernetes.io/last-applied-configuration'

@@ -5,9 +5,11 @@
  * Everything is synchronous and single-threaded; every write is whole or not at all. Objects that come out are frozen.
  */
 import { randomUUID } from 'node:crypto'
+import { graceOf, isHeld } from './ending.ts'
 import { alreadyExists, badRequest, conflict, forbidden, notFound, type Failure } from './failure.ts'
 import { History, type Change } from './history.ts'
 import { draft, freeze, isObject, same, timestamp, title, type ApiObject, type Fields, type Ref } from './object.ts'
+import { Owned } from './owned.ts'
 import { apiVersionOf, Resources, resourceTitle, splitApiVersion, type Resource } from './resource.ts'
 import { Suffixes } from './suffix.ts'
 
@@ -44,9 +46,7 @@ export class Store {
   readonly #suffixes: Suffixes
   /** resource -> namespace ('' for objects of the cluster) -> name -> object. */
   readonly #objects = new Map<string, Map<string, Map<string, ApiObject>>>()
-  /** uid of an owner -> what names it as owner. */
-  readonly #owned = new Map<string, Map<string, Ref>>()
-  readonly #uids = new Set<string>()
+  readonly #owned = new Owned()
   readonly #listeners = new Set<(change: Change) => void>()
   #revision = 0
   #notifying = false
@@ -79,12 +79,11 @@ export class Store {
 
   /** What names the object with this uid among its ownerReferences. */
   ownedBy(uid: string): ApiObject[] {
-    const refs = this.#owned.get(uid)?.values().toArray() ?? []
-    return refs.flatMap((ref) => this.get(ref.resource, ref.namespace, ref.name) ?? [])
+    return this.#owned.by(uid).flatMap((ref) => this.get(ref.resource, ref.namespace, ref.name) ?? [])
   }
 
   hasUid(uid: string): boolean {
-    return this.#uids.has(uid)
+    return this.#owned.has(uid)
   }
 
   /** Calls back within every commit: mark what is dirty, never write from there. Returns what ends it. */
@@ -138,30 +137,20 @@ export class Store {
     const what = `${resourceTitle(resource)} "${name}"`
     const previous = this.get(resource.plural, namespace, name)
     if (previous === undefined) return fail(notFound(what))
-    const sent = raw as ApiObject
-    const { resourceVersion, uid } = sent.metadata
+    const { resourceVersion, uid } = (raw as ApiObject).metadata
     if (resourceVersion && resourceVersion !== previous.metadata.resourceVersion) return fail(conflict(what, STALE))
     if (uid && uid !== previous.metadata.uid) return fail(conflict(what, 'it is another object of the same name'))
-    const next = draft(part === 'status' ? { ...previous, metadata: sent.metadata, status: sent['status'] } : sent)
-    if (part === 'object' && resource.status) restore(next, previous, 'status')
-    next.apiVersion = previous.apiVersion
-    const meta = next.metadata as unknown as Fields
-    for (const field of KEPT_FIELDS) restore(meta, previous.metadata as unknown as Fields, field)
-    delete meta['managedFields']
-    if (meta['deletionTimestamp'] !== undefined) {
-      const known = previous.metadata.finalizers ?? []
-      next.metadata.finalizers = (next.metadata.finalizers ?? []).filter((finalizer) => known.includes(finalizer))
-    }
-    return this.#write(resource, next, previous)
+    return this.#replace(resource, draft(raw as ApiObject), previous, part)
   }
 
   /** Reads, changes a draft, writes. What a controller or kubelet uses: there is no race within one process. */
   modify(ref: Ref, change: (next: ApiObject) => void, part: Part = 'object'): Outcome {
+    const resource = this.resources.get(ref.resource)
     const previous = this.get(ref.resource, ref.namespace, ref.name)
-    if (previous === undefined) return fail(notFound(`${ref.resource} "${ref.name}"`))
+    if (resource === undefined || previous === undefined) return fail(notFound(`${ref.resource} "${ref.name}"`))
     const next = draft(previous)
     change(next)
-    return this.update(next, part)
+    return this.#replace(resource, draft(next), previous, part) // again: what was put in may be somebody's, or undefined
   }
 
   /** Removes, or only marks with deletionTimestamp: a running pod within its grace period, an object with finalizers. */
@@ -209,6 +198,23 @@ export class Store {
     return { resource, namespace, name: String(metadata['name'] ?? '') }
   }
 
+  /** `sent` becomes ours. */
+  #replace(resource: Resource, sent: ApiObject, previous: ApiObject, part: Part): Outcome {
+    const next: ApiObject =
+      part === 'object' ? sent : draft({ ...previous, metadata: sent.metadata, status: sent['status'] })
+    if (part === 'object' && resource.status) restore(next, draft({ status: previous['status'] }), 'status')
+    next.apiVersion = previous.apiVersion
+    const meta = next.metadata as unknown as Fields
+    for (const field of KEPT_FIELDS) restore(meta, previous.metadata as unknown as Fields, field)
+    meta['name'] = previous.metadata.name
+    delete meta['managedFields']
+    if (meta['deletionTimestamp'] !== undefined && next.metadata.finalizers !== undefined) {
+      const known = previous.metadata.finalizers ?? []
+      next.metadata.finalizers = next.metadata.finalizers.filter((finalizer) => known.includes(finalizer))
+    }
+    return this.#write(resource, next, previous)
+  }
+
   /** Of a kind nobody knows: what its definition says, else most kinds are in namespaces. */
   #scope(group: string, kind: string): boolean {
     const definition = this.list('customresourcedefinitions').find(({ spec }) => {
@@ -253,22 +259,14 @@ export class Store {
   #remember(ref: Ref, object: ApiObject): void {
     const spaces = this.#objects.getOrInsertComputed(ref.resource, () => new Map())
     spaces.getOrInsertComputed(ref.namespace, () => new Map()).set(ref.name, object)
-    this.#uids.add(object.metadata.uid)
-    for (const owner of object.metadata.ownerReferences ?? []) {
-      this.#owned.getOrInsertComputed(owner.uid, () => new Map()).set(refKey(ref), ref)
-    }
+    this.#owned.add(ref, object)
   }
 
   #forget(ref: Ref, object: ApiObject): void {
     const space = this.#objects.get(ref.resource)?.get(ref.namespace)
     space?.delete(ref.name)
     if (space?.size === 0) this.#objects.get(ref.resource)!.delete(ref.namespace)
-    this.#uids.delete(object.metadata.uid)
-    for (const owner of object.metadata.ownerReferences ?? []) {
-      const refs = this.#owned.get(owner.uid)
-      refs?.delete(refKey(ref))
-      if (refs?.size === 0) this.#owned.delete(owner.uid)
-    }
+    this.#owned.remove(ref, object)
   }
 
   #nameFor(metadata: ApiObject['metadata'], resource: Resource, namespace: string): string {
@@ -301,35 +299,15 @@ function fail(failure: Failure): Outcome {
 }
 
 function restore(next: Fields, previous: Fields, field: string): void {
-  if (previous[field] === undefined) delete next[field]
-  else next[field] = previous[field]
-}
-
-/** Finalizers keep an object; those of a namespace are in its spec. */
-function isHeld(object: ApiObject): boolean {
-  const inSpec: unknown[] = object.kind === 'Namespace' ? (object['spec']?.finalizers ?? []) : []
-  return (object.metadata.finalizers?.length ?? 0) + inSpec.length > 0
-}
-
-/** Only pods end gracefully, and only those that a node runs (kubernetes pkg/registry/core/pod/strategy.go, CheckGracefulDelete). */
-function graceOf(object: ApiObject, wantedSeconds: number | undefined): number {
-  if (object.kind !== 'Pod') return 0
-  const isOver = object['status']?.phase === 'Succeeded' || object['status']?.phase === 'Failed'
-  if (!object['spec']?.nodeName || isOver) return 0
-  const seconds = wantedSeconds ?? object['spec'].terminationGracePeriodSeconds ?? GRACE_SECONDS
-  return Math.max(0, Math.min(seconds, object.metadata.deletionGracePeriodSeconds ?? Infinity))
+  if (previous[field] !== undefined) next[field] = previous[field]
+  else if (next[field] !== undefined) delete next[field]
 }
 
 function byName(a: ApiObject, b: ApiObject): number {
   return a.metadata.name < b.metadata.name ? -1 : 1
 }
 
-function refKey(ref: Ref): string {
-  return `${ref.resource}/${ref.namespace}/${ref.name}`
-}
-
 const HISTORY_SIZE = 20_000
-const GRACE_SECONDS = 30
 const NAME_STEM_MAX = 248
 const STALE = 'the object has been modified; please apply your changes to the latest version and try again'
 const HOLDERS = { Background: undefined, Foreground: 'foregroundDeletion', Orphan: 'orphan' } as const
