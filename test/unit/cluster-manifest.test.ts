@@ -107,11 +107,9 @@ t.test('files and folders', async (t) => {
   const all = await readManifests([folder])
   t.same(names(all), ['a', 'b', 'c', 'd'], 'by name, folders too, once each')
   t.same(all.problems, [])
-  t.same(
-    names(await readManifests([join(folder, 'sub'), join(folder, 'b.yaml'), folder])),
-    ['c', 'd', 'a', 'b'],
-    'as given',
-  )
+  const several = await readManifests([join(folder, 'sub'), join(folder, 'b.yaml'), folder])
+  t.same(names(several), ['c', 'd', 'a', 'b'], 'as given')
+  t.equal(several.objects[3]?.file, join(folder, 'sub/round/b.yaml'), 'where it was found first')
 
   write('latin.yaml', Buffer.from([0x61, 0xe9]))
   write('wrong.yaml', 'a: [')
