@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { startLab, type LabOptions } from '../lab/outer.ts'
@@ -35,13 +35,22 @@ async function up(paths: readonly string[], flags: Flags): Promise<void> {
   if (answer.kind === 'refused') throw new Failure(answer.reason)
   const { lab } = answer
   if (isDetached) {
-    const page = await lab.ready
-    if (page === null) throw new Failure(`the lab ended before it was ready; its log: ${logIn(options.place)}`)
-    console.log(page)
-    process.exit(0)
+    const showing = setInterval(() => show(logIn(options.place)), SHOW_MS)
+    const isReady = await lab.ready
+    clearInterval(showing)
+    show(logIn(options.place))
+    if (!isReady) throw new Failure('the lab ended before it was ready')
+    process.exit(0) // the pipe to the lab would keep this process
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => lab.stop())
   process.exitCode = await lab.ended
+}
+
+/** What a detached lab has said since the last time. */
+function show(log: string): void {
+  const text = readFileSync(log)
+  process.stdout.write(text.subarray(shownBytes))
+  shownBytes = text.length
 }
 
 function optionsOf(paths: readonly string[], flags: Flags): LabOptions {
@@ -60,4 +69,6 @@ function shown(path: string): string {
   return path === EXAMPLE ? 'its own example (src/lab/example)' : path
 }
 
+let shownBytes = 0
+const SHOW_MS = 100
 const EXAMPLE = fileURLToPath(new URL('../lab/example', import.meta.url))

@@ -30,16 +30,15 @@ async function main(): Promise<void> {
   const cluster = new Cluster(options, progress)
   createApiServer(cluster.store).listen({ path: apiSocketIn(options.place) })
   serveControl(cluster).listen({ path: controlSocketIn(options.place) })
-  report({ event: 'born' })
+  report('born')
   const nodes = await progress.step(`network and ${plans.length} nodes: ${describe(plans)}`, async () => {
     await buildUnderlay(plans, LOAD_BALANCER_POOLS)
     return Promise.all(plans.map((plan) => buildNode(plan, options.place)))
   })
   await cluster.start(nodes)
   await cluster.settled()
-  const page = pageOf(cluster, progress)
-  progress.line(page)
-  report({ event: 'ready', page })
+  progress.line(pageOf(cluster, progress))
+  report('ready')
   cluster.tellNews()
 }
 
@@ -49,9 +48,9 @@ function endLab(code: number): void {
   process.exit(code)
 }
 
-function report(news: { event: string; page?: string }): void {
+function report(event: 'born' | 'ready'): void {
   try {
-    writeSync(NEWS_FD, JSON.stringify(news) + '\n')
+    writeSync(NEWS_FD, JSON.stringify({ event }) + '\n')
   } catch {
     // Detached: whoever waited for the start has gone.
   }

@@ -38,8 +38,8 @@ export interface LabOptions {
 }
 
 export interface RunningLab {
-  /** Resolves with the page once everything is ready, null when the lab ended before. */
-  readonly ready: Promise<string | null>
+  /** Whether everything became ready; false: the lab ended before. */
+  readonly ready: Promise<boolean>
   /** Exit code. */
   readonly ended: Promise<number>
   /** Asks the lab to end. */
@@ -97,19 +97,19 @@ function command(options: LabOptions, isRoot: boolean, isDetached: boolean): [st
   return [...follow, ...unshare, CARRIER, 'init', '--', ...inside] as unknown as [string, ...string[]]
 }
 
-/** The lab tells on file descriptor 3: `born`, then `ready` with the page. */
-function listen(child: Process): { born: Promise<boolean>; ready: Promise<string | null> } {
+/** The lab tells on file descriptor 3: `born`, then `ready`. */
+function listen(child: Process): { born: Promise<boolean>; ready: Promise<boolean> } {
   const born = Promise.withResolvers<boolean>()
-  const ready = Promise.withResolvers<string | null>()
+  const ready = Promise.withResolvers<boolean>()
   const pipe = child.stdio[3] as Readable & { unref?(): void }
   createInterface({ input: pipe }).on('line', (line) => {
-    const { event, page } = JSON.parse(line) as { event: string; page?: string }
+    const { event } = JSON.parse(line) as { event: string }
     if (event === 'born') born.resolve(true)
-    if (event === 'ready') ready.resolve(page ?? '')
+    if (event === 'ready') ready.resolve(true)
   })
   child.once('close', () => {
     born.resolve(false)
-    ready.resolve(null)
+    ready.resolve(false)
   })
   child.once('error', () => born.resolve(false))
   return { born: born.promise, ready: ready.promise }

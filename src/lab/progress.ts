@@ -5,6 +5,7 @@ export class Progress {
   readonly #colours: boolean
   readonly #startedMs: number
   #transient = false
+  #stood = ''
 
   /** `startedMs`: since when total times count, in ms since 1970. Colours only on a terminal (and without NO_COLOR). */
   constructor(out: NodeJS.WriteStream, startedMs: number) {
@@ -45,7 +46,11 @@ export class Progress {
 
   /** Where a step of more than a second stands: one line that changes on a terminal, lines elsewhere. */
   standing(what: string): void {
-    if (!this.#out.isTTY) return void this.#out.write(`      ${what}\n`)
+    if (!this.#out.isTTY) {
+      if (what !== this.#stood) this.#out.write(`      ${what}\n`)
+      this.#stood = what
+      return
+    }
     this.#clear()
     this.#out.write(`  ..  ${what}`.slice(0, (this.#out.columns ?? 80) - 1))
     this.#transient = true

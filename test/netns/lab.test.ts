@@ -1,0 +1,281 @@
+/** The cluster in a box, from the outside: as a person starts, uses and ends it. Service addresses are not this file's. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { everybody, LabRun, leftOf, marks, tree, until } from './labrun.ts'
+
+interface Pod {
+  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string }
+  readonly spec: { readonly nodeName: string }
+  readonly status: {
+    readonly phase: string
+    readonly podIPs: readonly { readonly ip: string }[]
+    readonly conditions: readonly { readonly type: string; readonly status: string }[]
+    readonly containerStatuses: readonly { readonly restartCount: number }[]
+  }
+}
+
+t.setTimeout(600_000)
+
+const example = new URL('../../src/lab/example', import.meta.url).pathname
+const folder = mkdtempSync(join(tmpdir(), 'fairlead-labfiles-'))
+chmodSync(folder, 0o755)
+t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+
+for (const who of everybody) {
+  t.test(`the example, as ${who}`, async (t) => {
+    const lab = new LabRun(who)
+    t.teardown(() => lab.remove())
+    const up = await lab.cli('up', '--detach', example)
+    t.match(up, { kind: 'done', stdout: /The cluster is up after/ })
+    const commands = (up.kind === 'done' ? up.stdout : '').split('Try:')[1]!.split('\n').slice(1, 4)
+    t.equal(commands.filter((line) => line.includes('bin/fairlead')).length, 3, 'three commands to try')
+
+    const pods = await podsOf(lab)
+    t.ok(pods.every(isReady), 'every pod is ready')
+    t.same([...new Set(pods.map(({ spec }) => spec.nodeName))].sort(), ['n1', 'n2'])
+    const webs = pods.filter(({ metadata }) => metadata.name.startsWith('web'))
+    const [here, there] = [
+      webs.find((pod) => pod.spec.nodeName === 'n1')!,
+      webs.find((pod) => pod.spec.nodeName === 'n2')!,
+    ]
+    for (const { ip } of there.status.podIPs) {
+      const host = ip.includes(':') ? `[${ip}]` : ip
+      const url = `http://${host}:8080/`
+      const peer = here.status.podIPs.find((own) => own.ip.includes(':') === ip.includes(':'))!.ip
+      const answer = await lab.inside(here.metadata.name, 'curl', '-sm5', '-H', 'Accept: application/json', url)
+      t.match(JSON.parse(answer), { pod: there.metadata.name, node: 'n2' }, `pod to pod across nodes: ${url}`)
+      t.ok(answer.includes(peer), 'the pod is seen with its own address')
+      t.match(await lab.inside('outside', 'curl', '-sm5', url), there.metadata.name, `from outside: ${url}`)
+      t.match(await lab.inside('node/n1', 'curl', '-sm5', url), there.metadata.name, `from a node: ${url}`)
+    }
+    t.match(
+      await lab.inside(here.metadata.name, 'ping', '-c1', '-W5', '172.30.0.1').catch(() => 'no ping'),
+      /1 received|no ping/,
+    )
+    t.match(await lab.inside('deploy/web', 'cat', '/etc/hosts'), /api\.default\.svc\.cluster\.local api/)
+    t.equal((await lab.inside(here.metadata.name, 'hostname')).trim(), here.metadata.name)
+    const mtu = readMtu(await lab.inside(here.metadata.name, 'cat', '/sys/class/net/eth0/mtu'))
+    t.equal(mtu, 1450, 'VXLAN fits')
+    const failed = await lab.cli('exec', 'store-0', '--', 'sh', '-c', 'echo out; echo err >&2; exit 7')
+    t.match(failed, { kind: 'failed', code: 7, stderr: 'err' }, 'exit code and standard error pass through')
+    t.match(await lab.cli('exec', 'no-such-pod', '--', 'true'), {
+      kind: 'failed',
+      code: 1,
+      stderr: /no pod no-such-pod/,
+    })
+    t.match(await lab.cli('up', '--detach', example), { kind: 'failed', stderr: /running already/ })
+
+    const all = tree(lab.record.outerPid)
+    t.match(await lab.cli('down'), { kind: 'done' })
+    await until(() => leftOf(all).length === 0, `all has ended, but ${leftOf(all)}`)
+    t.match(await lab.cli('down'), { kind: 'failed', stderr: /no cluster is running/ })
+  })
+}
+
+t.test('a file that is saved changes the cluster', async (t) => {
+  const lab = new LabRun(everybody[0]!)
+  t.teardown(() => lab.remove())
+  const file = join(folder, 'app.yaml')
+  writeFileSync(file, app('1', 3))
+  await lab.foreground(file)
+  const before = (await podsOf(lab)).map(({ metadata }) => metadata.name)
+  t.equal(before.length, 3)
+
+  writeFileSync(file, app('1', 4))
+  await until(async () => (await podsOf(lab)).filter(isReady).length === 4, 'a fourth pod', lab)
+
+  // Rolling: maxUnavailable 0, maxSurge 1 (the watch itself is the controllers' own test; here with real processes).
+  writeFileSync(file, app('2', 4))
+  let fewest = 4
+  await until(
+    async () => {
+      const pods = await podsOf(lab)
+      fewest = Math.min(fewest, pods.filter((pod) => isReady(pod) && !pod.metadata.deletionTimestamp).length)
+      return pods.length === 4 && pods.every(isReady) && pods.every(({ metadata }) => !before.includes(metadata.name))
+    },
+    'all pods are new',
+    lab,
+  )
+  t.ok(fewest >= 4, `never fewer than asked for (${fewest})`)
+  const answer = await lab.inside('deploy/app', 'env')
+  t.match(answer, /VERSION=2/)
+  t.match(answer, /WHERE=n[12]/)
+
+  writeFileSync(file, `${app('2', 4)}\n  broken: [`)
+  await until(() => /app\.yaml:\d+: is not valid YAML/.test(lab.output.join('')), 'the broken file is told', lab)
+  t.equal((await podsOf(lab)).length, 4, 'a broken file changes nothing')
+
+  writeFileSync(file, '')
+  await until(async () => (await podsOf(lab)).length === 0, 'what the file no longer says is gone', lab)
+})
+
+t.test('a life of a pod', async (t) => {
+  const lab = new LabRun(everybody[0]!)
+  t.teardown(() => lab.remove())
+  const file = join(folder, 'life.yaml')
+  const marker = join(lab.folder, 'marks')
+  writeFileSync(file, LIFE.replaceAll('MARKS', marker))
+  await lab.foreground(file)
+
+  t.match(
+    readFileSync(marker, 'utf8'),
+    /^init n\d+ 10\.244\.\d+\.\d+\n/,
+    'an init container ran, with fields of the pod',
+  )
+  const events = await lab.json<{ items: { reason: string; message: string }[] }>('events')
+  t.match(
+    events.items.find(({ reason }) => reason === 'InitContainerSkipped')?.message,
+    /no-such-program is not on this machine/,
+  )
+
+  await until(async () => (await restartsOf(lab, 'crash')) >= 1, 'a container that fails is restarted', lab)
+  await until(
+    async () => (await restartsOf(lab, 'hung')) >= 1,
+    'a container that fails its liveness probe is restarted',
+    lab,
+  )
+  const job = (await podsOf(lab)).find(({ metadata }) => metadata.name === 'once')!
+  t.equal(job.status.phase, 'Succeeded', 'a pod that never restarts is over when its container is')
+
+  t.match(await lab.cli('delete', 'pod', 'life'), { kind: 'done' })
+  await until(async () => !(await podsOf(lab)).some(({ metadata }) => metadata.name === 'life'), 'the pod is gone', lab)
+  t.match(readFileSync(marker, 'utf8'), /pre-stop\nterm\n/, 'preStop, then SIGTERM')
+  t.match(await lab.cli('delete', 'pod', 'stubborn'), { kind: 'done' })
+  await until(
+    async () => !(await podsOf(lab)).some(({ metadata }) => metadata.name === 'stubborn'),
+    'SIGKILL in the end',
+    lab,
+  )
+  const node = (await lab.inside('node/n1', 'ls', '/run/netns')) + (await lab.inside('node/n2', 'ls', '/run/netns'))
+  t.equal(
+    node.match(/cni-/g)?.length,
+    (await podsOf(lab)).length,
+    'network namespaces are those of the pods that are there',
+  )
+})
+
+for (const victim of ['outer', 'holder', 'init', 'lab'] as const) {
+  for (const who of everybody) {
+    t.test(`nothing is left after kill -9 of ${victim}, as ${who}`, async (t) => {
+      const before = marks()
+      const lab = new LabRun(who)
+      t.teardown(() => lab.remove())
+      const child = await lab.foreground(join(example, 'api.yaml'))
+      const { initPid } = lab.record
+      const all = tree(child.pid!)
+      t.ok(all.pids.size > 10, `${all.pids.size} processes`)
+      const pid = { outer: child.pid!, holder: parentOf(initPid), init: initPid, lab: childOf(initPid) }[victim]
+      process.kill(pid, 'SIGKILL')
+      await until(() => leftOf(all).length === 0, `all has ended, but ${leftOf(all).join('\n')}`)
+      t.same(marks(), before, 'no mount, no name')
+      t.match(await lab.cli('get', 'pods'), { kind: 'failed', stderr: /no cluster is running/ })
+    })
+  }
+}
+
+async function podsOf(lab: LabRun): Promise<Pod[]> {
+  return (await lab.json<{ items: Pod[] }>('pods')).items
+}
+
+async function restartsOf(lab: LabRun, pod: string): Promise<number> {
+  return (
+    (await podsOf(lab)).find(({ metadata }) => metadata.name === pod)?.status.containerStatuses[0]?.restartCount ?? 0
+  )
+}
+
+function isReady({ status }: Pod): boolean {
+  return status.conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True')
+}
+
+function parentOf(pid: number): number {
+  return Number(/PPid:\t(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+}
+
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0])
+}
+
+function readMtu(text: string): number {
+  return Number(text.trim())
+}
+
+function app(version: string, replicas: number): string {
+  return `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: app }
+spec:
+  replicas: ${replicas}
+  strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
+  selector: { matchLabels: { app: app } }
+  template:
+    metadata: { labels: { app: app } }
+    spec:
+      terminationGracePeriodSeconds: 5
+      containers:
+        - name: app
+          image: app
+          ports: [{ containerPort: 8080 }]
+          env:
+            - { name: VERSION, value: '${version}' }
+            - { name: WHERE, valueFrom: { fieldRef: { fieldPath: spec.nodeName } } }
+          readinessProbe: { httpGet: { path: /, port: 8080 } }
+`
+}
+
+const LIFE = `
+apiVersion: v1
+kind: Pod
+metadata: { name: life }
+spec:
+  initContainers:
+    - name: first
+      image: x
+      command: [sh, -c, 'echo init $NODE $IP >> MARKS']
+      env:
+        - { name: NODE, valueFrom: { fieldRef: { fieldPath: spec.nodeName } } }
+        - { name: IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+    - { name: second, image: x, command: [no-such-program] }
+  containers:
+    - name: main
+      image: x
+      command: [sh, -c, 'trap "echo term >> MARKS; exit" TERM; while :; do sleep 0.1; done']
+      lifecycle: { preStop: { exec: { command: [sh, -c, 'echo pre-stop >> MARKS'] } } }
+      readinessProbe: { exec: { command: ['true'] } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: stubborn }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - { name: main, image: x, command: [sh, -c, 'trap "" TERM; while :; do sleep 0.1; done'] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: crash }
+spec:
+  containers:
+    - { name: main, image: x, command: [sh, -c, 'exit 1'] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: hung }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: x
+      command: [sleep, infinity]
+      livenessProbe: { exec: { command: ['false'] }, periodSeconds: 1, failureThreshold: 1 }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: once }
+spec:
+  restartPolicy: Never
+  containers:
+    - { name: main, image: x, command: ['true'] }
+`
