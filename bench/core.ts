@@ -45,7 +45,7 @@ function oneChange(rows: number) {
   const cursor = deliver(world)
   let put = 0
   const times = timed(2_000, (round) => {
-    const at = (round * 7919) % (rows / 10)
+    const at = (round % 100) * (rows / 1_000) // 100 services, spread: the same working set at any size
     world.slices.put(`s${at}-0`, slice(`s${at}`, at, 10, 3, `10.99.${round >> 8}.${round & 255}`))
     put += step(world.graph, cursor)
   })

@@ -130,7 +130,6 @@ export class Outputs<Row> {
     const loser = this.#owner.get(id)
     this.#take(id, loser)
     this.#wait(key, this.#rows[id]!, loser)
-    this.#leave(key, reader)
     this.#give(id, reader)
     this.#change(id, row)
   }

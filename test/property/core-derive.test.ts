@@ -116,6 +116,7 @@ t.test('a cursor gives what its receiver lacks, and nothing else', async (t) => 
         )
         if (outcome === 'lose') return cursor.lost()
         if (outcome === 'recover') cursor.recover()
+        if (outcome === 'recover') check(cursor.pending, one.size)
         const bad = [...delta.put].filter(([, row]) => row.length % 8 === poison)
         for (const [key, row] of bad) refused.set(key, row)
         for (const [key] of bad) next.delete(key)
@@ -200,6 +201,11 @@ function recording<Out, In>(spec: Derivation<Out, In>, reads: Map<Key, Set<strin
         keysBy: (table, index, value) => (
           noted.add(`${table.name} keysBy ${index} ${value}`),
           read.keysBy(table, index, value)
+        ),
+        // What it depends on is the same: who comes and who goes.
+        countBy: (table, index, value) => (
+          noted.add(`${table.name} keysBy ${index} ${value}`),
+          read.countBy(table, index, value)
         ),
       })
     },

@@ -9,7 +9,7 @@ export interface Thing {
   readonly ref: Key
   /** A value of the index `tag` to look up. */
   readonly tag: string
-  readonly mode: 'get' | 'by' | 'keysBy' | 'throw early' | 'throw late' | 'twice'
+  readonly mode: 'get' | 'by' | 'keysBy' | 'countBy' | 'throw early' | 'throw late' | 'twice'
 }
 
 export interface Part {
@@ -44,6 +44,7 @@ export function first(world: Inputs): Derivation<string, Thing> {
       if (thing.mode === 'by')
         for (const [part, row] of read.by(world.parts, 'tag', thing.tag)) yield [`part ${part}`, `${key}: ${row.size}`]
       if (thing.mode === 'keysBy') yield ['one', `${key}: ${read.keysBy(world.more, 'tag', thing.tag).join()}`]
+      if (thing.mode === 'countBy') yield ['count', `${key}: ${read.countBy(world.more, 'tag', thing.tag)}`]
       if (thing.mode === 'twice') yield* [['two', key] as const, ['two', 'never'] as const]
       const late = thing.mode === 'throw late' ? read.get(world.more, thing.ref) : undefined
       if (late !== undefined && late.size > 1) throw new Error(`late ${key}`)
@@ -108,6 +109,7 @@ const plainly: Read = {
   get: (table, key) => table.get(key),
   by: (table, index, value) => [...table.keysBy(index, value)].sort().map((key) => [key, table.get(key)!] as const),
   keysBy: (table, index, value) => [...table.keysBy(index, value)].sort(),
+  countBy: (table, index, value) => [...table.keysBy(index, value)].length,
 }
 
 export function ordered<Row>(rows: Iterable<readonly [Key, Row]>): [Key, Row][] {
@@ -125,7 +127,7 @@ const tag = fc.constantFrom(...TAGS)
 const thing: fc.Arbitrary<Thing> = fc.record({
   ref: key,
   tag,
-  mode: fc.constantFrom('get', 'by', 'keysBy', 'throw early', 'throw late', 'twice'),
+  mode: fc.constantFrom('get', 'by', 'keysBy', 'countBy', 'throw early', 'throw late', 'twice'),
 })
 const part: fc.Arbitrary<Part> = fc.record({ tags: fc.array(tag, { maxLength: 3 }), size: fc.nat(3) })
 const onThings = { table: fc.constant('things' as const), key, row: thing }

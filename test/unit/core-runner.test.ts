@@ -152,6 +152,23 @@ t.test('a change that is undone before it is delivered is no change; numbers go 
     { from: 2, to: 7, put: 1, drop: 0 },
     'from what the target holds, not from the last number',
   )
+  target.refuses = (_, row) => (row === 13 ? 'unlucky' : null)
+  table.put('d', 13)
+  await binding.whenApplied(8)
+  t.equal(binding.status().refused.size, 1)
+  table.drop('d')
+  await binding.whenApplied(9)
+  t.same([binding.status().refused.size, target.applies.length], [0, 3], 'a refused row that goes was never there')
+
+  target.moods.push('slow')
+  table.put('e', 1)
+  await until(() => target.applies.length === 4, 'a slow apply')
+  table.put('f', 1)
+  await turn()
+  t.ok(binding.status().pendingSince)
+  table.drop('f')
+  await binding.whenApplied(12)
+  t.same([binding.status().pendingSince, target.applies.length], [null, 4])
   t.equal(target.problem, null)
   await end()
 })
@@ -214,6 +231,13 @@ t.test('a hanging apply is told to end, and ends with the process at the latest'
   await until(() => kinds().includes('applied'), 'success', clock)
   await end()
 
+  const obedient = setUp(new World<number>())
+  obedient.target.moods.push('hang')
+  obedient.table.markSynced()
+  await until(() => obedient.target.applies.length === 1, 'apply')
+  await obedient.end() // no time passes
+  t.equal(obedient.binding.status().retries, 0, 'not a failure: we stopped')
+
   const deaf: Target<number> = {
     name: 'deaf',
     apply: () => new Promise(() => {}),
@@ -227,7 +251,6 @@ t.test('a hanging apply is told to end, and ends with the process at the latest'
   let over = false
   void other.end().then(() => (over = true))
   await until(() => over, 'the end', other.clock, 500)
-  t.equal(other.binding.status().retries, 0, 'not a failure: we stopped')
 })
 
 t.test('recover: from 0, twice in a row only after a while', async (t) => {

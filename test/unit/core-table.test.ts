@@ -127,8 +127,8 @@ t.test('an index function that throws leaves the table as it was', async (t) => 
     indexes: { row: poison },
     *rows(key, row) {
       yield [`${key} first`, 1]
-      yield [key, row + 10]
       yield ['shared', row + 10]
+      yield [key, row + 10]
     },
   })
   table.markSynced()
@@ -149,10 +149,17 @@ t.test('an index function that throws leaves the table as it was', async (t) => 
     ['b first', 1],
     ['shared', 12],
   ])
-  table.put('b', 3)
+  table.drop('a')
+  graph.settle()
+  table.put('a', 3)
+  graph.settle()
+  t.same([...doubled.faults.keys()], ['a'], 'a row that would depose another')
+  t.equal(doubled.get('shared'), 12)
   table.put('a', 1)
   graph.settle()
-  t.same([...doubled.faults.keys()], ['b'])
+  table.put('b', 3)
+  graph.settle()
+  t.same([...doubled.faults.keys()], ['b'], 'a row that would wait')
   t.same(ordered(doubled.entries()), [
     ['a', 11],
     ['a first', 1],
@@ -278,4 +285,79 @@ t.test('a graph says once that it is dirty', async (t) => {
   t.equal(said, 1)
   table.drop('b')
   t.equal(said, 2)
+})
+
+t.test('a contested key goes to the smallest driver key, then to the next', async (t) => {
+  const graph = new Graph()
+  const driver = new InputTable<string>('driver')
+  const derived = derive<string, string>(graph, {
+    name: 'derived',
+    driver,
+    inputs: [],
+    *rows(key, row) {
+      yield [row, key]
+    },
+  })
+  driver.markSynced()
+  for (const key of ['d', 'c', 'e', 'a', 'b']) driver.put(key, 'one')
+  graph.settle()
+  const seen: unknown[] = []
+  for (const key of ['a', 'b', 'c', 'd', 'e']) {
+    seen.push(derived.get('one'), derived.costs.contested)
+    driver.drop(key)
+    graph.settle()
+  }
+  t.same(seen, ['a', 1, 'b', 1, 'c', 1, 'd', 1, 'e', 0])
+  t.same([derived.size, derived.costs.drivers], [0, 0])
+})
+
+t.test('reads are remembered once each, and only as long as they matter', async (t) => {
+  const graph = new Graph()
+  const driver = new InputTable<string[]>('driver')
+  const other = new InputTable<number>('other')
+  const derived = derive<number, string[]>(graph, {
+    name: 'derived',
+    driver,
+    inputs: [other],
+    *rows(_, names, read) {
+      for (const name of names) read.get(other, name)
+    },
+  })
+  const costs = () => [derived.costs.drivers, derived.costs.edges, derived.costs.cells]
+  for (const table of [driver, other]) table.markSynced()
+  driver.put('a', ['x', 'y', 'x'])
+  driver.put('b', ['x'])
+  graph.settle()
+  t.same(costs(), [2, 3, 2])
+  for (let round = 0; round < 100; round++) {
+    driver.put('a', [`x${round}`, 'y'])
+    driver.put(`c${round}`, ['x'])
+    driver.drop(`c${round - 1}`)
+    graph.settle()
+    t.same(costs(), [3, 4, 3])
+  }
+  driver.replace([])
+  graph.settle()
+  t.same(costs(), [0, 0, 0])
+})
+
+t.test('a bug that stops a settle loses no other key', async (t) => {
+  const graph = new Graph()
+  const driver = new InputTable<number>('driver')
+  const derived = derive<number, number>(graph, {
+    name: 'derived',
+    driver,
+    inputs: [],
+    rows: (key, row) => [[key, row]],
+  })
+  asTable(derived).watch({
+    changed(key) {
+      if (key === 'b') throw new Error('a bug in a listener')
+    },
+  })
+  driver.markSynced()
+  for (const key of ['a', 'b', 'c']) driver.put(key, 1)
+  t.throws(() => graph.settle(), /a bug in a listener/)
+  graph.settle()
+  t.same([derived.get('a'), derived.get('c')], [1, 1])
 })
