@@ -1,6 +1,16 @@
 /** The house keeps its own rules: the arrows are held, tests are counted, and set-up says what is missing. */
 import { spawn } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -70,6 +80,23 @@ t.test('tests are counted by their outermost level', (t) => {
   t.end()
 })
 
+t.test('npm ci can install what the lock file says, on any machine', (t) => {
+  // npm ci refuses a lock that lacks an optional package of another platform, and npm install leaves those out that
+  // the registry does not have (yet).
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }>
+  }
+  for (const [path, { optionalDependencies = {}, resolved }] of Object.entries(packages)) {
+    if (resolved !== undefined) t.fail(`${path} names a registry`)
+    for (const name of Object.keys(optionalDependencies)) {
+      const found = packages[`node_modules/${name}`] ?? packages[`${path}/node_modules/${name}`]
+      if (!found) t.fail(`${path || 'package.json'} needs ${name}`)
+    }
+  }
+  t.ok(Object.keys(packages).length > 100)
+  t.end()
+})
+
 const PLAIN = [
   'awk',
   'cat',
@@ -120,7 +147,6 @@ async function setup({
   bin,
   calls,
 }: ReturnType<typeof house>): Promise<{ code: number | null; out: string; calls: string }> {
-  const { readFileSync, existsSync } = await import('node:fs')
   const path = join(root, 'bin/setup')
   const script = readFileSync(path, 'utf8')
     .replace(/^PATH=.*$/m, `PATH=${bin}`)
