@@ -5,10 +5,12 @@
  */
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { connect, findSettings, kubeSource } from '../../src/cluster/source/kube.ts'
 import { createInlets, createTables } from '../../src/cluster/tables.ts'
 import { start } from '../../src/kernel/exec.ts'
+import { cacheFolder } from './build.ts'
 import { startApiServer, type ApiServer } from './apiserver.ts'
 import { until } from './process.ts'
 
@@ -26,7 +28,10 @@ async function main(count: number): Promise<void> {
       'source',
       api.kubeconfig,
     ]
-    const child = start(argv as [string, ...string[]], { stdio: ['ignore', 'pipe', 'inherit'] })
+    // As bin/fairlead does; the first run fills it.
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(cacheFolder(), 'measure') }
+    await once(start([process.execPath, import.meta.filename, 'warm'], { stdio: 'inherit', env }), 'exit')
+    const child = start(argv as [string, ...string[]], { stdio: ['ignore', 'pipe', 'inherit'], env })
     child.stdout!.on('data', (chunk: Buffer) => {
       process.stdout.write(chunk)
       if (chunk.includes('settled')) void change(api)
@@ -112,5 +117,6 @@ const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(
 
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices'
 
-if (process.argv[2] === 'source') await source(process.argv[3]!)
+if (process.argv[2] === 'warm') void connect
+else if (process.argv[2] === 'source') await source(process.argv[3]!)
 else await main(Number(process.argv[2] ?? 10_000))

@@ -86,7 +86,7 @@ async function saveCopy(kind: Kind<unknown>, copies: Copies, table: Readable<unk
     await rename(fresh, path)
     return null
   } catch (error) {
-    await rm(fresh, { force: true })
+    await rm(fresh, { force: true }).catch(() => {})
     return `no copy of ${kind.plural} was kept: ${(error as Error).message}`
   }
 }
@@ -144,7 +144,7 @@ export async function keepCopy(inlet: Inlet<any>, copies: Copies, options: KeepO
     const before = saved
     await save()
     const ms = saved === before ? Math.min(LOOK_MS, copies.everyMs) : copies.everyMs
-    await wait(ms, undefined, { signal, ref: false }).catch(() => {})
+    await wait(ms, undefined, { signal }).catch(() => {})
   }
   await save()
 }

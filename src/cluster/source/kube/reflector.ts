@@ -141,7 +141,7 @@ export class Reflector {
   async #retry(problem: Problem, atLeastMs = 0): Promise<void> {
     const ms = Math.max(this.#backoff.next(), atLeastMs, problem.retryAfterMs ?? 0)
     this.#change({ phase: 'retrying', problem, failures: this.#backoff.failures })
-    await wait(ms, undefined, { signal: this.#options.signal, ref: false }).catch(() => {})
+    await wait(ms, undefined, { signal: this.#options.signal }).catch(() => {})
   }
 
   #change(change: Partial<KindState>): void {
