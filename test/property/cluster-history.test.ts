@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { parseManifest } from '../../src/cluster/manifest.ts'
 import { anyObject, Holdings, type Loaded } from '../../src/cluster/source/holdings.ts'

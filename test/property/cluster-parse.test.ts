@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { mergeCidrs, parseAddress, parseCidr, contains } from '../../src/cluster/address.ts'
 import { kinds, objectKey } from '../../src/cluster/kind.ts'

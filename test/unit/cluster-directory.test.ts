@@ -107,6 +107,26 @@ t.test('the ways editors save', async (t) => {
   t.same(seen, [81, 82, 83], 'it was never away in between')
 })
 
+t.test('a file that is gone or empty for a moment is being saved', async (t) => {
+  const it = await follow(t, { 'a.yaml': service('a'), 'c.yaml': service('c') })
+  const gone: string[] = []
+  let together = false
+  it.tables.services.watch({
+    changed: (key, _, now) => {
+      if (now === undefined) gone.push(key)
+      // What is saved in the same moment is seen at once.
+      if (key === 'default/b') together = gone.length === 0
+    },
+  })
+  fs.rmSync(it.at('a.yaml'))
+  fs.truncateSync(it.at('c.yaml'))
+  it.write('b.yaml', service('b'))
+  await until(t, 'another file', () => it.port('b') === 80)
+  t.ok(together, 'what went in the same moment had not gone yet')
+  await until(t, 'but goes when it stays away', () => gone.length === 2)
+  t.same(it.problems(), [])
+})
+
 t.test('one object in two files: the first stands, and when it goes the other does', async (t) => {
   const it = await follow(t, { 'a.yaml': service('x', 1), 'b.yaml': `\n---\n${service('y')}---\n${service('x', 2)}` })
   t.equal(it.port('x'), 1)
