@@ -58,11 +58,15 @@ export function categorize(all: Candidates, policy: Policy, location: Location):
   const inCluster = (i: number) =>
     policy.usesCluster && states[i] === wantedAnywhere && (fits === null || fits(all.endpoints[i]!))
   const inLocal = (i: number) => policy.usesLocal && states[i] === wantedHere && isHere(i)
-  const here = all.endpoints.flatMap((each, i) => (isHere(i) && (inCluster(i) || inLocal(i)) ? [each.address] : []))
+  const here: string[] = []
+  for (let i = 0; i < states.length; i++) {
+    if (isHere(i) && (inCluster(i) || inLocal(i))) here.push(all.endpoints[i]!.address)
+  }
   return {
     cluster: policy.usesCluster ? filter(all, inCluster) : null,
     local: policy.usesLocal ? filter(all, inLocal) : null,
-    ...{ any, here, ready, localReady, terminating },
+    here: here.length === 0 ? NOBODY : here,
+    ...{ any, ready, localReady, terminating },
   }
 }
 
@@ -90,15 +94,11 @@ function topology(
   return null
 }
 
+/** By `map`, which makes arrays of just the size: those that grow keep room for more, and these stay for long. */
 function filter(all: Candidates, keep: (i: number) => boolean): Members {
-  const ips: string[] = []
-  const ports: number[] = []
-  for (let i = 0; i < all.endpoints.length; i++) {
-    if (!keep(i)) continue
-    ips.push(all.endpoints[i]!.address)
-    ports.push(all.ports[i]!)
-  }
-  return { ips, ports }
+  const kept: number[] = []
+  for (let i = 0; i < all.endpoints.length; i++) if (keep(i)) kept.push(i)
+  return { ips: kept.map((i) => all.endpoints[i]!.address), ports: kept.map((i) => all.ports[i]!) }
 }
 
 function stateOf(endpoint: Endpoint, policy: Policy): State {
@@ -110,3 +110,4 @@ type State = typeof READY | typeof TERMINATING | typeof OUT
 const READY = 2
 const TERMINATING = 1
 const OUT = 0
+const NOBODY: readonly string[] = Object.freeze([])

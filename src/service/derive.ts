@@ -126,11 +126,11 @@ function deriveHolders(
       if (!isServed(service, options)) return []
       const nodePortIPs = list(read, here, 'node-ports')
       return claims(service, read, nodes, here, options)
-        .claims.filter((claim) =>
-          rivalKeys(claim, nodePortIPs).some((rivals) =>
-            read.keysBy(services, 'claims', rivals).some((each) => each !== key),
-          ),
-        )
+        .claims.filter((claim) => {
+          // Its own claim counts as well. Who only seems to be a rival costs a row and wins nothing.
+          const count = (sum: number, rivals: string) => sum + read.countBy(services, 'claims', rivals)
+          return rivalKeys(claim, nodePortIPs).reduce(count, 0) > 1
+        })
         .map(({ at, kind }) => [
           `${claimText(at)} ${precedence(kind, service)}`,
           { at: claimText(at), service: key, kind },
@@ -145,7 +145,7 @@ function deriveHolders(
     rows: (_, { at, service, kind }) => [[at, { service, kind }]],
   })
   const reader = (key: Key, read: Read): ((claim: Claim) => Holder | null) => {
-    if (read.keysBy(contested, 'service', key).length === 0) return () => null
+    if (read.countBy(contested, 'service', key) === 0) return () => null
     return ({ at }) => {
       const holder = read.get(table, claimText(at))
       return holder === undefined || holder.service === key ? null : holder
@@ -161,7 +161,7 @@ function claims(
   here: Readable<readonly string[]>,
   options: ServiceOptions,
 ): Claims {
-  const isNode = (ip: string) => read.keysBy(nodes, 'address', ip).length > 0
+  const isNode = (ip: string) => read.countBy(nodes, 'address', ip) > 0
   return claimsOf(service, list(read, here, 'node-ports'), isNode, options)
 }
 

@@ -21,7 +21,7 @@ export function deriveHealth(graph: Graph, plans: Derived<Plan>): Derived<Health
     rows: (key, { health, namespace, name, created }, read) => {
       if (health === null) return []
       const port = String(health.port)
-      const rivals = read.keysBy(plans, 'health', port).length > 1 ? read.by(plans, 'health', port) : []
+      const rivals = read.countBy(plans, 'health', port) > 1 ? read.by(plans, 'health', port) : []
       if (rivals.some(([rival, other]) => goesBefore(other.created, rival, created, key))) return []
       return [[port, { port: health.port, namespace, name, localReadyEndpoints: health.localReady }]]
     },

@@ -2,7 +2,7 @@ import { contains, familyOf } from '../cluster/address.ts'
 import type { EndpointSlice } from '../cluster/endpointslice.ts'
 import type { Family, Protocol } from '../cluster/protocol.ts'
 import type { Rejection } from '../cluster/rejection.ts'
-import type { Service, ServicePort } from '../cluster/service.ts'
+import type { Service } from '../cluster/service.ts'
 import { categorize, type Categories, type Location } from './categorize.ts'
 import { lost, type Claim, type ClaimKind, type Claims } from './claims.ts'
 import { candidates } from './endpoints.ts'
@@ -65,18 +65,17 @@ export function plan(service: Service, facts: Facts): Plan {
     if (winner !== null) rejections.set(`${claim.field} ${winner.service}`, lost(service, claim, winner))
     return winner === null
   })
-  const backends: Backend[] = []
-  const openings: Opening[] = []
-  for (const claims of Map.groupBy(won, (claim) => claim.port * 10 + familyOf(claim.at.ip)).values()) {
-    const [port, family] = [service.ports[claims[0]!.port]!, familyOf(claims[0]!.at.ip)]
-    const backend = backendOf(service, port, family, claims, facts)
-    if (tooMany(backend)) rejections.set(backend.title + family, tooManyEndpoints(service, backend))
-    for (const { at, kind } of claims) {
-      const sources = kind === 'load-balancer' ? sourcesOf(service, at.ip, facts.addresses) : null
-      openings.push({ at, kind, backend: backends.length, sources })
-    }
-    backends.push(backend)
+  const groups = [...Map.groupBy(won, (claim) => claim.port * 10 + familyOf(claim.at.ip)).values()]
+  const backends = groups.map((claims) => backendOf(service, claims, facts))
+  for (const backend of backends) {
+    if (tooMany(backend)) rejections.set(backend.title + backend.family, tooManyEndpoints(service, backend))
   }
+  const openings = groups.flatMap((claims, backend) =>
+    claims.map(({ at, kind }): Opening => {
+      const sources = kind === 'load-balancer' ? sourcesOf(service, at.ip, facts.addresses) : null
+      return { at, kind, backend, sources }
+    }),
+  )
   return {
     ...{ namespace: service.namespace, name: service.name, created: service.created },
     clusterIPs: facts.claims.clusterIPs,
@@ -85,17 +84,13 @@ export function plan(service: Service, facts: Facts): Plan {
     internalLocal: service.internalTrafficPolicy === 'Local',
     externalLocal: service.externalTrafficPolicy === 'Local',
     health: healthOf(service, facts),
-    rejections: [...rejections.values()],
+    rejections: rejections.size === 0 ? NONE : [...rejections.values()],
   }
 }
 
-function backendOf(
-  service: Service,
-  port: ServicePort,
-  family: Family,
-  claims: readonly Claim[],
-  facts: Facts,
-): Backend {
+/** `claims`: those to one ServicePort in one family. */
+function backendOf(service: Service, claims: readonly Claim[], facts: Facts): Backend {
+  const [port, family] = [service.ports[claims[0]!.port]!, familyOf(claims[0]!.at.ip)]
   const internalLocal = service.internalTrafficPolicy === 'Local'
   const externalLocal = service.externalTrafficPolicy === 'Local'
   const isExternal = claims.some(({ kind }) => kind !== 'cluster-ip')
@@ -157,3 +152,4 @@ function tooManyEndpoints(service: Service, backend: Backend): Rejection {
 }
 
 const FAMILIES: readonly Family[] = [4, 6]
+const NONE: readonly never[] = Object.freeze([])

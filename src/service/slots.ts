@@ -55,7 +55,7 @@ function rank(hashes: readonly number[], ips: readonly string[], ports: readonly
   const order: number[] = []
   let tied = false
   for (const key of keys) {
-    const member = key % NUMBERS
+    const member = key - Math.floor(key / NUMBERS) * NUMBERS // `%` of large floats is slow
     tied ||= order.length > 0 && hashes[member] === hashes[order.at(-1)!]
     order.push(member)
   }

@@ -392,6 +392,11 @@ export const serviceCases: readonly ServiceCase[] = [
     [tcp(POD, IP, 80, dnat([at(B1)]))],
   ),
   of(
+    'serving, but neither ready nor terminating: no fallback',
+    [service('web', [IP]), slice('web-1', 'web', [endpoint(A1, { ready: false, serving: true, terminating: false })])],
+    [tcp(POD, IP, 80, REJECT)],
+  ),
+  of(
     'Local policy falls back to local terminating endpoints although others are ready elsewhere',
     [
       service('web', [IP], nodePort({ externalTrafficPolicy: 'Local' })),

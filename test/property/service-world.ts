@@ -19,11 +19,11 @@ const RANGES = ['172.30.0.0/28', '172.30.0.0/16', '10.244.0.0/16', '10.244.1.0/2
 const PODS = ['10.244.1.1', '10.244.1.2', '10.244.1.3', '10.244.2.1', '10.244.2.2', '172.30.0.11', '172.30.0.12']
 const PODS6 = ['fd00:10:244:1::1', 'fd00:10:244:1::2', 'fd00:10:244:2::1']
 export const NAMES = ['a', 'b', 'c'] as const
-export const PORTS = [80, 81, 30080, 30081] as const
+export const PORTS = [80, 81, 30080] as const
 
 const port = fc.record({
-  name: fc.constantFrom('', 'x', 'y'),
-  protocol: fc.constantFrom('TCP', 'UDP'),
+  name: fc.constantFrom('', '', '', 'x'),
+  protocol: fc.constantFrom('TCP', 'TCP', 'TCP', 'UDP'),
   port: fc.constantFrom(80, 81),
   nodePort: fc.constantFrom(undefined, 30080, 30081),
 })
@@ -86,18 +86,18 @@ const anyEndpoint = (addresses: readonly string[]): fc.Arbitrary<Raw> =>
 export const anySlice: fc.Arbitrary<Raw> = fc
   .record({
     name: fc.constantFrom('s1', 's2', 's3', 's4', 's5'),
-    of: fc.constantFrom(...NAMES, 'nobody'),
+    of: fc.constantFrom(...NAMES, ...NAMES, ...NAMES, 'nobody'),
     endpoints: fc.oneof(
       fc.array(anyEndpoint(PODS), { maxLength: 5 }),
       fc.array(anyEndpoint(PODS6), { minLength: 1, maxLength: 4 }),
     ),
     ports: fc.uniqueArray(
       fc.record({
-        name: fc.constantFrom('', 'x', 'y'),
-        protocol: fc.constantFrom('TCP', 'UDP'),
+        name: fc.constantFrom('', '', '', 'x'),
+        protocol: fc.constantFrom('TCP', 'TCP', 'TCP', 'UDP'),
         port: fc.constantFrom(8080, 8081),
       }),
-      { maxLength: 3, selector: ({ name }) => name },
+      { minLength: 1, maxLength: 3, selector: ({ name }) => name },
     ),
   })
   .map(({ name, of, endpoints, ports }) => slice(name, of, endpoints, ports))
@@ -126,22 +126,14 @@ export const anyObject = fc.oneof(
   { weight: 1, arbitrary: anyCIDR },
 )
 
+const OTHERS = ['10.96.0.77', '10.97.0.1', '172.30.0.13', 'fd00:172:30::11']
 const SENDERS = [...PODS, ...PODS6, '172.30.0.1', '172.30.0.200', '172.30.0.99', 'fd00:172:30::1', 'fd00:172:30::11']
+/** `open`: which of the open frontends it is sent to, of its family; null: to `dst` and `port`, open or not. */
 export const anyPacket = fc
   .record({
     src: fc.constantFrom(...SENDERS),
-    dst: fc.constantFrom(
-      ...new Set([
-        ...CLUSTER_IPS,
-        ...CLUSTER_IPS6,
-        ...EXTERNAL,
-        ...VIPS,
-        '10.96.0.77',
-        '10.97.0.1',
-        '172.30.0.13',
-        'fd00:172:30::11',
-      ]),
-    ),
+    open: fc.option(fc.nat(1000)),
+    dst: fc.constantFrom(...new Set([...CLUSTER_IPS, ...CLUSTER_IPS6, ...EXTERNAL, ...VIPS, ...OTHERS])),
     protocol: fc.constantFrom('tcp' as const, 'udp' as const),
     port: fc.constantFrom(...PORTS),
   })

@@ -3,6 +3,7 @@ import t from 'tap'
 import { parseService } from '../../src/cluster/service.ts'
 import { createTables } from '../../src/cluster/tables.ts'
 import { Graph } from '../../src/core/graph.ts'
+import { countNoLocal, countPorts } from '../../src/service/counts.ts'
 import { deriveServices } from '../../src/service/derive.ts'
 import { DEFAULT_OPTIONS } from '../../src/service/options.ts'
 import {
@@ -338,6 +339,42 @@ t.test('a health check node port that two want is the older one’s', (t) => {
   room.settle()
   t.match([...room.services.health.entries()], [['31000', { name: 'b' }]])
   t.match(room.problems(), [/Service shop\/a: 31000 belongs to Service shop\/b/])
+  t.end()
+})
+
+t.test('counts for status and metrics', (t) => {
+  const local = { internalTrafficPolicy: 'Local', externalTrafficPolicy: 'Local' }
+  const ports = [{ port: 80, nodePort: 30080 }]
+  const room = new Room().put(
+    service('web', [IP], { ...local, type: 'NodePort', ports }),
+    slice('web-1', 'web', [endpoint(B1), endpoint('10.244.2.11', TERMINATING)]),
+    service('inner', ['10.96.0.11'], local),
+    slice('inner-1', 'inner', [endpoint(A1), endpoint(B1)]),
+    service('empty', ['10.96.0.12'], local),
+  )
+  room.settle()
+  t.same(
+    [...countPorts(room.services.plans.get('shop/web')!)],
+    [
+      {
+        ...{ service: 'shop/web', protocol: 'tcp', family: 4, ready: 1, localReady: 0, terminating: 1 },
+        ...{ noLocalInternal: true, noLocalExternal: true },
+      },
+    ],
+  )
+  t.same(
+    [...countPorts(room.services.plans.get('shop/inner')!)],
+    [
+      {
+        ...{ service: 'shop/inner', protocol: 'tcp', family: 4, ready: 2, localReady: 1, terminating: 0 },
+        ...{ noLocalInternal: false, noLocalExternal: false },
+      },
+    ],
+  )
+  t.same(countNoLocal(room.services.plans.entries()), { internal: 1, external: 1 })
+  room.put(service('web', [IP], local))
+  room.settle()
+  t.same(countNoLocal(room.services.plans.entries()), { internal: 1, external: 0 }, 'not reached from outside')
   t.end()
 })
 
