@@ -76,10 +76,12 @@ export function plan(service: Service, facts: Facts): Plan {
       return { at, kind, backend, sources }
     }),
   )
+  const affordable = bounded(openings, backends)
+  if (affordable.length < openings.length) rejections.set('slots', tooManySlots(service, openings, affordable))
   return {
     ...{ namespace: service.namespace, name: service.name, created: service.created },
     clusterIPs: facts.claims.clusterIPs,
-    ...{ backends, openings },
+    ...{ backends, openings: affordable },
     affinity: service.affinitySeconds,
     internalLocal: service.internalTrafficPolicy === 'Local',
     externalLocal: service.externalTrafficPolicy === 'Local',
@@ -139,6 +141,25 @@ function healthOf(service: Service, { slices, location }: Facts): Plan['health']
   return { port: service.healthCheckNodePort, localReady: Math.max(...readyHere) }
 }
 
+/** The first openings whose slots, endpoints by addresses by ports, stay within bounds. */
+function bounded(openings: readonly Opening[], backends: readonly Backend[]): readonly Opening[] {
+  let slots = 0
+  const end = openings.findIndex(({ backend }) => {
+    slots += (backends[backend]!.cluster?.ips.length ?? 0) + (backends[backend]!.local?.ips.length ?? 0)
+    return slots > SLOTS_MAX
+  })
+  return end === -1 ? openings : openings.slice(0, end)
+}
+
+function tooManySlots(service: Service, all: readonly Opening[], kept: readonly Opening[]): Rejection {
+  return {
+    object: `Service ${service.namespace}/${service.name}`,
+    field: 'spec.ports',
+    problem: `endpoints by ports by addresses are more than ${SLOTS_MAX}; ${all.length - kept.length} of ${all.length} addresses are not served`,
+    remedy: 'split the Service, by ports or by endpoints',
+  }
+}
+
 const tooMany = ({ cluster, local }: Backend): boolean =>
   Math.max(cluster?.ips.length ?? 0, local?.ips.length ?? 0) > ENDPOINTS_MAX
 
@@ -151,5 +172,7 @@ function tooManyEndpoints(service: Service, backend: Backend): Rejection {
   }
 }
 
+/** Of one Service: about 100 MB of rows. */
+const SLOTS_MAX = 2 ** 19
 const FAMILIES: readonly Family[] = [4, 6]
 const NONE: readonly never[] = Object.freeze([])

@@ -20,7 +20,8 @@ const IP6 = 'fd00:10:96::10'
 const VIP = '172.30.0.200'
 const VIP6 = 'fd00:172:30::200'
 const EXTERNAL = '172.30.0.100'
-const [A1, A2, B1, B2] = ['10.244.1.10', '10.244.1.11', '10.244.2.10', '10.244.2.11'] as const
+const PODS = ['10.244.1.10', '10.244.1.11', '10.244.2.10', '10.244.2.11'] as const
+const [A1, A2, B1, B2] = PODS
 const [A6, B6] = ['fd00:10:244:1::10', 'fd00:10:244:2::10'] as const
 const at = (ip: string, port = 8080) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
 const both = [at(A1), at(B1)]
@@ -546,18 +547,7 @@ export const serviceCases: readonly ServiceCase[] = [
   of(
     '200 endpoints: any of them (a sparse set)',
     [service('web', [IP], nodePort()), ...crowd(200)],
-    [
-      tcp(POD, IP, 80, dnat(crowdAddresses(200).map((ip) => at(ip)))),
-      tcp(
-        OUTSIDE,
-        NODE,
-        30080,
-        dnat(
-          crowdAddresses(200).map((ip) => at(ip)),
-          true,
-        ),
-      ),
-    ],
+    [tcp(POD, IP, 80, dnat(crowdAddresses(200))), tcp(OUTSIDE, NODE, 30080, dnat(crowdAddresses(200), true))],
   ),
 ]
 
@@ -566,17 +556,18 @@ function hinted(address: string, zones: readonly string[], nodes: readonly strin
   return endpoint(address, READY, { hints: { forZones: zones.map((name) => ({ name })), ...forNodes } })
 }
 
+/** `count` endpoints on few pods: each slice has a port of its own. */
 function crowd(count: number): Raw[] {
-  const addresses = crowdAddresses(count)
-  return [0, 1].map((half) =>
+  return Array.from({ length: count / PODS.length }, (_, i) =>
     slice(
-      `web-${half}`,
+      `web-${i}`,
       'web',
-      addresses.filter((_, i) => i % 2 === half).map((ip) => endpoint(ip)),
+      PODS.map((ip) => endpoint(ip)),
+      [{ port: 9000 + i }],
     ),
   )
 }
 
 function crowdAddresses(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `10.244.2.${i + 10}`)
+  return Array.from({ length: count }, (_, i) => at(PODS[i % PODS.length]!, 9000 + Math.floor(i / PODS.length)))
 }

@@ -1,11 +1,14 @@
 /** What changes of objects do to the rows: live toggles, single endpoints, contests, what is reported. */
 import t from 'tap'
+import { parseEndpointSlice } from '../../src/cluster/endpointslice.ts'
 import { parseService } from '../../src/cluster/service.ts'
 import { createTables } from '../../src/cluster/tables.ts'
 import { Graph } from '../../src/core/graph.ts'
+import { claimsOf } from '../../src/service/claims.ts'
 import { countNoLocal, countPorts } from '../../src/service/counts.ts'
 import { deriveServices } from '../../src/service/derive.ts'
 import { DEFAULT_OPTIONS } from '../../src/service/options.ts'
+import { plan } from '../../src/service/plan.ts'
 import {
   endpoint,
   GONE,
@@ -305,6 +308,25 @@ t.test('more endpoints than are served: reported, the others work', (t) => {
   t.same(room.problems(), ['Service shop/web: shop/web has more than 32768 IPv4 endpoints; the rest get no traffic'])
   const slots = [...room.rows().values()].filter((row) => row.kind === 'slot')
   t.equal(slots.length, 32769)
+  t.end()
+})
+
+t.test('many ports by many endpoints: bounded, reported, the first ones work', (t) => {
+  const ports = Array.from({ length: 200 }, (_, i) => ({ name: `p${i}`, port: 1000 + i }))
+  const pods = Array.from({ length: 1000 }, (_, i) => endpoint(`10.245.${i >> 8}.${i & 255}`))
+  const huge = parseService(service('web', [IP], { ports, externalIPs: ['172.30.0.100', '172.30.0.101'] })).row!
+  const { openings, rejections } = plan(huge, {
+    claims: claimsOf(huge, [], () => false, { ...DEFAULT_OPTIONS, node: 'n1' }),
+    holder: () => null,
+    slices: [parseEndpointSlice(slice('web-1', 'web', pods, ports)).row!],
+    location: { node: 'n1', zone: null },
+    addresses: [],
+  })
+  t.equal(openings.length, 524)
+  t.same(
+    rejections.map(({ problem }) => problem),
+    ['endpoints by ports by addresses are more than 524288; 76 of 600 addresses are not served'],
+  )
   t.end()
 })
 
