@@ -211,7 +211,7 @@ function cluster(services: number, slicesEach: number, endpointsEach: number) {
   })
   for (const table of [world.services, world.slices, world.nodes]) table.markSynced()
   graph.settle()
-  return { ...world, slots: slots as Derived<Slot> }
+  return { ...world, slots }
 }
 
 function slice(service: string, at: number, endpoints: number, changed = -1, to = ''): Slice {

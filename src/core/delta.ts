@@ -15,7 +15,10 @@ export interface Revision {
 export interface Delta<Row> {
   readonly from: number
   readonly to: Revision
-  /** Rows that are new or differ from what the receiver holds. */
+  /**
+   * Rows that are new or differ from what the receiver holds. When `from` is 0 it is a view of the whole table as it is at
+   * `to`, readable only until `apply` settles: what is kept is copied. In no particular order: sort before rendering.
+   */
   readonly put: ReadonlyMap<Key, Row>
   /** Keys that the receiver holds and must let go. Empty when `from` is 0. */
   readonly drop: ReadonlySet<Key>
@@ -23,7 +26,10 @@ export interface Delta<Row> {
   readonly was: ReadonlyMap<Key, Row>
 }
 
-/** A row the outside world would not take. Reported, and tried again when the row changes. */
+/**
+ * A row the outside world would not take. Reported, and tried again when the row changes or in a delta from 0. The receiver
+ * holds nothing under its key: a former row there is let go (`without` in refuse.ts), for it is not what the table says.
+ */
 export interface Refused {
   readonly key: Key
   readonly reason: string

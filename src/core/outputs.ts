@@ -126,7 +126,6 @@ export class Outputs<Row> {
 
   #depose(id: number, row: Row, reader: number): void {
     const key = this.#keys[id]!
-    this.#effect.plan(key, undefined, row) // throws here or not at all
     const loser = this.#owner.get(id)
     this.#take(id, loser)
     this.#wait(key, this.#rows[id]!, loser)

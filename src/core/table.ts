@@ -123,9 +123,12 @@ export class InputTable<Row> extends Table<Row> {
   replace(rows: Iterable<readonly [Key, Row]>): void {
     const fresh = rows instanceof Map ? (rows as Map<Key, Row>) : new Map<Key, Row>(rows)
     let changed = false
-    for (const key of this.#rows.keys()) if (!fresh.has(key)) changed = this.#remove(key) || changed
-    for (const [key, row] of fresh) changed = this.#store(key, row) || changed
-    if (changed) this.#commit()
+    try {
+      for (const key of this.#rows.keys()) if (!fresh.has(key)) changed = this.#remove(key) || changed
+      for (const [key, row] of fresh) changed = this.#store(key, row) || changed
+    } finally {
+      if (changed) this.#commit()
+    }
   }
 
   /** The first list is complete. Later calls change nothing. */

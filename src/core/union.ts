@@ -1,5 +1,5 @@
 import type { Key } from './delta.ts'
-import { Table, type Readable } from './table.ts'
+import { asTable, Table, type Readable } from './table.ts'
 
 /**
  * Several tables seen as one, without a copy of any row: for a target that takes rows from more than one derivation. When
@@ -14,15 +14,13 @@ class UnionTable<Row> extends Table<Row> {
 
   constructor(name: string, tables: readonly Readable<Row>[]) {
     super(name)
-    this.#tables = tables.map((table) => {
-      if (table instanceof Table) return table
-      throw new Error(`${table.name} is not a table of core: it cannot tell what changes`)
-    })
+    this.#tables = tables.map(asTable)
     this.#tables.forEach((table, i) => {
       table.watch({ changed: (key, was, now) => this.#changed(i, key, was, now) })
     })
   }
 
+  /** Counted, not kept: a key may be in several tables. */
   get size(): number {
     let size = 0
     for (const _ of this.entries()) size++

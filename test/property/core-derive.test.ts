@@ -6,6 +6,7 @@ import { derive, type Derivation, type Derived } from '../../src/core/derive.ts'
 import { Graph } from '../../src/core/graph.ts'
 import { same } from '../../src/core/same.ts'
 import { asTable, type Readable } from '../../src/core/table.ts'
+import { union } from '../../src/core/union.ts'
 import { act, first, full, inputs, ordered, second, step, third, type Inputs } from './core-model.ts'
 
 const RUNS = { numRuns: 1000 }
@@ -81,6 +82,42 @@ t.test('recorded reads: a change runs exactly the driver keys that read it', asy
       }
     }),
     RUNS,
+  )
+  t.pass()
+})
+
+t.test('a union is its tables, the first before the others, and tells each change once', async (t) => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+      const graph = new Graph()
+      const world = inputs()
+      const one = derive(graph, first(world))
+      const three = derive(graph, third(world, one, derive(graph, second(world, one))))
+      const keyed = { rows: (key: Key) => [[`own ${key}`, 'kept'] as const] }
+      const four = derive<string, unknown>(graph, { name: 'four', driver: world.parts, inputs: [], ...keyed })
+      const both = union('both', [one, three, four])
+      const told = new Map<Key, string>()
+      asTable(both).watch({
+        changed(key, was, now) {
+          check(told.get(key), was)
+          if (was === now) throw new Error(`${key} did not change`)
+          if (now === undefined) told.delete(key)
+          else told.set(key, now)
+        },
+      })
+      sync(world)
+      for (const move of [...steps, { kind: 'settle' } as const]) {
+        act(world, move)
+        if (move.kind !== 'settle') continue
+        graph.settle()
+        const wanted = ordered(new Map([...four.entries(), ...three.entries(), ...one.entries()]))
+        check(ordered(both.entries()), wanted)
+        check(ordered(told), wanted)
+        check([both.size, both.number], [wanted.length, one.number + three.number + four.number])
+        for (const [key, row] of wanted) check([both.get(key), both.has(key)], [row, true])
+      }
+    }),
+    { numRuns: 300 },
   )
   t.pass()
 })

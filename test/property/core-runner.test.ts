@@ -7,7 +7,7 @@ import { Graph } from '../../src/core/graph.ts'
 import { Runner } from '../../src/core/runner.ts'
 import { same } from '../../src/core/same.ts'
 import { FakeClock, turn, until, World, type Mood } from '../unit/core-world.ts'
-import { act, first, full, inputs, ordered, second, step, type Step } from './core-model.ts'
+import { act, first, full, inputs, ordered, second, step } from './core-model.ts'
 
 const MOODS: Mood[] = ['well', 'slow', 'refuse to start', 'throw at once', 'half done', 'hang', 'answer nonsense']
 
@@ -118,7 +118,7 @@ t.test('one recovery path: whatever fails, the outside ends equal to the table',
 t.test('under load the target follows, and coalesces', async (t) => {
   const { world, target, binding, two, spec, clock, end } = agent(new Map())
   for (const table of Object.values(world)) table.markSynced()
-  const steps = fc.sample(step, { numRuns: 2_000, seed: 7 }) as Step[]
+  const steps = fc.sample(step, { numRuns: 2_000, seed: 7 })
   for (const [at, move] of steps.entries()) {
     act(world, move)
     if (at % 10 === 0) await turn()
@@ -132,7 +132,11 @@ t.test('under load the target follows, and coalesces', async (t) => {
   await end()
 })
 
-function checkFull(outside: ReadonlyMap<Key, number>, spec: Derivation<number, any>, but = (_: number) => false): void {
+function checkFull(
+  outside: ReadonlyMap<Key, number>,
+  spec: Derivation<number, any>,
+  but: (row: number) => boolean = () => false,
+): void {
   const wanted = ordered(full(spec).rows)
   check(
     ordered(outside),

@@ -111,8 +111,15 @@ t.test('an index function that throws leaves the table as it was', async (t) => 
   t.throws(() => table.put('a', 13), /thirteen/)
   t.equal(table.get('a'), 1)
   t.same([...table.keysBy('row', '1')], ['a'])
-
   const graph = new Graph()
+  graph.input(table)
+  graph.settle()
+  let dirty = 0
+  graph.onDirty(() => dirty++)
+  t.throws(() => table.replace([['b', 2], ['c', 13]]), /thirteen/) // prettier-ignore
+  t.same([[...table.entries()], dirty, table.number], [[['b', 2]], 1, 2], 'what a failed list did is told')
+  table.replace([['a', 1]])
+
   const derived = derive<number, number>(graph, {
     name: 'derived',
     driver: new InputTable<number>('driver'),
@@ -165,6 +172,35 @@ t.test('an index function that throws leaves the table as it was', async (t) => 
     ['a first', 1],
     ['shared', 11],
   ])
+})
+
+t.test('a row that waits and cannot be indexed is the fault of its own driver key', async (t) => {
+  const graph = new Graph()
+  const driver = new InputTable<number>('driver')
+  const derived = derive<number, number>(graph, {
+    name: 'derived',
+    driver,
+    inputs: [],
+    indexes: {
+      row(row) {
+        if (row === 13) throw new Error('thirteen')
+        return [String(row)]
+      },
+    },
+    rows: (_, row) => [['shared', row]],
+  })
+  driver.markSynced()
+  driver.put('a', 1)
+  driver.put('b', 13)
+  graph.settle()
+  t.same([[...derived.faults.keys()], derived.get('shared')], [['b'], 1])
+  driver.drop('a')
+  graph.settle()
+  t.same([[...derived.faults.keys()], derived.size], [['b'], 0])
+  driver.put('b', 2)
+  driver.put('a', 13)
+  graph.settle()
+  t.same([[...derived.faults.keys()], derived.get('shared'), [...derived.keysBy('row', '2')]], [['a'], 2, ['shared']])
 })
 
 t.test('what a derivation may not do', async (t) => {

@@ -86,7 +86,10 @@ export class World<Row> implements Target<Row> {
       if (mood === 'half done' && left-- <= 0) throw new Error('half done')
       const reason = this.refuses(key, row)
       if (reason !== null) refused.push({ key, reason, remedy: 'none' })
-      for (const rows of [this.rows, committed]) reason === null ? rows.set(key, row) : rows.delete(key)
+      for (const rows of [this.rows, committed]) {
+        if (reason === null) rows.set(key, row)
+        else rows.delete(key)
+      }
     }
     this.#committed = committed
     this.#revision = delta.to
