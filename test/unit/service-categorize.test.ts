@@ -116,6 +116,11 @@ const CASES: readonly Case[] = [
     cluster: [0],
   },
   {
+    name: 'node hints for others only, and a missing zone hint: all',
+    endpoints: [{ ...zones('zone-a'), ...nodes('n2') }, nodes('n3')],
+    cluster: [0, 1],
+  },
+  {
     name: 'a missing node hint: zone hints decide',
     endpoints: [{ ...zones('zone-b'), ...nodes('n1') }, zones('zone-a')],
     cluster: [1],
