@@ -126,7 +126,7 @@ function checkAddresses(spec: Fields, problems: Problems): void {
 function checkUnchanged(spec: Fields, previous: Fields, problems: Problems): void {
   const old: unknown = previous['clusterIPs']?.[0]
   const next: unknown = spec['clusterIPs']?.[0] ?? spec['clusterIP']
-  if (!old || previous['type'] === 'ExternalName' || spec['type'] === 'ExternalName' || next === old) return
+  if (!old || !next || previous['type'] === 'ExternalName' || spec['type'] === 'ExternalName' || next === old) return
   const remedy = 'keep it or leave it out; for another address delete the Service and make a new one'
   problems.add('spec.clusterIP', `${cut(next)} would replace ${old}, which cannot change`, remedy)
 }
