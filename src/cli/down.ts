@@ -1,7 +1,7 @@
 /** `fairlead down`: ends the cluster that runs here. */
 import type { Command } from 'commander'
 import { end } from '../lab/outer.ts'
-import { clearPlace } from '../lab/place.ts'
+import { removePlace } from '../lab/place.ts'
 import { findLab } from './lab-client.ts'
 
 export function register(program: Command): void {
@@ -12,6 +12,6 @@ async function down(): Promise<void> {
   const startMs = performance.now()
   const { record, place } = findLab()
   await end(record.initPid)
-  clearPlace(place)
+  removePlace(place)
   console.log(`the cluster has ended (${Math.round(performance.now() - startMs)} ms)`)
 }

@@ -62,7 +62,10 @@ export class Cluster implements ControlAnswers {
     clearInterval(standing)
     const pods = this.store.list('pods').length
     if (isReady) this.#progress.done(`${pods} pods ready${this.#cniTimes()}`, performance.now() - startMs)
-    else this.#progress.warn(`not all is ready after ${seconds(READY_MAX_MS)}: ${this.#readiness.standing()}`)
+    else
+      this.#progress.warn(
+        `not all is ready after ${seconds(performance.now() - startMs)}: ${this.#readiness.standing()}; see: fairlead get events`,
+      )
   }
 
   /** From now on says what changes. */

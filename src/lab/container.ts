@@ -1,6 +1,7 @@
 /** One container of a pod: a process behind `fairlead-carrier container`, its output, its end. */
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { start } from '../kernel/exec.ts'
+import { WORKDIR } from './env.ts'
 import type { BoundedLog } from './log.ts'
 import type { ContainerSpec } from './podspec.ts'
 import { CARRIER } from './program.ts'
@@ -50,9 +51,9 @@ export class Container {
   readonly #child: ReturnType<typeof start>
   #isOver = false
 
-  constructor(work: Work, box: Box, env: Record<string, string>, workingDir: string | undefined, log: BoundedLog) {
+  constructor(work: Work, box: Box, env: Record<string, string>, workingDir: string, log: BoundedLog) {
     const place = ['--netns', box.netns, '--hostname', box.hostname, '--hosts', box.hosts]
-    if (workingDir) place.push('--workdir', workingDir)
+    place.push('--workdir', existsSync(workingDir) ? workingDir : WORKDIR)
     this.#child = start([...box.enter, CARRIER, 'container', ...place, '--', ...work.command], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,

@@ -2,6 +2,9 @@
 import type { ApiObject } from './api/object.ts'
 import type { ContainerSpec, EnvVar, KeyRef } from './podspec.ts'
 
+/** Where a container starts that does not say where, and may write: /tmp is the node's own. */
+export const WORKDIR = '/tmp'
+
 export interface PodFacts {
   readonly pod: ApiObject
   readonly nodeName: string
@@ -19,7 +22,7 @@ export function environmentOf(container: ContainerSpec, facts: PodFacts): Enviro
   const { metadata } = facts.pod
   const env: Record<string, string> = {
     PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
-    HOME: '/root',
+    HOME: WORKDIR,
     HOSTNAME: metadata.name,
     POD_NAME: metadata.name,
     POD_NAMESPACE: metadata.namespace ?? 'default',

@@ -1,7 +1,7 @@
 /** Keeps one container of a pod: starts it, probes it, restarts it as its policy says, ends it. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Container, now, workOf, type Box, type Ended } from './container.ts'
-import type { Environment } from './env.ts'
+import { WORKDIR, type Environment } from './env.ts'
 import type { BoundedLog } from './log.ts'
 import type { LabNode } from './node.ts'
 import type { ContainerSpec } from './podspec.ts'
@@ -112,7 +112,7 @@ export class ContainerKeeper {
     }
     const work = workOf(view.spec, environment.env['PATH'] ?? '')
     if (view.restarts === 0) berth.event('Normal', 'Started', `container ${view.spec.name} ${work.detail}`)
-    const container = new Container(work, berth.box(), environment.env, view.spec.workingDir, this.log)
+    const container = new Container(work, berth.box(), environment.env, view.spec.workingDir ?? WORKDIR, this.log)
     this.#container = container
     view.state = { kind: 'running', startedAt: container.startedAt }
     berth.changed()

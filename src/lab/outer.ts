@@ -18,6 +18,7 @@ import {
   logIn,
   makePlace,
   readRecord,
+  removePlace,
   startTime,
   writeRecord,
 } from './place.ts'
@@ -85,7 +86,7 @@ export async function startLab(options: LabOptions, isDetached: boolean): Promis
     nodes: nodePlans(options.nodes, options.zones).map(({ name }) => name),
   })
   if (isDetached) child.unref()
-  else void ended.then(() => clearPlace(place))
+  else void ended.then(() => removePlace(place))
   return { kind: 'started', lab: { ready: news.ready, ended, stop: () => void end(initPid) } }
 }
 

@@ -57,7 +57,12 @@ export function readRecord(place: string): LabRecord | null {
   return startTime(record.initPid) === record.initStarted ? record : null
 }
 
-/** Removes what a lab leaves in its folder, but for the log of a detached one. */
+/** Removes the folder with all that is in it. */
+export function removePlace(place: string): void {
+  rmSync(place, { recursive: true, force: true })
+}
+
+/** Removes what a lab leaves in its folder, but for the log of a detached one: it may say why the lab ended. */
 export function clearPlace(place: string): void {
   for (const path of [
     recordIn(place),

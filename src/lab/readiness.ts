@@ -1,5 +1,5 @@
 /** Whether all that was asked for runs: every workload has its pods, every pod is ready or has done its work. */
-import type { ApiObject } from './api/object.ts'
+import type { ApiObject, Fields } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import { isReady } from './target.ts'
 
@@ -23,9 +23,10 @@ export class Readiness {
     this.calm = this.#until(() => this.#isCalm(), CALM_MAX_MS)
   }
 
-  /** False: not within that time. */
-  wait(maxMs: number): Promise<boolean> {
-    return this.#until(() => this.#lacking().length === 0, maxMs)
+  /** False: not within that time, or what is lacking has failed already. */
+  async wait(maxMs: number): Promise<boolean> {
+    await this.#until(() => this.#lacking().length === 0 || this.#isStuck(), maxMs)
+    return this.#lacking().length === 0
   }
 
   /** For people: how far it is, and what it waits for. */
@@ -60,8 +61,16 @@ export class Readiness {
   }
 
   #lacking(): string[] {
-    const pods = this.#store.list('pods').filter((pod) => !isDone(pod) && pod.metadata.deletionTimestamp === undefined)
-    return [...this.#workloads(), ...pods.map(why)]
+    return [...this.#workloads(), ...this.#unready().map(why)]
+  }
+
+  /** All that is lacking is pods that have failed and are tried again: they may never be ready. */
+  #isStuck(): boolean {
+    return this.#workloads().length === 0 && this.#unready().every(hasFailed)
+  }
+
+  #unready(): ApiObject[] {
+    return this.#store.list('pods').filter((pod) => !isDone(pod) && pod.metadata.deletionTimestamp === undefined)
   }
 
   /** Workloads that do not have all their pods yet. */
@@ -85,10 +94,21 @@ function isDone(pod: ApiObject): boolean {
   return isReady(pod) || phase === 'Succeeded' || (isJobs && (phase === 'Running' || phase === 'Failed'))
 }
 
+function hasFailed(pod: ApiObject): boolean {
+  return statusesOf(pod).some(
+    ({ restartCount, state }) =>
+      restartCount >= FAILED_RESTARTS || state?.waiting?.reason === 'CreateContainerConfigError',
+  )
+}
+
+function statusesOf(pod: ApiObject): Fields[] {
+  return [...(pod['status']?.initContainerStatuses ?? []), ...(pod['status']?.containerStatuses ?? [])]
+}
+
 function why(pod: ApiObject): string {
-  const statuses = [...(pod['status']?.initContainerStatuses ?? []), ...(pod['status']?.containerStatuses ?? [])]
-  const waiting = statuses.find((status) => !status.ready)
-  const reason = waiting?.state?.waiting?.reason ?? (waiting?.state?.running ? `${waiting.name} not ready` : '')
+  const waiting = statusesOf(pod).find(({ ready }) => !ready)
+  const reason =
+    waiting?.['state']?.waiting?.reason ?? (waiting?.['state']?.running ? `${waiting['name']} not ready` : '')
   return pod.metadata.name + (reason ? ` (${reason})` : '')
 }
 
@@ -100,3 +120,4 @@ const KINDS: readonly (readonly [string, Count, Count])[] = [
 ]
 const CALM_MAX_MS = 20_000
 const SHOWN = 3
+const FAILED_RESTARTS = 2
