@@ -61,5 +61,6 @@ const COMMANDS: &[Command] = &[
     Command { name: "probe", help: probe::HELP, run: probe::run },
     Command { name: "monitor", help: monitor::HELP, run: monitor::run },
     Command { name: "conntrack", help: conntrack::HELP, run: conntrack::run },
+    Command { name: "load", help: load::HELP, run: load::run },
     Command { name: "nft", help: nft::HELP, run: nft::run },
 ];

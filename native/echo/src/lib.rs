@@ -38,6 +38,7 @@ async fn serve(listens: &[Listen], identity: Arc<Identity>, linger: Duration, gr
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("cannot wait for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("cannot wait for SIGINT"))?;
+    let pod = identity.pod.clone();
     let mut doors = Vec::new();
     for listen in listens {
         let cannot = || failed(format!("cannot listen on {listen}; is the port taken?"));
@@ -50,6 +51,8 @@ async fn serve(listens: &[Listen], identity: Arc<Identity>, linger: Duration, gr
             Transport::Udp => tokio::spawn(udp::answer(sys::datagram::bind(listen).map_err(cannot())?, identity)),
         });
     }
+    let where_to = listens.iter().map(Listen::to_string).collect::<Vec<_>>().join(" ");
+    println!("{pod} listens on {where_to}");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,0 +1,135 @@
+//! echo and probe, which speak to each other here.
+
+mod common;
+
+use common::{CARRIER, Namespace, Running};
+use serde_json::{Value, json};
+
+fn echo(namespace: &Namespace) -> Running {
+    let mut command =
+        namespace.command(&[CARRIER, "echo", "--listen", "tcp:8080", "--listen", "udp:53", "--name", "zone=a"]);
+    command.env("POD_NAME", "web-1").env("POD_NAMESPACE", "shop").env("NODE_NAME", "n1");
+    let mut running = Running::start(command);
+    assert_eq!(running.line(), "web-1 listens on tcp:8080 udp:53\n");
+    running
+}
+
+/// What a client gets over `/dev/tcp` of bash.
+fn bash(namespace: &Namespace, script: &str) -> String {
+    namespace.run(&["bash", "-c", script])
+}
+
+#[test]
+fn http_answers_say_who_asked_whom() {
+    let Some(namespace) = Namespace::make() else { return };
+    let _echo = echo(&namespace);
+    let json_page = |options: &[&str], url: &str| -> Value {
+        let words = [&["curl", "-sS", "-H", "Accept: application/json"][..], options, &[url]].concat();
+        serde_json::from_str(&namespace.run(&words)).unwrap()
+    };
+    let page = json_page(&["-H", "X-Forwarded-For: 9.9.9.9", "-d", "abc"], "http://127.0.0.1:8080/a?b=c");
+    for (name, value) in [
+        ("pod", json!("web-1")),
+        ("namespace", json!("shop")),
+        ("node", json!("n1")),
+        ("zone", json!("a")),
+        ("local", json!("127.0.0.1:8080")),
+        ("method", json!("POST")),
+        ("path", json!("/a?b=c")),
+        ("version", json!("HTTP/1.1")),
+        ("receivedBytes", json!(3)),
+    ] {
+        assert_eq!(page[name], value, "{name}");
+    }
+    assert!(page["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert_eq!(page["headers"]["x-forwarded-for"], "9.9.9.9");
+    let page = json_page(&["--http2-prior-knowledge"], "http://[::1]:8080/");
+    assert_eq!((&page["version"], &page["local"]), (&json!("HTTP/2.0"), &json!("[::1]:8080")));
+    let text = namespace.run(&["curl", "-sS", "http://127.0.0.1:8080/"]);
+    assert!(text.contains("pod: web-1\n") && text.contains("host: 127.0.0.1:8080\n"), "{text}");
+    // Two requests on one connection.
+    let twice = namespace.run(&["curl", "-sSv", "--stderr", "-", "http://127.0.0.1:8080/", "http://127.0.0.1:8080/"]);
+    assert!(twice.contains("Re-using existing connection"), "{twice}");
+}
+
+#[test]
+fn lines_and_datagrams_come_back() {
+    let Some(namespace) = Namespace::make() else { return };
+    let _echo = echo(&namespace);
+    let said = bash(&namespace, "exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GE\\nhello\\n' >&3; head -2 <&3");
+    assert_eq!(said, "web-1: GE\nweb-1: hello\n");
+    let greeting = bash(&namespace, "exec 3<>/dev/tcp/::1/8080; head -1 <&3");
+    assert!(greeting.starts_with("web-1 n1 [::1]:"), "{greeting}");
+    // From an address that is not the first of the device: the answer must come from the one that was asked.
+    for place in ["127.0.0.1", "127.0.0.9", "::1"] {
+        let said = bash(&namespace, &format!("exec 3<>/dev/udp/{place}/53; printf hi >&3; head -c 14 <&3"));
+        assert!(said.starts_with("web-1 n1 "), "{place}: {said}");
+    }
+}
+
+#[test]
+fn probes_tell_what_lives() {
+    let Some(namespace) = Namespace::make() else { return };
+    let _echo = echo(&namespace);
+    let mut probe = namespace.start(&[CARRIER, "probe"]);
+    let cases = [
+        (json!({"id": "http", "type": "http", "host": "127.0.0.1", "port": 8080, "path": "/healthz"}), true),
+        (json!({"id": "http6", "type": "http", "host": "::1", "port": 8080, "headers": {"Host": "x"}}), true),
+        (json!({"id": "tcp", "type": "tcp", "host": "::1", "port": 8080}), true),
+        (json!({"id": "grpc", "type": "grpc", "host": "127.0.0.1", "port": 8080, "service": "shop"}), true),
+        (json!({"id": "none", "type": "tcp", "host": "127.0.0.1", "port": 8081}), false),
+        (json!({"id": "https", "type": "http", "scheme": "HTTPS", "host": "127.0.0.1", "port": 8080}), false),
+        (json!({"id": "lost", "type": "http", "host": "127.0.0.1", "port": 8081, "timeoutMs": 1000}), false),
+        (json!({"id": "odd", "type": "odd", "host": "127.0.0.1", "port": 8081}), false),
+    ];
+    for (question, ok) in &cases {
+        probe.say(&format!("{question}\n"));
+        let answer = probe.json();
+        assert_eq!((&answer["id"], &answer["ok"]), (&question["id"], &json!(ok)), "{answer}");
+    }
+    for number in 0..1000 {
+        probe.say(&format!(
+            "{}\n",
+            json!({"id": number, "type": "http", "host": "127.0.0.1", "port": 8080, "timeoutMs": 20000})
+        ));
+    }
+    let (rest, code) = probe.finish();
+    assert_eq!((rest.lines().filter(|line| line.contains("\"ok\":true")).count(), code), (1000, 0));
+}
+
+#[test]
+fn a_silent_server_fails_in_time() {
+    let Some(namespace) = Namespace::make() else { return };
+    let mut server = namespace.start(&[CARRIER, "load", "serve", "--listen", "tcp:9000", "--threads", "1"]);
+    assert_eq!(server.json(), json!({"ready": true}));
+    // One thread, and a client that says nothing holds it: everyone else waits in the backlog.
+    let held = bash(
+        &namespace,
+        &format!(
+            "exec 3<>/dev/tcp/127.0.0.1/9000; echo '{}' | {CARRIER} probe",
+            json!({"id": 1, "type": "grpc", "host": "127.0.0.1", "port": 9000, "timeoutMs": 300})
+        ),
+    );
+    assert!(held.contains("no answer within 300 ms"), "{held}");
+}
+
+#[test]
+fn term_ends_it_with_success_also_while_a_stream_is_open() {
+    let Some(namespace) = Namespace::make() else { return };
+    let mut echo = echo(&namespace);
+    let mut client =
+        namespace.start(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080; echo x >&3; head -1 <&3; cat <&3; echo end"]);
+    assert_eq!(client.line(), "web-1: x\n");
+    echo.signal("TERM");
+    assert_eq!(client.line(), "end\n");
+    assert_eq!(echo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let Some(namespace) = Namespace::make() else { return };
+    let _echo = echo(&namespace);
+    let output = namespace.command(&[CARRIER, "echo", "--listen", "tcp:8080"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot listen on tcp:8080; is the port taken?"));
+}

@@ -1,0 +1,184 @@
+//! monitor and conntrack against the real kernel.
+
+mod common;
+
+use common::{CARRIER, Namespace, Running};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// The next event of this kind.
+fn next(monitor: &mut Running, kind: &str) -> Value {
+    loop {
+        let event = monitor.json();
+        assert_ne!(event["event"], "overrun");
+        if event["event"] == kind {
+            return event;
+        }
+    }
+}
+
+#[test]
+fn nftables_changes_are_told_and_elements_are_not() {
+    let Some(namespace) = Namespace::make() else { return };
+    let mut monitor = namespace.start(&[CARRIER, "monitor", "--nft"]);
+    let ready = monitor.json();
+    assert_eq!(ready["event"], "ready");
+    let before = ready["generation"].as_u64().unwrap();
+    namespace.run(&["nft", "add table inet fairlead_t; add map inet fairlead_t m { type ipv4_addr : ipv4_addr; }"]);
+    let table = json!({"event": "nft-table", "op": "new", "family": "inet", "name": "fairlead_t"});
+    assert_eq!(monitor.json(), table);
+    let generation = monitor.json();
+    assert_eq!((&generation["event"], &generation["id"]), (&json!("nft-generation"), &json!(before + 1)));
+    assert_eq!(generation["process"], "nft");
+    // More elements than any buffer holds as events. In batches: without root a large one is refused.
+    for batch in 0..40 {
+        let mut text = String::from("add element inet fairlead_t m {");
+        for number in 0..1000 {
+            write!(text, "10.{batch}.{}.{} : 1.1.1.1,", number >> 8, number & 255).unwrap();
+        }
+        namespace.run_with(&["nft", "-f", "-"], &format!("{text}}}"));
+        let event = monitor.json();
+        assert_eq!((&event["event"], &event["id"]), (&json!("nft-generation"), &json!(before + 2 + batch)));
+    }
+    // A table's end that comes behind elements in one transaction.
+    namespace.run(&["nft", "add element inet fairlead_t m { 9.9.9.9 : 1.1.1.1 }; delete table inet fairlead_t"]);
+    assert_eq!(monitor.json(), json!({"event": "nft-table", "op": "delete", "family": "inet", "name": "fairlead_t"}));
+}
+
+#[test]
+fn links_addresses_routes_and_neighbours_are_told() {
+    let Some(namespace) = Namespace::make() else { return };
+    let mut monitor = namespace.start(&[CARRIER, "monitor", "--link", "--address", "--route", "--neighbour"]);
+    assert_eq!(monitor.json(), json!({"event": "ready"}));
+    namespace.run(&["sh", "-ec", "ip link add fa0 type veth peer name fa1; ip link set fa0 up; ip link set fa1 up
+        ip address add 10.1.0.1/24 dev fa0; ip address add fd01::1/64 dev fa0 nodad; ip route add 10.9.0.0/16 via 10.1.0.2
+        ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev fa0; ip link del fa0"]);
+    let link = next(&mut monitor, "link");
+    assert_eq!((&link["op"], &link["kind"], &link["mtu"]), (&json!("new"), &json!("veth"), &json!(1500)));
+    let events: Vec<Value> = std::iter::from_fn(|| {
+        let event = monitor.json();
+        let last = event["event"] == "link" && event["op"] == "delete" && event["name"] == "fa1";
+        (!last).then_some(event)
+    })
+    .collect();
+    let told = |wanted: Value| {
+        let wanted = wanted.as_object().unwrap().clone();
+        events.iter().any(|event| wanted.iter().all(|(name, value)| event.get(name) == Some(value)))
+    };
+    assert!(told(json!({"event": "link", "op": "new", "name": "fa0", "up": true, "running": true})));
+    assert!(told(json!({"event": "address", "op": "new", "address": "10.1.0.1", "prefixLength": 24})));
+    assert!(told(json!({"event": "address", "op": "new", "address": "fd01::1", "prefixLength": 64})));
+    assert!(told(
+        json!({"event": "route", "op": "new", "destination": "10.9.0.0", "prefixLength": 16, "gateway": "10.1.0.2", "table": 254})
+    ));
+    assert!(told(
+        json!({"event": "neighbour", "op": "new", "family": "ipv4", "address": "10.1.0.2", "linkAddress": "02:00:00:00:00:09"})
+    ));
+    assert!(told(json!({"event": "address", "op": "delete", "address": "10.1.0.1"})));
+    assert!(told(json!({"event": "link", "op": "delete", "name": "fa0"})), "{events:?}");
+}
+
+#[test]
+fn the_monitor_ends_with_its_reader() {
+    let Some(namespace) = Namespace::make() else { return };
+    let mut shell =
+        namespace.start(&["bash", "-c", &format!("{CARRIER} monitor --nft | head -1; echo ${{PIPESTATUS[0]}}")]);
+    assert!(shell.line().contains("ready"));
+    assert_eq!(shell.line(), "0\n");
+}
+
+/// Frontends 10.96.0.1 (translated to 127.0.0.1:5301), 10.96.0.2 (to :5302), 10.96.0.3 (not translated), fd00::1.
+fn flows(namespace: &Namespace) {
+    namespace.run(&[
+        "sh",
+        "-ec",
+        "for a in 10.96.0.1 10.96.0.2 10.96.0.3; do ip address add $a/32 dev lo; done
+        ip address add fd00::1/128 dev lo nodad",
+    ]);
+    namespace.run(&[
+        "nft",
+        "table inet t { chain o { type nat hook output priority -100;
+          ip daddr 10.96.0.1 udp dport 53 dnat ip to 127.0.0.1:5301
+          ip daddr 10.96.0.2 udp dport 53 dnat ip to 127.0.0.1:5302
+          ip6 daddr fd00::1 udp dport 53 dnat ip6 to [::1]:5301
+          ip daddr 10.96.0.1 tcp dport 53 dnat ip to 127.0.0.1:5301
+ }
+ }",
+    ]);
+    // Nobody answers; the entries stay for half a minute all the same.
+    let mut places = String::from("[fd00::1]:53");
+    for host in 1..=3 {
+        write!(places, ",10.96.0.{host}:53,10.96.0.{host}:54").unwrap();
+    }
+    namespace.carrier(&["load", "connect", "--udp", "--to", &places, "--count", "7", "--timeout-ms", "1"], "");
+}
+
+fn stale(namespace: &Namespace, ip: &str, endpoints: &[&str]) -> (u64, u64) {
+    let question = json!({"ip": ip, "protocol": "udp", "port": 53, "endpoints": endpoints});
+    let before = namespace.carrier(&["conntrack", "count"], "")["count"].as_u64().unwrap();
+    let done = namespace.carrier(&["conntrack", "stale"], &format!("{question}\n"));
+    let after = namespace.carrier(&["conntrack", "count"], "")["count"].as_u64().unwrap();
+    let deleted = done["deleted"].as_u64().unwrap();
+    assert_eq!(before - after, deleted);
+    (done["scanned"].as_u64().unwrap(), deleted)
+}
+
+#[test]
+fn exactly_the_stale_entries_are_deleted() {
+    let Some(namespace) = Namespace::make() else { return };
+    flows(&namespace);
+    let all = namespace.carrier(&["conntrack", "count"], "");
+    assert_eq!(all["count"], 7);
+    assert!(all["max"].as_u64().unwrap() > 0);
+    assert_eq!(stale(&namespace, "10.96.0.1", &["127.0.0.1:5301", "127.0.0.1:9"]), (6, 0), "a healthy flow stays");
+    assert_eq!(stale(&namespace, "10.96.0.1", &["127.0.0.1:9"]), (6, 1), "another endpoint");
+    assert_eq!(stale(&namespace, "10.96.0.3", &["127.0.0.1:9"]), (5, 1), "never translated");
+    assert_eq!(stale(&namespace, "10.96.0.2", &[]), (4, 1), "no endpoints left");
+    assert_eq!(stale(&namespace, "10.96.0.2", &[]), (3, 0));
+    assert_eq!(stale(&namespace, "fd00::1", &["[::1]:5302"]), (1, 1), "IPv6");
+    assert_eq!(namespace.carrier(&["conntrack", "count"], "")["count"], 3, "the other port's flows stay");
+}
+
+#[test]
+fn other_protocols_are_not_listed_and_stay() {
+    let Some(namespace) = Namespace::make() else { return };
+    flows(&namespace);
+    // A refused connection leaves its TCP entry for seconds.
+    namespace.carrier(&["load", "connect", "--to", "10.96.0.1:53", "--count", "1"], "");
+    let (scanned, deleted) = stale(&namespace, "10.96.0.1", &[]);
+    assert_eq!((scanned, deleted), (6, 1));
+}
+
+#[test]
+fn thousands_of_stale_entries_go_in_one_call() {
+    let Some(namespace) = Namespace::make() else { return };
+    flows(&namespace);
+    let words = [
+        "load",
+        "connect",
+        "--udp",
+        "--to",
+        "10.96.0.3:53",
+        "--count",
+        "3000",
+        "--threads",
+        "100",
+        "--timeout-ms",
+        "1",
+    ];
+    namespace.carrier(&words, "");
+    let (_, deleted) = stale(&namespace, "10.96.0.3", &["127.0.0.1:9"]);
+    assert!(deleted > 2000, "{deleted}"); // Source ports may repeat.
+    assert_eq!(namespace.carrier(&["conntrack", "count"], "")["count"], 6);
+}
+
+#[test]
+fn a_wrong_line_deletes_nothing() {
+    let Some(namespace) = Namespace::make() else { return };
+    flows(&namespace);
+    let input = "{\"ip\":\"10.96.0.1\",\"protocol\":\"udp\",\"port\":53,\"endpoints\":[]}\n{\"ip\":\"10.96.0.2\"}\n";
+    let output = common::feed(namespace.command(&[CARRIER, "conntrack", "stale"]), input);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 2"));
+    assert_eq!(namespace.carrier(&["conntrack", "count"], "")["count"], 7);
+}
