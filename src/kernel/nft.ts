@@ -6,16 +6,10 @@ import { describe, exec, type ExecResult } from './exec.ts'
 
 export type NftResult =
   | { readonly kind: 'committed' }
-  /** nft or the kernel would not take some lines; nothing was changed. */
-  | { readonly kind: 'refused'; readonly errors: readonly NftError[] }
-  /** The transaction never got that far: nft is missing, was killed, may not. Nothing was changed. */
+  /** nft or the kernel would not take the text; nothing was changed. nft's own messages, without their quotes of the text. */
+  | { readonly kind: 'refused'; readonly errors: readonly string[] }
+  /** The transaction never got that far: nft is missing, was killed, may not, is out of memory. Nothing was changed. */
   | { readonly kind: 'failed'; readonly reason: string }
-
-export interface NftError {
-  /** Line of the text, from 1. */
-  readonly line: number
-  readonly message: string
-}
 
 export interface Nft {
   run(text: string, signal?: AbortSignal): Promise<NftResult>
@@ -47,20 +41,18 @@ export interface TableNames {
   readonly jumps: ReadonlySet<string>
 }
 
-/** Reads `/dev/stdin:3:19-19: Error: message` lines; unknown text becomes one error without a line (0). */
-export function readErrors(text: string): readonly NftError[] {
-  const errors: NftError[] = []
-  for (const match of text.matchAll(/^[^\s:]*:(\d+):\d+-\d+: Error: (.*)$/gm))
-    errors.push({ line: Number(match[1]), message: match[2]! })
-  return errors
+/** Understands what nft says when it exits with an error. */
+export function readFailure(text: string): NftResult {
+  const errors = [...text.matchAll(/^(?:[^\s:]*:\d+:\d+-\d+: )?Error: (.*)$/gm)].map((match) => match[1]!)
+  if (errors.length === 0 || NOBODYS_FAULT.test(text)) return { kind: 'failed', reason: text.trim().slice(0, 1000) }
+  return { kind: 'refused', errors }
 }
 
 function refusal(result: Exclude<ExecResult, { kind: 'done' }>): NftResult {
-  if (result.kind === 'failed') {
-    const errors = readErrors(result.stderr)
-    if (errors.length > 0) return { kind: 'refused', errors }
-  }
-  return { kind: 'failed', reason: describe(result) }
+  const failed = { kind: 'failed', reason: describe(result) } as const
+  if (result.kind === 'missing' || result.code === null) return failed
+  const read = readFailure(result.stderr)
+  return read.kind === 'refused' ? read : failed
 }
 
 function readNames(json: string): TableNames {
@@ -88,3 +80,7 @@ function* jumpTargets(expressions: unknown): Iterable<string> {
   for (const expression of expressions as { jump?: { target?: unknown } }[])
     if (typeof expression.jump?.target === 'string') yield expression.jump.target
 }
+
+/** Errors that no other text would have avoided. */
+const NOBODYS_FAULT =
+  /Operation not permitted|Permission denied|cache initialization failed|Cannot allocate memory|No buffer space/

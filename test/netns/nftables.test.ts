@@ -4,6 +4,7 @@ await enterWorld()
 
 import type { Delta, Key } from '../../src/core/delta.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
+import { NftChannel } from '../../src/kernel/nft-channel.ts'
 import { NftTarget } from '../../src/service/nftables/target.ts'
 import {
   addressKey,
@@ -17,7 +18,9 @@ import {
 } from '../../src/service/rows.ts'
 
 const signal = new AbortController().signal
-const target = (): NftTarget => new NftTarget({ changes: nftProcess, loads: nftProcess })
+const channel = new NftChannel()
+t.teardown(() => channel.close())
+const target = (): NftTarget => new NftTarget({ changes: channel, loads: nftProcess })
 
 function full(rows: ReadonlyMap<Key, ServiceRow>): Delta<ServiceRow> {
   return { from: 0, to: { epoch: 'test', number: 1 }, put: rows, drop: new Set(), was: new Map() }
@@ -43,21 +46,50 @@ function rows(endpoints: number, affinity = 0): Map<Key, ServiceRow> {
       const at = { ip: vip, protocol: 'tcp', port } as const
       const local = scope === 'external' ? 1 : null
       const frontend: Frontend = {
-        kind: 'frontend', ...at, scope, slots: endpoints, local, mainEmpty: 'reject', localEmpty: 'drop',
-        affinity, pool: 0x1234567, filtered: scope === 'external', service: 'default/web:http',
+        kind: 'frontend',
+        ...at,
+        scope,
+        slots: endpoints,
+        local,
+        mainEmpty: 'reject',
+        localEmpty: 'drop',
+        affinity,
+        pool: 0x1234567,
+        filtered: scope === 'external',
+        service: 'default/web:http',
       }
       all.set(frontendKey(at), frontend)
       for (let slot = 0; slot < endpoints; slot++)
-        all.set(slotKey(at, 'main', slot), { kind: 'slot', at, set: 'main', slot, ip: `${net}${slot + 2}`, port: 8080, id: affinity ? slot + 7 : 0 })
-      if (local) all.set(slotKey(at, 'local', 0), { kind: 'slot', at, set: 'local', slot: 0, ip: `${net}2`, port: 8080, id: affinity ? 7 : 0 })
+        all.set(slotKey(at, 'main', slot), {
+          kind: 'slot',
+          at,
+          set: 'main',
+          slot,
+          ip: `${net}${slot + 2}`,
+          port: 8080,
+          id: affinity ? slot + 7 : 0,
+        })
+      if (local)
+        all.set(slotKey(at, 'local', 0), {
+          kind: 'slot',
+          at,
+          set: 'local',
+          slot: 0,
+          ip: `${net}2`,
+          port: 8080,
+          id: affinity ? 7 : 0,
+        })
     }
     all.set(addressKey(vip), { kind: 'address', ip: vip })
     all.set(hairpinKey(`${net}2`), { kind: 'hairpin', ip: `${net}2` })
   }
   const external = { ip: '10.96.0.1', protocol: 'tcp', port: 443 } as const
-  for (const cidr of ['10.0.0.0/8', '192.168.1.1/32']) all.set(sourceKey(external, cidr), { kind: 'source', at: external, cidr })
-  for (const cidr of ['10.244.1.0/24', 'fd00:10:244:1::/64']) all.set(rangeKey('pods', cidr), { kind: 'range', set: 'pods', cidr })
-  for (const cidr of ['10.96.0.0/16', 'fd00:10:96::/112']) all.set(rangeKey('services', cidr), { kind: 'range', set: 'services', cidr })
+  for (const cidr of ['10.0.0.0/8', '192.168.1.1/32'])
+    all.set(sourceKey(external, cidr), { kind: 'source', at: external, cidr })
+  for (const cidr of ['10.244.1.0/24', 'fd00:10:244:1::/64'])
+    all.set(rangeKey('pods', cidr), { kind: 'range', set: 'pods', cidr })
+  for (const cidr of ['10.96.0.0/16', 'fd00:10:96::/112'])
+    all.set(rangeKey('services', cidr), { kind: 'range', set: 'services', cidr })
   return all
 }
 
@@ -66,8 +98,17 @@ t.test('a full load is what an audit finds, and a change keeps it so', async (t)
     const nft = target()
     t.same(await nft.apply(full(rows(3, affinity)), signal), [], 'nothing is refused')
     t.same(await nft.audit(signal), { clean: true })
-    for (const [from, to] of [[3, 2], [2, 5], [5, 0], [0, 3]] as const) {
-      t.same(await nft.apply(change(rows(from, affinity), rows(to, affinity)), signal), [], `${from} to ${to} endpoints`)
+    for (const [from, to] of [
+      [3, 2],
+      [2, 5],
+      [5, 0],
+      [0, 3],
+    ] as const) {
+      t.same(
+        await nft.apply(change(rows(from, affinity), rows(to, affinity)), signal),
+        [],
+        `${from} to ${to} endpoints`,
+      )
       t.same(await nft.audit(signal), { clean: true }, `audit after ${from} to ${to}`)
     }
     t.same(await nft.apply(change(rows(3, affinity), new Map()), signal), [])
@@ -80,7 +121,10 @@ t.test('a full load is what an audit finds, and a change keeps it so', async (t)
 t.test('an audit sees what somebody else did', async (t) => {
   const nft = target()
   const cases = [
-    ['delete element inet fairlead_service slots_tcp4_a { 10.96.0.1 . 80 . 1 }', /slots_tcp4_a has 3 elements instead of 4/],
+    [
+      'delete element inet fairlead_service slots_tcp4_a { 10.96.0.1 . 80 . 1 }',
+      /slots_tcp4_a has 3 elements instead of 4/,
+    ],
     ['add element inet fairlead_service addresses4_a { 10.96.0.9 }', /addresses4_a has 2 elements instead of 1/],
     ['flush chain inet fairlead_service prerouting', /prerouting does not lead/],
     ['delete table inet fairlead_service', /is gone/],
@@ -114,12 +158,18 @@ t.test('a poison row harms itself only', async (t) => {
   const poisoned = rows(3)
   poisoned.set('x', { kind: 'address', ip: 'not-an-address' })
   const refused = await nft.apply(full(poisoned), signal)
-  t.same(refused.map((row) => row.key), ['x'])
+  t.same(
+    refused.map((row) => row.key),
+    ['x'],
+  )
   t.same(await nft.audit(signal), { clean: true }, 'the other rows are there')
   const next = rows(4)
   next.set('y', { kind: 'address', ip: '10.96.0.300' })
   const changed = await nft.apply(change(rows(3), next), signal)
-  t.same(changed.map((row) => row.key), ['y'])
+  t.same(
+    changed.map((row) => row.key),
+    ['y'],
+  )
   const mended = new Map(next)
   mended.set('y', { kind: 'address', ip: '10.96.0.30' })
   t.same(await nft.apply(change(next, mended), signal), [], 'tried again when its row changes')

@@ -8,6 +8,7 @@ import { networkInterfaces } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { ChildProcess } from 'node:child_process'
 import { start } from '../../src/kernel/exec.ts'
+import { within } from './world.ts'
 
 export type Answer =
   | { readonly kind: 'answered'; readonly by: string; readonly seen: string }
@@ -32,7 +33,8 @@ export class Peer {
   #next = 1
 
   constructor(namespace: string) {
-    this.#child = start(['ip', 'netns', 'exec', namespace, process.execPath, import.meta.filename, 'serve'], {
+    const command = [...within(namespace), process.execPath, import.meta.filename, 'serve']
+    this.#child = start(command as [string, ...string[]], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
@@ -138,12 +140,15 @@ function sendUdp({ from, to, port, fromPort, waitMs }: Send): Promise<Answer> {
 function own(type: 'udp4' | 'udp6'): string {
   const family = type === 'udp4' ? 'IPv4' : 'IPv6'
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
-  const found = all.find((address) => address.family === family && !address.internal && !address.address.startsWith('fe80'))
+  const found = all.find(
+    (address) => address.family === family && !address.internal && !address.address.startsWith('fe80'),
+  )
   return found?.address ?? 'nobody'
 }
 
 const plain = (address: string): string => address.replace(/^::ffff:/, '')
-const join = (address: string, port: number): string => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`)
+const join = (address: string, port: number): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 const SILENCE_MS = 700
 
 if (process.argv[2] === 'serve') await serve()

@@ -16,68 +16,82 @@ export function six(address: string): string {
   return a === '172' ? `fd00:172:30::${d}` : `fd00:${a}:${b}:${c}::${d}`
 }
 
+/** Builds the hosts. n1, the node under test, is the world's own namespace. */
 export async function buildNodes(): Promise<void> {
   await ip('netns add net')
   await inside('net', 'ip', 'link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0')
   await inside('net', 'ip', 'link', 'set', 'br0', 'up')
   for (const [name, address] of Object.entries(NODES)) {
     await ip(
-      `netns add ${name}`,
-      `link add eth0 netns ${name} type veth peer name ${name} netns net`,
+      ...(name === 'n1' ? [] : [`netns add ${name}`]),
+      `link add eth0 ${name === 'n1' ? '' : `netns ${name}`} type veth peer name ${name} netns net`,
       `-n net link set ${name} master br0 up`,
-      `-n ${name} link set lo up`,
-      `-n ${name} addr add ${address}/24 dev eth0`,
-      `-n ${name} addr add ${six(address)}/64 dev eth0 nodad`,
-      `-n ${name} link set eth0 up`,
+      `${at(name)} link set lo up`,
+      `${at(name)} addr add ${address}/24 dev eth0`,
+      `${at(name)} addr add ${six(address)}/64 dev eth0 nodad`,
+      `${at(name)} link set eth0 up`,
     )
     await inside(name, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
   }
-  // What an overlay and the announcement of addresses do in a cluster, done by plain routes here.
-  const routes = [
+  // What an overlay does in a cluster, done by plain routes here.
+  for (const [where, to, via] of [
     ['n1', '10.244.2.0/24', 'n2'],
     ['n2', '10.244.1.0/24', 'n1'],
     ['outside', '10.244.1.0/24', 'n1'],
     ['outside', '10.244.2.0/24', 'n2'],
-    ['outside', '10.96.0.0/16', 'n1'],
-    ['n2', '10.96.0.0/16', 'n1'],
-    ['outside', '172.30.0.192/26', 'n1'],
-    ['n2', '172.30.0.192/26', 'n1'],
-  ] as const
-  for (const [at, to, via] of routes) await ip(`-n ${at} route add ${to} via ${NODES[via]}`)
-  const routes6 = [
     ['n1', 'fd00:10:244:2::/64', 'n2'],
     ['n2', 'fd00:10:244:1::/64', 'n1'],
     ['outside', 'fd00:10:244:1::/64', 'n1'],
     ['outside', 'fd00:10:244:2::/64', 'n2'],
-    ['outside', 'fd00:10:96::/112', 'n1'],
-    ['n2', 'fd00:10:96::/112', 'n1'],
-    ['outside', 'fd00:172:30:0:ffff::/80', 'n1'],
-  ] as const
-  for (const [at, to, via] of routes6) await ip(`-n ${at} -6 route add ${to} via ${six(NODES[via])}`)
+  ] as const)
+    await route(where, to, via)
   // A node has a default route: without one it could not even send to a service address.
-  await ip(`-n n1 route add default via ${NODES.outside}`, `-n n1 -6 route add default via ${six(NODES.outside)}`)
+  await route('n1', 'default', 'outside')
+  await route('n1', 'default', 'outside', 6)
 }
 
-/** A pod of n1 or n2, by its address; returns the namespace's name. */
+/** Lets hosts outside the node under test send to a service address of it. */
+export async function announce(address: string): Promise<void> {
+  for (const where of ['outside', 'n2'] as const) await route(where, address, 'n1')
+}
+
+/** An address of nobody else's becomes one more of the host outside. */
+export async function addOutside(address: string): Promise<void> {
+  await ip(`${at('outside')} addr add ${address}/${address.includes(':') ? 128 : 32} dev lo`)
+  await route('n2', address, 'outside')
+}
+
+/** A pod of n1 or n2, by its IPv4 address; returns the namespace's name. */
 export async function buildPod(address: string): Promise<string> {
   const node = address.startsWith('10.244.1.') ? 'n1' : 'n2'
   const name = `p${address.replaceAll('.', '-')}`
   const device = `v${address.split('.').slice(2).join('-')}`
   await ip(
     `netns add ${name}`,
-    `link add eth0 netns ${name} type veth peer name ${device} netns ${node}`,
+    `link add eth0 netns ${name} type veth peer name ${device} ${node === 'n1' ? '' : `netns ${node}`}`,
     `-n ${name} link set lo up`,
     `-n ${name} addr add ${address}/32 dev eth0`,
     `-n ${name} addr add ${six(address)}/128 dev eth0 nodad`,
     `-n ${name} link set eth0 up`,
-    `-n ${node} link set ${device} up`,
-    `-n ${node} addr add 169.254.1.1/32 dev ${device}`,
-    `-n ${node} addr add fe80::1/64 dev ${device} nodad`,
-    `-n ${node} route add ${address}/32 dev ${device}`,
-    `-n ${node} -6 route add ${six(address)}/128 dev ${device}`,
+    `${at(node)} link set ${device} up`,
+    `${at(node)} addr add 169.254.1.1/32 dev ${device}`,
+    `${at(node)} addr add fe80::1/64 dev ${device} nodad`,
+    `${at(node)} route add ${address}/32 dev ${device}`,
+    `${at(node)} -6 route add ${six(address)}/128 dev ${device}`,
     `-n ${name} route add 169.254.1.1 dev eth0`,
     `-n ${name} route add default via 169.254.1.1`,
     `-n ${name} -6 route add default via fe80::1 dev eth0`,
   )
   return name
 }
+
+async function route(
+  where: string,
+  to: string,
+  via: keyof typeof NODES,
+  family = to.includes(':') ? 6 : 4,
+): Promise<void> {
+  await ip(`${at(where)} -${family} route replace ${to} via ${family === 6 ? six(NODES[via]) : NODES[via]}`)
+}
+
+const at = (name: string): string => (name === 'n1' ? '' : `-n ${name}`)

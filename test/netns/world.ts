@@ -11,25 +11,33 @@ export async function enterWorld(): Promise<void> {
   const root = process.getuid?.() === 0
   const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--uts', '--ipc']
   const user = root ? [] : ['--user', '--map-root-user']
-  const run = spawnSync('unshare', [...flags, ...user, process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+  // Whoever dies takes the rest along: this process its unshare, and that the world.
+  const unshare = ['--pdeathsig', 'KILL', 'unshare', ...flags, ...user]
+  const run = spawnSync('setpriv', [...unshare, process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
     stdio: 'inherit',
     env: { ...process.env, FAIRLEAD_WORLD: '1', PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
   })
   process.exit(run.status ?? 1)
 }
 
-/** Runs `ip` commands, one a line, as one batch. */
+/** Runs `ip` commands one after the other, each given as the words after `ip`. */
 export async function ip(...lines: string[]): Promise<void> {
-  const result = await exec(['ip', '-batch', '-'], { stdin: lines.join('\n') + '\n' })
-  if (result.kind !== 'done') throw new Error(`ip: ${describe(result)}`)
+  for (const line of lines) {
+    const result = await exec(['ip', ...line.split(' ').filter((word) => word !== '')])
+    if (result.kind !== 'done') throw new Error(`ip ${line}: ${describe(result)}`)
+  }
 }
 
-/** Runs a command inside a named network namespace and returns what it printed. */
+/** Runs a command inside a named network namespace (n1: the world's own) and returns what it printed. */
 export async function inside(namespace: string, ...command: [string, ...string[]]): Promise<string> {
-  const result = await exec(['ip', 'netns', 'exec', namespace, ...command])
+  const result = await exec([...within(namespace), ...command] as [string, ...string[]])
   if (result.kind !== 'done') throw new Error(`${command.join(' ')} in ${namespace}: ${describe(result)}`)
   return result.stdout
 }
+
+/** How to start a command in a namespace. */
+export const within = (namespace: string): readonly string[] =>
+  namespace === 'n1' ? [] : ['ip', 'netns', 'exec', namespace]
 
 async function prepare(): Promise<void> {
   for (const command of [

@@ -25,8 +25,12 @@ impl Nftables {
         // SAFETY: signatures as in <nftables/libnftables.h>, unchanged since 0.9.
         let (new, buffer, run, errors, free) = unsafe {
             (
-                std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_uint) -> *mut c_void>(symbol(c"nft_ctx_new")?),
-                std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol(c"nft_ctx_buffer_error")?),
+                std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_uint) -> *mut c_void>(symbol(
+                    c"nft_ctx_new",
+                )?),
+                std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol(
+                    c"nft_ctx_buffer_error",
+                )?),
                 std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int>(symbol(
                     c"nft_run_cmd_from_buffer",
                 )?),

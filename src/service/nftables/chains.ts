@@ -117,11 +117,7 @@ export function pickChain(pick: Pick, generation: Generation): string {
 }
 
 function pickRules(pick: Pick, generation: Generation): string[] {
-  return [
-    ...masquerade(pick, generation),
-    ...draws(pick.slots).map((draw) => dnatSlot(pick, draw, generation)),
-    'drop',
-  ]
+  return [...masquerade(pick, generation), ...draws(pick.slots).map((draw) => dnatSlot(pick, draw, generation)), 'drop']
 }
 
 /**
@@ -145,9 +141,7 @@ function affinityRules(pick: Pick, generation: Generation, name: string): string
     pool,
     `delete @${affinityName(pick.family)} { meta mark . ${addr} saddr : meta priority }`,
     'meta priority set 0',
-    ...draws(pick.slots).map(
-      (draw) => `meta priority 0 meta priority set ${KEY[pick.family]} . ${draw} map ${picks}`,
-    ),
+    ...draws(pick.slots).map((draw) => `meta priority 0 meta priority set ${KEY[pick.family]} . ${draw} map ${picks}`),
     `jump ${name}_use`,
     'drop',
   ]

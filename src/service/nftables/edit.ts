@@ -109,5 +109,7 @@ export function rangeRules(rows: Iterable<Range>, generation: Generation): strin
       .filter((row) => row.set === set && rangeFamily(row) === family)
       .map((row) => row.cidr)
       .sort()
-  return ([4, 6] as const).map((family) => ranges(family, generation, of('pods', family), of('services', family))).join('')
+  return ([4, 6] as const)
+    .map((family) => ranges(family, generation, of('pods', family), of('services', family)))
+    .join('')
 }

@@ -1,4 +1,5 @@
 import type { Family } from '../../cluster/protocol.ts'
+import { localPool } from '../hash.ts'
 import { SPARSE_FALLBACK } from '../slots.ts'
 import type { Frontend, FrontendAddress, Range, ServiceRow } from '../rows.ts'
 import {
@@ -79,9 +80,7 @@ function frontendElements(row: Frontend, generation: Generation): readonly Eleme
   const element = (map: MapName, data: string): Element => ({ map: mapName(map, family, generation), key: at, data })
   const all: Element[] = []
   const kind =
-    row.local === null
-      ? to(row.scope, row.slots, row.mainEmpty)
-      : `goto ${chainName('split', family, generation)}`
+    row.local === null ? to(row.scope, row.slots, row.mainEmpty) : `goto ${chainName('split', family, generation)}`
   if (row.filtered) {
     all.push(element('frontends', `goto ${chainName('filter', family, generation)}`), element('kinds', kind))
   } else {
@@ -93,7 +92,7 @@ function frontendElements(row: Frontend, generation: Generation): readonly Eleme
   }
   if (row.affinity > 0) {
     all.push(element('pools', hex(row.pool)))
-    if (row.local !== null) all.push(element('local_pools', hex((row.pool ^ LOCAL_POOL) >>> 0 || 1)))
+    if (row.local !== null) all.push(element('local_pools', hex(localPool(row.pool))))
   }
   return all
 }
@@ -104,9 +103,7 @@ const host = (cidr: string): string => cidr.replace(/^([^:]+)\/32$|^(.*:.*)\/128
 const hex = (number: number): string => `0x${number.toString(16).padStart(8, '0')}`
 
 /** 20 bits of identity as a packet priority, in tc's notation: see affinityRules in chains.ts. */
-const identity = (id: number): string => `fa${(id >>> 12).toString(16).padStart(2, '0')}:${((id & 0xfff) << 4).toString(16)}`
+const identity = (id: number): string =>
+  `fa${(id >>> 12).toString(16).padStart(2, '0')}:${((id & 0xfff) << 4).toString(16)}`
 
 const PROTOCOL_NUMBER = { tcp: 6, udp: 17, sctp: 132 } as const
-/** Clients remember an endpoint of the Service and one of those on this node apart. */
-const LOCAL_POOL = 0x5bd1e995
-

@@ -73,7 +73,8 @@ export class NftTarget implements Target<ServiceRow> {
       }
     }
     await this.#commit(rangeRules(loaded.ranges.values(), generation) + activate(generation), signal)
-    if (names !== null && active !== undefined && second === undefined) await this.#commit(removal(names, active), signal)
+    if (names !== null && active !== undefined && second === undefined)
+      await this.#commit(removal(names, active), signal)
     this.#loaded = loaded
     return refused
   }
@@ -204,14 +205,18 @@ function reason(result: NftResult): string {
     case 'failed':
       return result.reason
     case 'refused':
-      return result.errors.map((error) => error.message).join('; ')
+      return [...new Set(result.errors)].slice(0, 3).join('; ')
     default:
       throw result satisfies never
   }
 }
 
 function refusedRow(key: Key, result: NftResult): Refused {
-  return { key, reason: reason(result), remedy: 'the kernel or nft would not take it: compare `nft --version` with 1.0.6' }
+  return {
+    key,
+    reason: reason(result),
+    remedy: 'the kernel or nft would not take it: compare `nft --version` with 1.0.6',
+  }
 }
 
 const BATCH_MAX = 20_000
