@@ -179,6 +179,7 @@ function agent() {
     what: '10,000 services, 100,000 endpoints, delivered and settled',
     'heap MB': bytes / 1e6,
     'RSS MB': process.memoryUsage.rss() / 1e6,
+    'peak RSS MB': process.resourceUsage().maxRSS / 1e3,
     rows,
   }
 }

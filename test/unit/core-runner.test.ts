@@ -2,6 +2,7 @@ import t from 'tap'
 import { backoffMs } from '../../src/core/clock.ts'
 import { Cursor } from '../../src/core/cursor.ts'
 import type { Delta, Target } from '../../src/core/delta.ts'
+import { derive } from '../../src/core/derive.ts'
 import { Graph } from '../../src/core/graph.ts'
 import type { Event } from '../../src/core/progress.ts'
 import { bisect, without } from '../../src/core/refuse.ts'
@@ -170,6 +171,23 @@ t.test('a change that is undone before it is delivered is no change; numbers go 
   await binding.whenApplied(12)
   t.same([binding.status().pendingSince, target.applies.length], [null, 4])
   t.equal(target.problem, null)
+  await end()
+})
+
+t.test('nothing is computed inside a change; those of one turn are drained together', async (t) => {
+  const { graph, table, runner, end } = setUp(new World<number>())
+  let runs = 0
+  const rows = (key: string, row: number) => (runs++, [[key, row] as const])
+  const derived = derive<number, number>(graph, { name: 'derived', driver: table, inputs: [], rows })
+  const binding = runner.attach(derived, new World<number>())
+  table.markSynced()
+  for (let i = 0; i < 10; i++) {
+    table.put('a', i)
+    table.put('b', i)
+    t.equal(runs, 2 * i)
+    await binding.whenApplied(i + 1)
+    t.equal(runs, 2 * i + 2)
+  }
   await end()
 })
 
