@@ -36,7 +36,7 @@ t.test('saved and loaded', async (t) => {
   const { nodes } = createTables()
   t.match(await copies.load(kind.nodes), { kind: 'none', reason: /ENOENT/ })
   const parsed = kind.nodes.parse({ metadata: { name: 'n1', labels: { 'topology.kubernetes.io/zone': 'z' } } })
-  nodes.put('n1', parsed.row!)
+  for (const name of ['n1', 'n2', 'n3']) nodes.put(name, { ...parsed.row!, name })
   t.equal(await copies.save(kind.nodes, nodes), null)
   const loaded = await copies.load(kind.nodes)
   t.strictSame(loaded.kind === 'copy' && [...loaded.rows], [...nodes.entries()])
@@ -51,6 +51,8 @@ t.test('saved and loaded', async (t) => {
     await writeFile(path, text.slice(0, length))
     t.match(await copies.load(kind.nodes), { kind: 'none' }, `cut at ${length}`)
   }
+  await writeFile(path, text.replace(/[^\n]*\n$/, ''))
+  t.match(await copies.load(kind.nodes), { kind: 'none', reason: /not whole/ }, 'a line too few')
   await writeFile(path, text.replace('"kind":"Node"', '"kind":"Pod"'))
   t.match(await copies.load(kind.nodes), { kind: 'none' })
   await truncate(path, 1024 ** 3)

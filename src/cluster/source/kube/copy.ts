@@ -77,7 +77,6 @@ async function saveCopy(kind: Kind<unknown>, copies: Copies, table: Readable<unk
     await mkdir(copies.folder, { recursive: true, mode: 0o700 })
     const file = await open(fresh, 'w', 0o600)
     try {
-      await file.chmod(0o600)
       await writeRows(file, kind, copies, table)
       await file.sync()
     } finally {
