@@ -16,7 +16,19 @@ export async function check(): Promise<Result> {
 // Scripts of npm packages go through this Node, whatever `node` is on PATH.
 const bin = (path: string) => [process.execPath, `node_modules/${path}`] as const
 const CHECKS: readonly (readonly [string, readonly [string, ...string[]]])[] = [
-  ['format', [...bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']],
+  [
+    'format',
+    [
+      ...bin('prettier/bin/prettier.cjs'),
+      '--check',
+      '--log-level',
+      'warn',
+      '--cache',
+      '--cache-location',
+      '.cache/prettier',
+      '.',
+    ],
+  ],
   ['types', [...bin('typescript/bin/tsc'), '-p', '.']],
   ['lint', [...bin('oxlint/bin/oxlint'), '--deny-warnings']],
   ['arrows', [process.execPath, 'test/lint/arrows.ts']],
