@@ -32,7 +32,7 @@ const step = fc.record({
 t.test('for any history of Services', async (t) => {
   let refused = 0
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
       const ranges = { clusterCIDRs: ['10.96.0.0/28', 'fd00:10:96::/124'], nodePorts: { first: 30_000, last: 30_015 } }
       const { store, runner } = createControlPlane({
         ranges,

@@ -33,7 +33,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 t.test('endpoint slices equal a brute-force reading of the pods', async (t) => {
   fc.assert(
     fc.property(
-      fc.array(step, { maxLength: 60 }),
+      fc.array(step, { maxLength: 60, size: 'max' }),
       fc.array(fc.boolean(), { minLength: 1, maxLength: 7 }),
       (steps, settles) => {
         const { store, runner } = createControlPlane()

@@ -18,7 +18,7 @@ t.test('never below replicas - maxUnavailable ready, never above replicas + maxS
       fc.integer({ min: 1, max: 8 }),
       share,
       share,
-      fc.array(fc.nat(), { minLength: 1, maxLength: 40 }),
+      fc.array(fc.nat(), { minLength: 1, maxLength: 40, size: 'max' }),
       fc.integer({ min: 1, max: 3 }),
       (replicas, maxSurge, maxUnavailable, order, rollouts) => {
         fc.pre(!(isZero(maxSurge) && isZero(maxUnavailable)))

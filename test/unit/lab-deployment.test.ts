@@ -1,6 +1,7 @@
 /** Deployments and ReplicaSets, step by step. The limits under any order: test/property/lab-rolling.test.ts. */
 import t from 'tap'
 import type { ApiObject, Fields } from '../../src/lab/api/object.ts'
+import { deploymentController } from '../../src/lab/controllers/deployment.ts'
 import { createControlPlane } from '../../src/lab/controllers/plane.ts'
 import { limitsOf, nextNew, nextOld, proportions } from '../../src/lab/controllers/rolling.ts'
 import { byWorth } from '../../src/lab/controllers/worth.ts'
@@ -36,6 +37,7 @@ t.test('the arithmetic, as upstream has it', async (t) => {
     ]),
     [0, 8],
   )
+  t.same(nextOld(limits, fresh, [{ replicas: 8, available: 10 }]), [8], 'a status from before it was resized')
   t.same(nextOld(limits, { replicas: 3, available: 3 }, [{ replicas: 8, available: 8 }]), [5])
   const sets = [
     { replicas: 8, max: 13 },
@@ -73,6 +75,30 @@ t.test('comes up, rolls, goes back, keeps its history', async (t) => {
     .map(({ metadata }) => metadata.annotations!['deployment.kubernetes.io/revision'])
   t.same(revisions.toSorted(), ['3', '4'], 'one old one is kept, and going back is a new revision')
   t.equal(read(store, 'deployments', 'web').metadata.annotations!['deployment.kubernetes.io/revision'], '4')
+  runner.stop()
+})
+
+t.test('nothing is taken away on the word of a ReplicaSet that has not seen its own size', async (t) => {
+  const { store, settle, runner } = cluster()
+  must(store.create(workload('Deployment', 'web', { replicas: 10 })))
+  settle()
+  must(store.modify(at('deployments', 'web'), setImage('web:2')))
+  for (let i = 0; i < 5; i++) deploymentController.reconcile('default/web', store) // and no ReplicaSet controller
+  t.same(
+    store
+      .list('replicasets')
+      .map((set) => set['spec'].replicas)
+      .toSorted(),
+    [10, 3],
+  )
+  settle()
+  t.same(
+    store
+      .list('replicasets')
+      .map((set) => set['spec'].replicas)
+      .toSorted(),
+    [0, 10],
+  )
   runner.stop()
 })
 

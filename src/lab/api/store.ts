@@ -11,6 +11,7 @@ import { History, type Change } from './history.ts'
 import { draft, freeze, isObject, same, timestamp, title, type ApiObject, type Fields, type Ref } from './object.ts'
 import { Owned } from './owned.ts'
 import { apiVersionOf, Resources, resourceTitle, splitApiVersion, type Resource } from './resource.ts'
+import { Space } from './space.ts'
 import { Suffixes } from './suffix.ts'
 
 export type Outcome =
@@ -45,7 +46,7 @@ export class Store {
   readonly #history: History
   readonly #suffixes: Suffixes
   /** resource -> namespace ('' for objects of the cluster) -> name -> object. */
-  readonly #objects = new Map<string, Map<string, Map<string, ApiObject>>>()
+  readonly #objects = new Map<string, Map<string, Space>>()
   readonly #owned = new Owned()
   readonly #listeners = new Set<(change: Change) => void>()
   #revision = 0
@@ -71,10 +72,8 @@ export class Store {
   list(resource: string, namespace?: string): ApiObject[] {
     const spaces = this.#objects.get(resource)
     if (spaces === undefined) return []
-    const chosen = namespace === undefined ? [...spaces.keys()].toSorted() : [namespace]
-    const objects: ApiObject[] = []
-    for (const space of chosen) objects.push(...(spaces.get(space)?.values().toArray().toSorted(byName) ?? []))
-    return objects
+    if (namespace !== undefined) return spaces.get(namespace)?.list() ?? []
+    return [...spaces.keys()].toSorted().flatMap((name) => spaces.get(name)!.list())
   }
 
   /** What names the object with this uid among its ownerReferences. */
@@ -243,8 +242,9 @@ export class Store {
     next.metadata.resourceVersion = String(++this.#revision)
     freeze(next)
     const ref = { resource: resource.plural, namespace: next.metadata.namespace ?? '', name: next.metadata.name }
-    if (previous !== null) this.#forget(ref, previous)
-    if (type !== 'DELETED') this.#remember(ref, next)
+    if (previous !== null) this.#owned.remove(ref, previous)
+    if (type === 'DELETED') this.#forget(ref)
+    else this.#remember(ref, next)
     const change: Change = { revision: this.#revision, type, resource, object: next, previous }
     this.#history.add(change)
     this.#notifying = true
@@ -258,15 +258,14 @@ export class Store {
 
   #remember(ref: Ref, object: ApiObject): void {
     const spaces = this.#objects.getOrInsertComputed(ref.resource, () => new Map())
-    spaces.getOrInsertComputed(ref.namespace, () => new Map()).set(ref.name, object)
+    spaces.getOrInsertComputed(ref.namespace, () => new Space()).set(ref.name, object)
     this.#owned.add(ref, object)
   }
 
-  #forget(ref: Ref, object: ApiObject): void {
+  #forget(ref: Ref): void {
     const space = this.#objects.get(ref.resource)?.get(ref.namespace)
     space?.delete(ref.name)
     if (space?.size === 0) this.#objects.get(ref.resource)!.delete(ref.namespace)
-    this.#owned.remove(ref, object)
   }
 
   #nameFor(metadata: ApiObject['metadata'], resource: Resource, namespace: string): string {
@@ -301,10 +300,6 @@ function fail(failure: Failure): Outcome {
 function restore(next: Fields, previous: Fields, field: string): void {
   if (previous[field] !== undefined) next[field] = previous[field]
   else if (next[field] !== undefined) delete next[field]
-}
-
-function byName(a: ApiObject, b: ApiObject): number {
-  return a.metadata.name < b.metadata.name ? -1 : 1
 }
 
 const HISTORY_SIZE = 20_000

@@ -13,11 +13,12 @@ export function loadBalancerController(pools: readonly string[] = POOLS): Contro
   return {
     name: 'load-balancer',
 
-    *touched({ resource, type, object }: Change, store: Store): Iterable<string> {
+    *touched({ resource, type, object, previous }: Change, store: Store): Iterable<string> {
       if (resource.plural !== 'services') return
       if (isOurs(object) || hasIngress(object)) yield `${object.metadata.namespace}/${object.metadata.name}`
-      if (type !== 'DELETED' && isOurs(object)) return
-      // An address came free: somebody may wait for one.
+      const isFreed = previous !== null && hasIngress(previous) && (type === 'DELETED' || !hasIngress(object))
+      if (!isFreed) return
+      // Somebody may wait for the address.
       for (const other of store.list('services')) {
         if (isOurs(other) && !hasIngress(other)) yield `${other.metadata.namespace}/${other.metadata.name}`
       }
