@@ -1,14 +1,14 @@
 /** Everything that runs inside the lab, put together: store, kubelets, agents, files. */
+import { Agent } from './agent.ts'
 import { tell } from './api/event.ts'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import type { ControlAnswers, Entry } from './control.ts'
 import { followFiles, makeControlPlane, type ControlPlane } from './controlplane.ts'
 import { HostsFiles } from './hostsfiles.ts'
-import type { Kept } from './kept.ts'
 import { Kubelet } from './kubelet.ts'
 import { Limit } from './limit.ts'
-import { nodeObject, startAgent, type LabNode } from './node.ts'
+import { nodeObject, type LabNode } from './node.ts'
 import { followNews } from './news.ts'
 import type { LabOptions } from './outer.ts'
 import { pageOf } from './page.ts'
@@ -22,11 +22,11 @@ export class Cluster implements ControlAnswers {
   readonly store: Store
   readonly options: LabOptions
   readonly kubelets: Kubelet[] = []
-  readonly agents = new Map<string, Kept>()
   readonly #plane: ControlPlane
   readonly #progress: Progress
   readonly #readiness: Readiness
   #nodes: readonly LabNode[] = []
+  #agents: readonly Agent[] = []
 
   constructor(options: LabOptions, progress: Progress) {
     this.options = options
@@ -40,12 +40,12 @@ export class Cluster implements ControlAnswers {
   async start(nodes: readonly LabNode[]): Promise<void> {
     this.#nodes = nodes
     for (const node of nodes) this.store.create(nodeObject(node.plan))
-    if (process.env['FAIRLEAD_LAB_NO_AGENT'] !== '1') for (const node of nodes) this.#startAgent(node)
+    if (process.env['FAIRLEAD_LAB_NO_AGENT'] !== '1') this.#agents = nodes.map((node) => this.#startAgent(node))
+    const calm = this.#readiness.calm.then(() => this.#programmed(PROGRAMMED_MAX_MS))
     const setUps = new Limit(SET_UPS_MAX)
     const hosts = new HostsFiles(this.store, this.options.place)
     for (const node of nodes) {
       const { place, withProbeDelays } = this.options
-      const calm = this.#readiness.calm
       const event = (pod: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string): void =>
         tell(this.store, pod, { type, reason, message, from: `kubelet, ${node.plan.name}` })
       this.kubelets.push(new Kubelet({ store: this.store, place, node, hosts, withProbeDelays, setUps, calm, event }))
@@ -66,6 +66,7 @@ export class Cluster implements ControlAnswers {
       this.#progress.warn(
         `not all is ready after ${seconds(performance.now() - startMs)}: ${this.#readiness.standing()}; see: fairlead get events`,
       )
+    await this.#settleAgents()
   }
 
   /** From now on says what changes. */
@@ -101,11 +102,25 @@ export class Cluster implements ControlAnswers {
     return this.kubelets.map((kubelet) => kubelet.runner(pod.metadata.uid)).find((runner) => runner !== undefined)
   }
 
-  #startAgent(node: LabNode): void {
+  async #settleAgents(): Promise<void> {
+    if (this.#agents.length === 0) return
+    const startMs = performance.now()
+    if (await this.#programmed(PROGRAMMED_MAX_MS))
+      this.#progress.done('every node has programmed its services', performance.now() - startMs)
+    else this.#progress.warn('not every node has programmed its services; see: fairlead status')
+  }
+
+  /** All that the agents know is in the kernel of every node. */
+  async #programmed(maxMs: number): Promise<boolean> {
+    const settled = await Promise.all(this.#agents.map((agent) => agent.settled(maxMs)))
+    return settled.every(Boolean)
+  }
+
+  #startAgent(node: LabNode): Agent {
     const { name } = node.plan
-    const onEnd = (how: string): void =>
-      this.#progress.warn(`the agent of ${name} ended (${how}) and is started again; see: fairlead logs node/${name}`)
-    this.agents.set(name, startAgent(node, this.options.place, onEnd))
+    return new Agent(node, this.options.place, (how) =>
+      this.#progress.warn(`the agent of ${name} ended (${how}) and is started again; see: fairlead logs node/${name}`),
+    )
   }
 
   #cniTimes(): string {
@@ -118,4 +133,6 @@ export class Cluster implements ControlAnswers {
 /** Twice the cores of a small machine: half of a set-up is waiting for the kernel. */
 const SET_UPS_MAX = 4
 const STANDING_MS = 1000
+/** Init containers often ask a Service once, then sleep for seconds: they start after its rules are in place, or this. */
+const PROGRAMMED_MAX_MS = 10_000
 const READY_MAX_MS = 90_000

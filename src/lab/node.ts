@@ -4,13 +4,12 @@ import { dirname, join } from 'node:path'
 import { start } from '../kernel/exec.ts'
 import { conflistOf, type CniNetwork } from './cni.ts'
 import { run } from './command.ts'
-import { Kept } from './kept.ts'
 import { BoundedLog } from './log.ts'
 import { coverNode } from './mounts.ts'
-import { apiSocketIn, nodesIn } from './place.ts'
+import { nodesIn } from './place.ts'
 import type { NodePlan } from './plan.ts'
 import { Prober } from './prober.ts'
-import { CARRIER, MAIN } from './program.ts'
+import { CARRIER } from './program.ts'
 
 export interface LabNode {
   readonly plan: NodePlan
@@ -62,22 +61,6 @@ async function holdNamespaces({ name }: NodePlan): Promise<number> {
     holder.stdin!.write('made?\n') // an echo comes once `cat` runs, inside
   })
   return holder.pid!
-}
-
-/** The shipped agent, as it runs on a real node but for the socket it reads the cluster from. */
-export function startAgent(node: LabNode, place: string, onEnd: (how: string) => void): Kept {
-  const api = `unix://${apiSocketIn(place)}`
-  const agent = [
-    process.execPath,
-    '--disable-warning=ExperimentalWarning',
-    MAIN,
-    'agent',
-    '--node',
-    node.plan.name,
-    '--api-server',
-    api,
-  ]
-  return new Kept([...node.enter, ...agent], process.env, node.log, onEnd)
 }
 
 export function nodeObject(plan: NodePlan): Record<string, unknown> {

@@ -58,7 +58,8 @@ export async function startLab(options: LabOptions, isDetached: boolean): Promis
     return refused(`a lab is running already (process ${record.outerPid}); end it with: fairlead down`)
   const lacks = whatLacks()
   if (lacks.length > 0) return refused(lacks.join('\n'))
-  makePlace(place)
+  const unusable = makePlace(place)
+  if (unusable !== null) return refused(unusable)
   clearPlace(place)
   const isRoot = process.getuid!() === 0
   const log = isDetached ? openSync(logIn(place), 'w', 0o600) : null

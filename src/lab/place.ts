@@ -30,14 +30,19 @@ export const logIn = (place: string): string => join(place, 'lab.log')
 export const nodesIn = (place: string): string => join(place, 'nodes')
 const recordIn = (place: string): string => join(place, 'lab.json')
 
-/** Makes the folder with mode 0700. Throws when somebody else owns it: in /tmp anybody could have put it there. */
-export function makePlace(place: string): void {
-  mkdirSync(place, { recursive: true, mode: 0o700 })
+/** Makes the folder with mode 0700. Says why it cannot be used: in /tmp somebody else could have put it there. */
+export function makePlace(place: string): string | null {
+  if (Buffer.byteLength(join(place, LONGEST)) > SOCKET_PATH_MAX_BYTES)
+    return `${place} is too long a path for Unix sockets; set XDG_RUNTIME_DIR to a shorter one`
+  try {
+    mkdirSync(place, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    return `${(error as Error).message}; set XDG_RUNTIME_DIR to a folder of yours`
+  }
   const { uid, mode } = statSync(place)
-  if (uid !== process.getuid!() || (mode & 0o077) !== 0)
-    throw new Error(
-      `${place} is not yours alone (owner ${uid}, mode ${(mode & 0o777).toString(8)}); remove it, or set XDG_RUNTIME_DIR to a folder of yours`,
-    )
+  if (uid === process.getuid!() && (mode & 0o077) === 0) return null
+  const how = `owner ${uid}, mode ${(mode & 0o777).toString(8)}`
+  return `${place} is not yours alone (${how}); remove it, or set XDG_RUNTIME_DIR to a folder of yours`
 }
 
 export function writeRecord(place: string, record: LabRecord): void {
@@ -84,5 +89,8 @@ export function startTime(pid: number): string | null {
   }
 }
 
+/** sun_path of unix(7), less its final zero byte; the longest socket's name in the folder. */
+const SOCKET_PATH_MAX_BYTES = 107
+const LONGEST = 'nodes/n50.status.sock'
 /** nodes: the agents' sockets; hosts: hosts files of pods; run: where the lab's own /run is put together. */
 const FOLDERS = ['nodes', 'hosts', 'run', 'logs']
