@@ -364,6 +364,45 @@ t.test('a health check node port that two want is the older one’s', (t) => {
   t.end()
 })
 
+t.test('source rows: ranges of the address’s own family only', (t) => {
+  const spec = { type: 'LoadBalancer', loadBalancerSourceRanges: ['0.0.0.0/0', 'fd01::/16'] }
+  const room = new Room().put(
+    service('web', [IP, 'fd00:10:96::10'], spec, { lb: ['172.30.0.200', 'fd00:172:30::200'] }),
+  )
+  const sources = [...room.rows().keys()].filter((key) => key.startsWith('c '))
+  t.same(sources, ['c 172.30.0.200 tcp 80 0.0.0.0/0', 'c fd00:172:30::200 tcp 80 fd01::/16'])
+  t.end()
+})
+
+t.test('hairpin rows: only for endpoints on this node that some slot holds', (t) => {
+  const hints = (zone: string) => ({ hints: { forZones: [{ name: zone }] } })
+  const zoned = slice('web-1', 'web', [
+    endpoint(A1, READY, hints('zone-b')),
+    endpoint(A2, READY, hints('zone-a')),
+    endpoint(B1, READY, hints('zone-a')),
+  ])
+  const hairpins = (room: Room) => [...room.rows().keys()].filter((key) => key.startsWith('h '))
+  const local = { externalTrafficPolicy: 'Local' }
+  const room = new Room().put(service('web', [IP], local), zoned)
+  t.same(hairpins(room), [`h ${A2}`], 'reached from inside only: nobody is sent to the other')
+  room.put(service('web', [IP], { ...local, externalIPs: ['172.30.0.100'] }))
+  t.same(hairpins(room), [`h ${A1}`, `h ${A2}`])
+  t.end()
+})
+
+t.test('a frontend changes although its slots stay: what an empty set means, source ranges', (t) => {
+  const room = new Room().put(service('web', [IP], { internalTrafficPolicy: 'Local' }))
+  t.same(room.route(tcp(POD, IP)), REJECT)
+  t.same(room.put(pods(B1)).route(tcp(POD, IP)), DROP, 'there is an endpoint elsewhere')
+  t.same(room.drop(pods()).route(tcp(POD, IP)), REJECT)
+  const lb = (more = {}) => service('web', [IP], { type: 'LoadBalancer', ...more }, { lb: ['172.30.0.200'] })
+  t.same(room.put(lb(), pods(A1)).route(tcp(OUTSIDE, '172.30.0.200')), dnat(at(A1), true))
+  const closed = lb({ loadBalancerSourceRanges: ['nowhere'] })
+  t.same(room.put(closed).route(tcp(OUTSIDE, '172.30.0.200')), DROP)
+  t.same(room.put(lb()).route(tcp(OUTSIDE, '172.30.0.200')), dnat(at(A1), true))
+  t.end()
+})
+
 t.test('counts for status and metrics', (t) => {
   const local = { internalTrafficPolicy: 'Local', externalTrafficPolicy: 'Local' }
   const ports = [{ port: 80, nodePort: 30080 }]
