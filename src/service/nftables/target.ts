@@ -111,7 +111,11 @@ export class NftTarget implements Target<ServiceRow> {
       const result = await this.#run(this.#options.changes, edit, signal)
       if (result.kind === 'committed') continue
       refused.push(refusedRow(key, result))
-      loaded.held.set(key, delta.was.get(key))
+      // Nobody holds a refused row: what was there goes too, if the kernel lets it go.
+      const removal = new Edit(loaded)
+      removal.replace(key, delta.was.get(key), undefined)
+      const removed = await this.#run(this.#options.changes, removal, signal)
+      if (removed.kind !== 'committed') loaded.held.set(key, delta.was.get(key))
     }
     return refused
   }

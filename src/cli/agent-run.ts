@@ -1,0 +1,163 @@
+/** What an agent is made of, and how it is wired: source -> tables -> derivations -> targets, and status that reads them all. */
+import { join } from 'node:path'
+import { deriveOrphans } from '../cluster/orphans.ts'
+import { directorySource } from '../cluster/source/directory.ts'
+import { describeProblem } from '../cluster/manifest.ts'
+import type { Rejection } from '../cluster/rejection.ts'
+import { connect, Copies, createEvents, findSettings, kubeSource, type KindState } from '../cluster/source/kube.ts'
+import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
+import type { Delta } from '../core/delta.ts'
+import { Graph } from '../core/graph.ts'
+import { Runner } from '../core/runner.ts'
+import { union } from '../core/union.ts'
+import { deleteStaleFlows } from '../kernel/conntrack.ts'
+import { RulesetMonitor } from '../kernel/monitor.ts'
+import { NftChannel } from '../kernel/nft-channel.ts'
+import { nftProcess } from '../kernel/nft.ts'
+import { deriveServices } from '../service/derive.ts'
+import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
+import { NftTarget } from '../service/nftables/target.ts'
+import { FAMILY, TABLE } from '../service/nftables/names.ts'
+import { StaleFlows } from '../service/nftables/stale-flows.ts'
+import type { ServiceRow } from '../service/rows.ts'
+import { HealthPorts } from '../status/healthport.ts'
+import type { Log } from '../status/log.ts'
+import { Observer } from '../status/observer.ts'
+import { serveStatus, type StatusAddresses } from './agent-status.ts'
+import { Failure } from './failure.ts'
+import { version } from './version.ts'
+
+export interface AgentOptions extends StatusAddresses {
+  readonly node: string
+  readonly apiServer?: string
+  readonly kubeconfig?: string
+  readonly context?: string
+  readonly directory?: readonly string[]
+  readonly nodeportAddresses?: readonly string[]
+  readonly serviceCidrs?: readonly string[]
+  readonly externalIpCidrs?: readonly string[]
+  readonly localPodCidrs?: readonly string[]
+  readonly serviceProxyName?: string
+  readonly stateDir: string
+  readonly auditSeconds: number
+}
+
+/** Runs until SIGTERM or SIGINT. What was programmed stays. */
+export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
+  const ending = new AbortController()
+  const { signal } = ending
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort())
+
+  const tables = createTables()
+  const graph = new Graph()
+  const observer = new Observer(log)
+  const services = deriveServices(graph, tables, serviceOptions(options))
+  const rejections = union<Rejection>('problems', [
+    tables.rejections,
+    services.rejections,
+    deriveOrphans(graph, tables),
+  ])
+  const source = await startSource(options, tables, log, signal)
+
+  const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })
+  const monitor = new RulesetMonitor({
+    signal,
+    onTable: ({ op, family, name }) => {
+      if (op === 'delete' && family === FAMILY && name === TABLE)
+        rows.recover(`somebody deleted table ${family} ${name}`)
+    },
+    onForeignChange: () => void rows.audit().catch(() => {}),
+    onGap: (why) => {
+      log.warn('the ruleset is looked through', { why })
+      void rows.audit().catch(() => {})
+    },
+  })
+  const changes = monitor.count(new NftChannel())
+  const committed = staleFlows(log)
+  const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), committed }))
+  const status = await serveStatus({
+    options,
+    signal,
+    log,
+    observer,
+    tables,
+    services,
+    rejections,
+    rows,
+    bindings: () => runner.bindings,
+    sources: source.states,
+    post: source.post,
+  })
+  runner.attach(services.health, new HealthPorts(() => status.health.healthy))
+
+  log.info('agent started', { node: options.node, version, source: source.from })
+  await runner.run()
+  await source.done
+  changes.close()
+  await status.close()
+  log.info('agent ended; the kernel keeps what it was given', { node: options.node })
+}
+
+function serviceOptions(options: AgentOptions): ServiceOptions {
+  return {
+    ...DEFAULT_OPTIONS,
+    node: options.node,
+    nodePortAddresses: options.nodeportAddresses ?? DEFAULT_OPTIONS.nodePortAddresses,
+    serviceCIDRs: options.serviceCidrs ?? [],
+    externalIPAllowed: options.externalIpCidrs ?? null,
+    localPodCIDRs: options.localPodCidrs ?? null,
+    proxyName: options.serviceProxyName ?? null,
+  }
+}
+
+interface Source {
+  readonly from: string
+  readonly states: () => Iterable<KindState>
+  readonly post: Parameters<typeof serveStatus>[0]['post']
+  readonly done: Promise<void>
+}
+
+async function startSource(options: AgentOptions, tables: Tables, log: Log, signal: AbortSignal): Promise<Source> {
+  const { services, slices, nodes, serviceCIDRs } = createInlets(tables)
+  const inlets = [services, slices, nodes, serviceCIDRs]
+  if (options.directory) {
+    const { done } = directorySource({
+      paths: options.directory,
+      inlets,
+      signal,
+      rejections: tables.rejections,
+      onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
+    })
+    return { from: options.directory.join(' '), states: () => [], post: () => {}, done }
+  }
+  const { apiServer, kubeconfig, context, stateDir } = options
+  const found = await findSettings({
+    ...(apiServer && { server: apiServer }),
+    ...(kubeconfig && { kubeconfig }),
+    ...(context && { context }),
+  })
+  if (found.kind === 'problem') throw new Failure(`${found.message}: ${found.remedy}`)
+  const connection = connect(found.settings)
+  const copies = stateDir === '' ? null : new Copies(join(stateDir, 'objects'), version)
+  const { states, done } = kubeSource({ connection, inlets, signal, log, copies })
+  const events = createEvents(connection, { signal, component: 'fairlead-agent', host: options.node })
+  return {
+    from: found.from,
+    states: () => states().values(),
+    post: (event) => void events.postEvent(event),
+    done: done.then(() => connection.close()),
+  }
+}
+
+/** After each commit: UDP flows that lead to endpoints that are gone are forgotten by the kernel. A failure harms only those flows. */
+function staleFlows(log: Log): (delta: Delta<ServiceRow>, signal: AbortSignal) => Promise<void> {
+  const flows = new StaleFlows()
+  return async (delta, signal) => {
+    const suspects = flows.committed(delta)
+    if (suspects.length === 0) return
+    const result = await deleteStaleFlows(suspects, signal)
+    if (result.kind === 'failed') log.warn('stale UDP flows were not deleted', { reason: result.reason })
+    else if (result.deleted > 0)
+      log.info('stale UDP flows deleted', { deleted: result.deleted, scanned: result.scanned })
+  }
+}

@@ -1,0 +1,153 @@
+/** The side of an agent that only reads: healthz, livez, metrics, statusz, Events. */
+import type { ClusterEvent, KindState } from '../cluster/source/kube.ts'
+import type { Rejection } from '../cluster/rejection.ts'
+import type { Tables } from '../cluster/tables.ts'
+import type { Binding } from '../core/binding.ts'
+import type { Readable } from '../core/table.ts'
+import { probeFeatures } from '../kernel/features.ts'
+import type { ServiceTables } from '../service/derive.ts'
+import { problemEvents } from '../status/events.ts'
+import { gauges } from '../status/gauges.ts'
+import { Health } from '../status/health.ts'
+import { kubeProxyMetrics } from '../status/kubeproxy.ts'
+import type { Log } from '../status/log.ts'
+import { Metrics } from '../status/metrics.ts'
+import type { Observer } from '../status/observer.ts'
+import { parseWhere, serve, type Listening, type Routes, type Where } from '../status/server.ts'
+import { statusz } from '../status/statusz.ts'
+import { Failure } from './failure.ts'
+import { version } from './version.ts'
+
+export interface StatusAddresses {
+  readonly healthzBindAddress: string
+  readonly metricsBindAddress: string
+  readonly statusSocket?: string
+}
+
+export interface StatusParts {
+  readonly options: StatusAddresses & { readonly node: string }
+  readonly signal: AbortSignal
+  readonly log: Log
+  readonly observer: Observer
+  readonly tables: Tables
+  readonly services: ServiceTables
+  readonly rejections: Readable<Rejection>
+  /** The binding of the service rows. */
+  readonly rows: Binding
+  readonly bindings: () => readonly Binding[]
+  readonly sources: () => Iterable<KindState>
+  readonly post: (event: ClusterEvent) => void
+}
+
+export interface StatusSide {
+  readonly health: Health
+  close(): Promise<void>
+}
+
+export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
+  const { options, tables, log } = parts
+  const health = new Health({ progress: () => parts.rows.status() })
+  const metrics = new Metrics()
+  const counters = measure(parts, metrics)
+  const answers = health.routes(counters)
+  // The node is looked at when somebody asks: nothing needs to follow it.
+  const withNode = (answer: NonNullable<Routes[string]>): NonNullable<Routes[string]> => {
+    return () => {
+      if (tables.nodes.synced) health.node(tables.nodes.get(options.node) ?? null)
+      return answer()
+    }
+  }
+  const kernel = await probeFeatures()
+  for (const { name, present, remedy } of kernel) if (!present) log.info('kernel feature absent', { name, remedy })
+  const status = statusz({
+    node: options.node,
+    version,
+    healthy: () => health.healthy,
+    observer: parts.observer,
+    bindings: () =>
+      parts.bindings().map((binding) => {
+        const status = binding.status()
+        return { rows: rowsOf(parts, status.table), status }
+      }),
+    sources: () => [...parts.sources()].map((state) => ({ state, objects: objectsOf(tables, state.kind) })),
+    rejections: parts.rejections,
+    kernel: () => kernel,
+  })
+  const probes: Routes = { '/healthz': withNode(answers['/healthz']!), '/livez': withNode(answers['/livez']!) }
+  const inner: Routes = { ...probes, '/metrics': () => metricsAnswer(metrics), '/statusz': status }
+  const servers = [
+    await listen(options.healthzBindAddress, probes, log),
+    await listen(options.metricsBindAddress, inner, log),
+    ...(options.statusSocket ? [await listen(options.statusSocket, inner, log)] : []),
+  ]
+  const telling = tellProblems(parts)
+  return {
+    health,
+    async close() {
+      clearInterval(telling)
+      await Promise.all(servers.map((server) => (server.kind === 'listening' ? server.close() : undefined)))
+    },
+  }
+}
+
+/** Problems become Events a little after they appear, so that one that mends itself is not told. */
+function tellProblems({ rejections, bindings, post }: StatusParts): NodeJS.Timeout {
+  const events = problemEvents(post)
+  return setInterval(() => {
+    const refused = bindings().flatMap((binding) =>
+      [...binding.status().refused.values()].map((each) => ({ object: each.key, refused: each })),
+    )
+    events.tell(
+      [...rejections.entries()].map(([, rejection]) => rejection),
+      refused,
+    )
+  }, TELL_EVERY_MS).unref()
+}
+
+function measure(parts: StatusParts, metrics: Metrics): ReturnType<typeof kubeProxyMetrics> {
+  const { tables, services, rows } = parts
+  gauges(metrics, parts.observer, {
+    version,
+    tables: [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs, services.rows],
+    bindings: parts.bindings,
+    sources: parts.sources,
+    rejections: parts.rejections,
+  })
+  const counters = kubeProxyMetrics(metrics, {
+    changes: () => ({ services: tables.services.number, endpoints: tables.slices.number }),
+    pending: () => ({ services: 0, endpoints: rows.status().pending }),
+    queuedAt: () => rows.status().pendingSince ?? rows.status().lastAppliedAt,
+    rows: services.rows,
+  })
+  parts.observer.onEvent((event) => {
+    if (event.target === rows.status().target) counters.hear(event)
+  })
+  return counters
+}
+
+/** A port that is taken is said, and the agent goes on: the data path matters more than the questions about it. */
+async function listen(address: string, routes: Routes, log: Log): Promise<Listening> {
+  const where: Where | null = parseWhere(address)
+  if (where === null) throw new Failure(`${address} is no address to listen on such as :10256 or 127.0.0.1:10249`, 2)
+  const server = await serve(where, routes)
+  if (server.kind === 'refused') log.error('cannot listen', { address, reason: server.reason, remedy: server.remedy })
+  return server
+}
+
+const metricsAnswer = (metrics: Metrics) =>
+  ({ status: 200, type: 'text/plain; version=0.0.4', body: metrics.render() }) as const
+
+function objectsOf(tables: Tables, kind: string): number {
+  const table = {
+    Service: tables.services,
+    EndpointSlice: tables.slices,
+    Node: tables.nodes,
+    ServiceCIDR: tables.serviceCIDRs,
+  }[kind]
+  return table?.size ?? 0
+}
+
+const rowsOf = ({ services }: StatusParts, table: string): number =>
+  [services.rows, services.health].find(({ name }) => name === table)?.size ?? 0
+
+const TELL_EVERY_MS = 2_000

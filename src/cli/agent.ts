@@ -1,0 +1,88 @@
+/** `fairlead agent`: a node's data plane. Follows the cluster and makes the kernel do what it says; ends on SIGTERM, and then leaves all as it is. */
+import { hostname } from 'node:os'
+import { Option, type Command } from 'commander'
+import { parseCidr } from '../cluster/address.ts'
+import { nftProcess } from '../kernel/nft.ts'
+import { NftTarget } from '../service/nftables/target.ts'
+import { createLog, parseLogOptions } from '../status/log.ts'
+import { runAgent, type AgentOptions } from './agent-run.ts'
+import { Failure } from './failure.ts'
+
+export function register(program: Command): void {
+  const cidrs = (text: string): readonly string[] => text.split(',').map((part) => parseRange(part))
+  program
+    .command('agent')
+    .description("a node's data plane: follow the cluster, program the kernel")
+    .option('--node <name>', 'name of this node in the cluster', process.env['NODE_NAME'] ?? hostname().toLowerCase())
+    .option(
+      '--api-server <url>',
+      'address of the API server: https://..., unix:///...; default: as the kubeconfig or the pod says',
+    )
+    .option('--kubeconfig <file>', "default: $KUBECONFIG, the pod's service account, ~/.kube/config")
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('--directory <path...>', 'read the cluster from YAML and JSON files instead of an API server')
+    .option(
+      '--nodeport-addresses <cidrs>',
+      'node ports answer on the addresses of this node in these ranges; default: its first InternalIPs',
+      cidrs,
+    )
+    .option('--service-cidrs <cidrs>', "service ranges, besides the cluster's ServiceCIDR objects", cidrs)
+    .option('--external-ip-cidrs <cidrs>', 'only externalIPs in these ranges are honoured; default: all', cidrs)
+    .option('--local-pod-cidrs <cidrs>', "addresses of pods on this node; default: the node's podCIDRs", cidrs)
+    .option(
+      '--service-proxy-name <name>',
+      'serve the Services with this service.kubernetes.io/service-proxy-name; default: those without',
+    )
+    .option(
+      '--state-dir <path>',
+      'where the last known state of the cluster is kept; "" for nowhere',
+      '/var/lib/fairlead',
+    )
+    .option('--healthz-bind-address <address>', 'healthz and livez', ':10256')
+    .option('--metrics-bind-address <address>', 'metrics and statusz', '127.0.0.1:10249')
+    .option('--status-socket <path>', 'statusz on a Unix socket, too')
+    .option(
+      '--audit-seconds <n>',
+      'compare the whole kernel state with what it should be this often; 0: only when somebody changed it',
+      Number,
+      600,
+    )
+    .addOption(new Option('--mode <mode>', 'what carries services').choices(['nftables']).default('nftables'))
+    .option('--cleanup', 'remove all that an agent left in the kernel, and exit')
+    .option(
+      '--log <words>',
+      'level and format: debug, info, warn, error, text, json',
+      process.env['FAIRLEAD_LOG'] ?? 'info',
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(agent)
+}
+
+async function agent(options: AgentOptions & { cleanup?: boolean; log: string }): Promise<void> {
+  const { unknown, ...logOptions } = parseLogOptions(options.log)
+  if (unknown.length > 0) throw new Failure(`--log: ${unknown.join(', ')} is no level or format`, 2)
+  if (!(options.auditSeconds >= 0)) throw new Failure('--audit-seconds: expected a number of seconds, or 0', 2)
+  if (options.cleanup) return cleanup()
+  await runAgent(options, createLog(logOptions))
+}
+
+async function cleanup(): Promise<void> {
+  try {
+    await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
+  } catch (error) {
+    throw new Failure((error as Error).message)
+  }
+}
+
+function parseRange(text: string): string {
+  const range = parseCidr(text)
+  if (range === null) throw new Failure(`${text} is no range such as 10.0.0.0/8 or fd00::/8`, 2)
+  return range.cidr
+}
+
+const EXAMPLES = `
+Examples:
+  fairlead agent                                     in a pod of a DaemonSet, with its service account
+  fairlead agent --kubeconfig ~/.kube/config --node worker-1
+  fairlead agent --directory manifests/ --node n1    no API server: files, followed as they change
+  fairlead agent --cleanup                           leave nothing in the kernel`

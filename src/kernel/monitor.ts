@@ -1,0 +1,92 @@
+import { createInterface } from 'node:readline'
+import { carrier } from './carrier.ts'
+import { start } from './exec.ts'
+import type { Nft } from './nft.ts'
+
+export interface MonitorOptions {
+  readonly signal: AbortSignal
+  readonly onTable: (event: { readonly op: 'new' | 'delete'; readonly family: string; readonly name: string }) => void
+  /** The ruleset was changed by somebody whose transactions were not counted by `count`. At most once each SETTLE_MS. */
+  readonly onForeignChange: () => void
+  /** Events were lost, or the monitor was down: anything may have happened. */
+  readonly onGap: (why: string) => void
+}
+
+/** Watches the ruleset. Each transaction makes one new generation; what we did not do ourselves, somebody else did. */
+export class RulesetMonitor {
+  readonly #options: MonitorOptions
+  #ours = 0
+  #seen = 0
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: MonitorOptions) {
+    this.#options = options
+    void this.#run()
+  }
+
+  /** Counts the transactions of `nft` as ours. */
+  count(nft: Nft): Nft {
+    return {
+      run: async (text, signal) => {
+        const result = await nft.run(text, signal)
+        if (result.kind === 'committed') this.#ours++
+        return result
+      },
+      close: () => nft.close(),
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal, onGap } = this.#options
+    for (let delayMs = RESTART_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, RESTART_MAX_MS)) {
+      const why = await this.#follow(() => (delayMs = RESTART_MS))
+      if (signal.aborted) return
+      onGap(`the ruleset monitor ended: ${why}`)
+      await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
+    }
+  }
+
+  #follow(begun: () => void): Promise<string> {
+    const child = start([carrier, 'monitor', '--nft'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      signal: this.#options.signal,
+    })
+    let last = ''
+    child.stderr?.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-500)))
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      begun()
+      this.#hear(JSON.parse(line) as MonitorEvent)
+    })
+    return new Promise((resolve) => {
+      child.once('error', (error) => resolve(`${carrier}: ${error.message}`))
+      child.once('close', (code, killedBy) => resolve(`${killedBy ?? `exit code ${code}`} ${last.trim()}`))
+    })
+  }
+
+  #hear(event: MonitorEvent): void {
+    if (event.event === 'nft-table') return this.#options.onTable(event)
+    if (event.event === 'overrun') return this.#options.onGap('events of the ruleset were lost')
+    if (event.event !== 'nft-generation') return
+    this.#seen++
+    this.#timer ??= setTimeout(() => this.#settle(), SETTLE_MS).unref()
+  }
+
+  #settle(): void {
+    this.#timer = null
+    const foreign = this.#seen > this.#ours
+    this.#seen = 0
+    this.#ours = 0
+    if (foreign) this.#options.onForeignChange()
+  }
+}
+
+type MonitorEvent =
+  | { readonly event: 'nft-table'; readonly op: 'new' | 'delete'; readonly family: string; readonly name: string }
+  | { readonly event: 'nft-generation' }
+  | { readonly event: 'overrun' }
+  | { readonly event: 'ready' }
+
+/** Long enough for our own transaction to be counted before its event is judged. */
+const SETTLE_MS = 100
+const RESTART_MS = 200
+const RESTART_MAX_MS = 10_000
