@@ -400,6 +400,9 @@ t.test('a frontend changes although its slots stay: what an empty set means, sou
   const closed = lb({ loadBalancerSourceRanges: ['nowhere'] })
   t.same(room.put(closed).route(tcp(OUTSIDE, '172.30.0.200')), DROP)
   t.same(room.put(lb()).route(tcp(OUTSIDE, '172.30.0.200')), dnat(at(A1), true))
+  const vip = () => room.route(tcp(OUTSIDE, '172.30.0.200'))
+  t.same(room.put(lb({ externalTrafficPolicy: 'Local' }), pods(A1, A2)) && vip(), dnat(at(A1, A2)))
+  t.same(room.put(pods(A1, B1)) && vip(), dnat(at(A1)), 'one moved to another node')
   t.end()
 })
 
