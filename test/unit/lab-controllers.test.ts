@@ -307,3 +307,54 @@ t.test('endpoints: named ports, host network, hostnames, not ready, headless, no
   t.equal(of('web').length, 1, 'what somebody deleted is made again')
   runner.stop()
 })
+
+t.test('Endpoints written by hand are mirrored for a Service without a selector', async (t) => {
+  const { store, runner } = cluster()
+  const address = (ip: string): Fields => ({ ip })
+  const subsets = [
+    {
+      addresses: [address('192.0.2.1'), address('fd00::1')],
+      notReadyAddresses: [address('192.0.2.2')],
+      ports: [{ port: 80 }],
+    },
+    { addresses: [address('127.0.0.1'), address('010.0.0.1')], ports: [{ port: 81 }] },
+  ]
+  must(store.create({ apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'db', namespace: 'default' }, subsets }))
+  runner.settle()
+  t.equal(store.list('endpointslices').length, 0, 'nobody asks for them')
+  must(store.create({ ...service('db'), spec: { ports: [{ port: 80 }] } }))
+  runner.settle()
+  const found = store
+    .list('endpointslices')
+    .map(({ addressType, ports, endpoints, metadata }) => [
+      metadata.labels!['kubernetes.io/service-name'],
+      addressType,
+      ports,
+      endpoints.map((endpoint: Fields) => [endpoint['addresses'][0], endpoint['conditions'].ready]),
+    ])
+  const ports = [{ name: '', protocol: 'TCP', port: 80 }]
+  t.same(found.toSorted(), [
+    [
+      'db',
+      'IPv4',
+      ports,
+      [
+        ['192.0.2.1', true],
+        ['192.0.2.2', false],
+      ],
+    ],
+    ['db', 'IPv6', ports, [['fd00::1', true]]],
+  ])
+  t.equal(store.list('events').length, 2, 'the two that cannot be used are named')
+  must(store.modify(at('services', 'db'), (s) => void (s['spec'].selector = { app: 'db' })))
+  runner.settle()
+  t.ok(
+    store.list('endpointslices').every((slice) => slice['endpoints'].length === 0),
+    'the selector decides now',
+  )
+  must(store.delete(at('endpoints', 'db')))
+  must(store.delete(at('services', 'db')))
+  runner.settle()
+  t.equal(store.list('endpointslices').length, 0)
+  runner.stop()
+})

@@ -6,11 +6,12 @@
  */
 import { randomUUID } from 'node:crypto'
 import { graceOf, isHeld } from './ending.ts'
-import { alreadyExists, badRequest, conflict, forbidden, notFound, type Failure } from './failure.ts'
+import { alreadyExists, conflict, forbidden, notFound, type Failure } from './failure.ts'
 import { History, type Change } from './history.ts'
-import { draft, freeze, isObject, same, timestamp, title, type ApiObject, type Fields, type Ref } from './object.ts'
+import { draft, freeze, same, timestamp, type ApiObject, type Fields, type Ref } from './object.ts'
+import { locate, type Located } from './locate.ts'
 import { Owned } from './owned.ts'
-import { apiVersionOf, Resources, resourceTitle, splitApiVersion, type Resource } from './resource.ts'
+import { apiVersionOf, Resources, resourceTitle, type Resource } from './resource.ts'
 import { Space } from './space.ts'
 import { Suffixes } from './suffix.ts'
 
@@ -110,10 +111,6 @@ export class Store {
     const name = this.#nameFor(next.metadata, resource, namespace)
     const was = this.get(resource.plural, namespace, name)
     if (was !== undefined) return fail(alreadyExists(`${resourceTitle(resource)} "${name}"`))
-    if (resource.namespaced) {
-      const refused = this.#needNamespace(namespace)
-      if (refused !== null) return fail(refused)
-    }
     next.apiVersion = apiVersionOf(resource)
     next.metadata = {
       ...next.metadata,
@@ -178,23 +175,8 @@ export class Store {
   }
 
   /** Where an object belongs, learning its kind when it is new here. */
-  locate(raw: unknown): { resource: Resource; namespace: string; name: string } | { failure: Failure } {
-    if (!isObject(raw)) return { failure: badRequest('an object was expected') }
-    const { apiVersion, kind, metadata } = raw
-    if (typeof apiVersion !== 'string' || typeof kind !== 'string' || !isObject(metadata)) {
-      return { failure: badRequest(`${title(String(kind), undefined)} has no apiVersion, kind or metadata; add them`) }
-    }
-    const [group, version] = splitApiVersion(apiVersion)
-    const inNamespace = typeof metadata['namespace'] === 'string' && metadata['namespace'] !== ''
-    const resource =
-      this.resources.byKind(group, kind) ?? this.resources.learn(apiVersion, kind, this.#scope(group, kind))
-    if (resource === null) return { failure: badRequest(`${kind} is one kind more than this server can hold`) }
-    if (resource.version !== version) {
-      const served = apiVersionOf(resource)
-      return { failure: badRequest(`${title(kind, metadata)}: ${apiVersion} is not served here; write ${served}`) }
-    }
-    const namespace = !resource.namespaced ? '' : inNamespace ? (metadata['namespace'] as string) : 'default'
-    return { resource, namespace, name: String(metadata['name'] ?? '') }
+  locate(raw: unknown): Located {
+    return locate(raw, this.resources, () => this.list('customresourcedefinitions'))
   }
 
   /** `sent` becomes ours. */
@@ -214,20 +196,15 @@ export class Store {
     return this.#write(resource, next, previous)
   }
 
-  /** Of a kind nobody knows: what its definition says, else most kinds are in namespaces. */
-  #scope(group: string, kind: string): boolean {
-    const definition = this.list('customresourcedefinitions').find(({ spec }) => {
-      return spec?.group === group && spec.names?.kind === kind
-    })
-    return definition === undefined ? !kind.startsWith('Cluster') : definition['spec'].scope !== 'Cluster'
-  }
-
   #write(resource: Resource, next: ApiObject, previous: ApiObject | null): Outcome {
     for (const admission of this.#admissions) {
       const failure = admission.admit(next, previous, resource, this)
       if (failure !== null) return fail(failure)
     }
-    if (previous === null) return this.#commit('ADDED', resource, next, null)
+    if (previous === null) {
+      const refused = resource.namespaced ? this.#needNamespace(next.metadata.namespace!) : null
+      return refused === null ? this.#commit('ADDED', resource, next, null) : fail(refused)
+    }
     next.metadata.resourceVersion = previous.metadata.resourceVersion
     if (same(next, previous)) return { ok: true, object: previous } // no news: no revision
     if ('spec' in next && !same(next['spec'], previous['spec'])) {
@@ -247,13 +224,23 @@ export class Store {
     else this.#remember(ref, next)
     const change: Change = { revision: this.#revision, type, resource, object: next, previous }
     this.#history.add(change)
-    this.#notifying = true
-    try {
-      for (const listener of this.#listeners) listener(change)
-    } finally {
-      this.#notifying = false
-    }
+    this.#tell(change)
     return { ok: true, object: next }
+  }
+
+  /** A listener that throws is a bug; the others hear of the change all the same. */
+  #tell(change: Change): void {
+    const bugs: unknown[] = []
+    this.#notifying = true
+    for (const listener of this.#listeners) {
+      try {
+        listener(change)
+      } catch (bug) {
+        bugs.push(bug)
+      }
+    }
+    this.#notifying = false
+    if (bugs.length > 0) throw bugs[0]
   }
 
   #remember(ref: Ref, object: ApiObject): void {
@@ -302,7 +289,7 @@ function restore(next: Fields, previous: Fields, field: string): void {
   else if (next[field] !== undefined) delete next[field]
 }
 
-const HISTORY_SIZE = 20_000
+const HISTORY_SIZE = 5_000
 const NAME_STEM_MAX = 248
 const STALE = 'the object has been modified; please apply your changes to the latest version and try again'
 const HOLDERS = { Background: undefined, Foreground: 'foregroundDeletion', Orphan: 'orphan' } as const

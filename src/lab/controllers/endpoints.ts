@@ -3,13 +3,7 @@ import type { ApiObject, Fields } from '../api/object.ts'
 import { mapSelector, matches } from '../api/selector.ts'
 import type { Store } from '../api/store.ts'
 import { isFinished, isReady } from './pods.ts'
-
-/** Endpoints that share a family and port numbers: named target ports may differ from pod to pod. */
-export interface Wanted {
-  readonly addressType: string
-  readonly ports: readonly Fields[]
-  readonly endpoints: readonly Fields[]
-}
+import type { Wanted } from './slices.ts'
 
 /** One group a family and port mapping; a family without any pod has one empty group, without ports. */
 export function endpointsOf(store: Store, service: ApiObject): Wanted[] {

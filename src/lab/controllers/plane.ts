@@ -7,8 +7,9 @@ import { endpointSliceController } from './endpointslice.ts'
 import { garbageController } from './garbage.ts'
 import { jobController } from './job.ts'
 import { loadBalancerController } from './load-balancer.ts'
-import { namespaceController } from './namespace.ts'
 import { replicaSetController } from './replicaset.ts'
+import { mirrorController } from './mirror.ts'
+import { namespaceController } from './namespace.ts'
 import { Runner, type RunnerOptions } from './runner.ts'
 import { scheduler } from './scheduler.ts'
 import { statefulSetController } from './statefulset.ts'
@@ -31,6 +32,7 @@ export function createControlPlane(options: PlaneOptions = {}): { store: Store; 
     jobController,
     scheduler,
     endpointSliceController,
+    mirrorController,
     garbageController,
   ]
   return { store, runner: new Runner(store, controllers, options) }

@@ -167,6 +167,15 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
     endpoints: [{ addresses: ['string'], conditions: {}, targetRef: {}, nodeName: 'string', zone: 'string' }],
     ports: [{ name: 'string', protocol: 'string', port: 'number' }],
   },
+  endpoints: {
+    subsets: [
+      {
+        addresses: [{ ip: 'string', hostname: 'string', nodeName: 'string', targetRef: {} }],
+        notReadyAddresses: [{ ip: 'string', hostname: 'string', nodeName: 'string', targetRef: {} }],
+        ports: [{ name: 'string', port: 'number', protocol: 'string', appProtocol: 'string' }],
+      },
+    ],
+  },
   nodes: {
     spec: {
       unschedulable: 'boolean',
