@@ -181,6 +181,24 @@ t.test('the node: comes late, moves zone, changes its address', (t) => {
   t.end()
 })
 
+t.test('another node sees its own zone, ports, pods and endpoints', (t) => {
+  const hints = (zone: string) => ({ hints: { forZones: [{ name: zone }] } })
+  const zoned = slice('web-1', 'web', [endpoint(A1, READY, hints('zone-a')), endpoint(B1, READY, hints('zone-b'))])
+  const ports = [{ port: 80, nodePort: 30080 }]
+  const room = new Room({ node: 'n2' }).put(
+    service('web', [IP], { type: 'NodePort', ports, externalTrafficPolicy: 'Local' }),
+    zoned,
+  )
+  t.same(room.route(tcp(POD, IP)), dnat(at(B1), true), 'a pod of n1 is not local')
+  t.same(room.route(tcp(B1, IP)), dnat(at(B1), false, `${B1}:8080`))
+  t.same(room.route(tcp(OUTSIDE, '172.30.0.12', 30080)), dnat(at(B1)))
+  t.same(room.route(tcp(OUTSIDE, NODE, 30080)), PASS)
+  room.drop(NODES[1]!)
+  t.same(room.route(tcp(OUTSIDE, NODE, 30080)), PASS, 'n2 is gone; n1 does not stand in for it')
+  t.same(room.route(tcp(POD, IP)), dnat(at(A1, B1)))
+  t.end()
+})
+
 t.test('heartbeats, labels and taints of the node change no row', (t) => {
   const room = new Room().put(web, pods(A1))
   room.settle()
