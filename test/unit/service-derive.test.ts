@@ -111,6 +111,24 @@ t.test('one endpoint of 5,000 more: a few rows, frontends untouched', (t) => {
   t.end()
 })
 
+t.test('large sets under Local policy: each set has its own endpoints, small or large', (t) => {
+  const range = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}.${i + 1}`)
+  const spec = { type: 'NodePort', externalTrafficPolicy: 'Local', ports: [{ port: 80, nodePort: 30080 }] }
+  for (const here of [10, 140]) {
+    const [local, remote] = [range('10.244.1', here), range('10.244.2', 150)]
+    const room = new Room().put(service('web', [IP], spec), pods(...local, ...remote))
+    t.same(room.route(tcp(OUTSIDE, NODE, 30080)), dnat(at(...local)))
+    t.same(room.route(tcp('172.30.0.11', NODE, 30080)), dnat(at(...local, ...remote), true))
+    const slots = [...room.rows().values()].filter((row) => row.kind === 'slot')
+    const count = (ip: string, set: string) => slots.filter((row) => row.at.ip === ip && row.set === set).length
+    t.equal(count(NODE, 'local'), here > 128 ? here + 1 : here)
+    t.equal(count(NODE, 'main'), here + 151)
+    t.equal(count(IP, 'main'), here + 151)
+    t.equal(count(IP, 'local'), 0)
+  }
+  t.end()
+})
+
 t.test('labels toggle a Service live', (t) => {
   const room = new Room().put(web, pods(A1))
   for (const label of ['service-proxy-name', 'headless']) {
