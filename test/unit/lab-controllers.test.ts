@@ -77,7 +77,7 @@ t.test('StatefulSet: rolls from the highest down to the partition, one at a time
 })
 
 t.test('StatefulSet: Parallel comes and goes all at once', async (t) => {
-  const { store, runner, names } = cluster()
+  const { store, runner, kubelet, names, images } = cluster()
   must(
     store.create(
       workload('StatefulSet', 'db', { replicas: 4, podManagementPolicy: 'Parallel', ordinals: { start: 2 } }),
@@ -85,6 +85,15 @@ t.test('StatefulSet: Parallel comes and goes all at once', async (t) => {
   )
   runner.settle()
   t.same(names(), ['db-2', 'db-3', 'db-4', 'db-5'])
+  for (const made of store.list('pods')) kubelet.ready(made)
+  must(store.modify(at('statefulsets', 'db'), setImage('web:2')))
+  for (let steps = 0; steps < 30 && kubelet.pending().length + runner.settle() > 0; steps++) {
+    const ready = store.list('pods').filter((p) => isReady(p) && !p.metadata.deletionTimestamp)
+    t.ok(ready.length >= 3, 'but is replaced one by one')
+    const [next] = kubelet.pending()
+    if (next !== undefined) kubelet.step(next)
+  }
+  t.same(images(), ['web:2', 'web:2', 'web:2', 'web:2'])
   must(store.modify(at('statefulsets', 'db'), (s) => void (s['spec'].replicas = 0)))
   runner.settle()
   t.ok(store.list('pods').every((p) => p.metadata.deletionTimestamp !== undefined))
@@ -189,6 +198,18 @@ t.test('Job: backs off, gives up, indexes, deadline, goes by itself', async (t) 
   kubelet.finish(store.list('pods')[0]!, 'Succeeded')
   runner.settle()
   t.equal(store.list('pods').length, 2, 'an index that is done is not done again')
+  must(store.create(job('one-by-one', { completions: 3, completionMode: 'Indexed' })))
+  for (const index of ['0', '1', '2']) {
+    settle()
+    const running = store
+      .list('pods')
+      .filter((p) => p.metadata.name.startsWith('one') && p['status'].phase === 'Running')
+    t.same(
+      running.map((p) => p.metadata.annotations!['batch.kubernetes.io/job-completion-index']),
+      [index],
+    )
+    kubelet.finish(running[0]!, 'Succeeded')
+  }
   must(store.create(job('slow', { activeDeadlineSeconds: 30 })))
   settle()
   clock.advance(30_000)

@@ -106,6 +106,7 @@ t.test('watches: from a list on, in and out of a selector, bookmarks, the end', 
   const watch = await api.watch(`/api/v1/pods?watch=true&resourceVersion=${from}&labelSelector=app%3Dweb`)
   t.match(await watch.next(), { type: 'ADDED', object: { metadata: { name: 'b' } } })
   store.modify({ resource: 'pods', namespace: 'default', name: 'b' }, (p) => void (p.metadata.labels = { app: 'no' }))
+  must(store.create({ ...service('other'), metadata: { name: 'other', labels: { app: 'web' } } })) // of another resource
   t.match(await watch.next(), { type: 'DELETED', object: { metadata: { name: 'b', labels: { app: 'web' } } } })
   store.modify({ resource: 'pods', namespace: 'default', name: 'b' }, (p) => void (p.metadata.labels = { app: 'web' }))
   t.match(await watch.next(), { type: 'ADDED', object: { metadata: { name: 'b' } } })
