@@ -129,6 +129,29 @@ t.test('large sets under Local policy: each set has its own endpoints, small or 
   t.end()
 })
 
+t.test('large sets of two ports are kept apart; endpoints have ids only for affinity', (t) => {
+  const ips = Array.from({ length: 150 }, (_, i) => `10.244.2.${i + 1}`)
+  const both = (http: number, admin: number) => [
+    { name: 'http', port: http },
+    { name: 'admin', port: admin },
+  ]
+  const endpoints = slice(
+    'web-1',
+    'web',
+    ips.map((ip) => endpoint(ip)),
+    both(8080, 9090),
+  )
+  const room = new Room().put(service('web', [IP], { ports: both(80, 90) }), endpoints)
+  t.same(room.route(tcp(POD, IP, 80)), dnat(at(...ips)))
+  t.same(room.route(tcp(POD, IP, 90)), dnat(ips.map((ip) => `${ip}:9090`)))
+  const ids = () => [...room.rows().values()].flatMap((row) => (row.kind === 'slot' ? [row.id] : []))
+  t.equal(ids().length, 302)
+  t.ok(ids().every((id) => id === 0))
+  room.put(service('web', [IP], { ports: both(80, 90), sessionAffinity: 'ClientIP' }))
+  t.ok(ids().every((id) => id > 0))
+  t.end()
+})
+
 t.test('labels toggle a Service live', (t) => {
   const room = new Room().put(web, pods(A1))
   for (const label of ['service-proxy-name', 'headless']) {
