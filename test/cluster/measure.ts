@@ -21,8 +21,10 @@ async function main(count: number): Promise<void> {
     await inParallel(count, (i) => api.call('POST', '/api/v1/namespaces/default/services', service(i)))
     await inParallel(count / 10, (i) => api.call('POST', SLICES, slice(i, 0)))
     console.log(`filled in ${seconds(begun)} s: ${count} services, ${count / 10} slices of 100 endpoints`)
+    // A young generation of 4 MB: what JSON leaves behind is collected before it costs 40 MB of RSS.
     const argv = [
       process.execPath,
+      '--max-semi-space-size=4',
       '--disable-warning=ExperimentalWarning',
       import.meta.filename,
       'source',

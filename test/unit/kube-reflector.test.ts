@@ -30,6 +30,16 @@ t.test('a page token that has expired: once more in one piece', async (t) => {
   )
 })
 
+t.test('pages of different revisions: watched from the first, so that nothing is missed', async (t) => {
+  const { tables, asked } = await play(t, [
+    list({ resourceVersion: '5', continue: 'next' }, [node('a')]),
+    list({ resourceVersion: '8' }, [node('b')]),
+    'hang',
+  ])
+  t.equal(tables.nodes.size, 2)
+  t.equal(asked[2]?.query['resourceVersion'], '5')
+})
+
 t.test('a list that is cut short changes nothing', async (t) => {
   const { tables, states } = await play(t, [
     body('{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"na'),
