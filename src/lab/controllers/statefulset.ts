@@ -62,9 +62,10 @@ function drive(store: Store, set: ApiObject, current: string, update: string): v
 /** From the highest ordinal down to the partition, one at a time: each must be healthy before the next goes. */
 function replaceOne(store: Store, set: ApiObject, pods: ReadonlyMap<number, ApiObject>, update: string): void {
   const partition: number = set['spec'].updateStrategy.rollingUpdate?.partition ?? 0
-  for (const ordinal of [...pods.keys()].toSorted((a, b) => b - a)) {
-    const pod = pods.get(ordinal)!
-    if (ordinal < partition) return
+  const first: number = set['spec'].ordinals?.start ?? 0
+  for (let ordinal = first + set['spec'].replicas - 1; ordinal >= Math.max(first, partition); ordinal--) {
+    const pod = pods.get(ordinal)
+    if (pod === undefined) return // just made again
     if (pod.metadata.labels?.[REVISION_LABEL] !== update) return remove(store, pod)
     if (!isHealthy(store, set, pod)) return
   }
