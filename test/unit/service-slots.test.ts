@@ -1,5 +1,5 @@
 import t from 'tap'
-import { localPool, poolOf } from '../../src/service/hash.ts'
+import { hash32, localPool, poolOf } from '../../src/service/hash.ts'
 import { ENDPOINTS_MAX, layOut, MAX_EXACT, placesFor, SPARSE_FALLBACK } from '../../src/service/slots.ts'
 
 const members = (count: number, first = 0) => {
@@ -69,6 +69,24 @@ t.test('order does not matter', (t) => {
     const set = members(count)
     const reversed = { ips: set.ips.toReversed(), ports: set.ports.toReversed() }
     t.same([...placed(reversed)].sort(), [...placed(set)].sort())
+  }
+  t.end()
+})
+
+t.test('two endpoints with the same hash: the address decides, not the order; ids differ', (t) => {
+  const seen = new Map<number, string>()
+  let twins: string[] = []
+  for (let i = 0; twins.length === 0; i++) {
+    const ip = `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`
+    const hash = hash32(ip, 8080)
+    if (seen.has(hash)) twins = [seen.get(hash)!, ip]
+    seen.set(hash, ip)
+  }
+  for (const others of [[], members(200, 1 << 23).ips]) {
+    const make = (ips: readonly string[]) => ({ ips: [...others, ...ips], ports: [...others, ...ips].map(() => 8080) })
+    const [one, other] = [make(twins), make(twins.toReversed())]
+    t.same([...placed(one)].sort(), [...placed(other)].sort())
+    t.equal(new Set(layOut(one).ids).size, others.length + 2)
   }
   t.end()
 })
