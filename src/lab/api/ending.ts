@@ -1,6 +1,13 @@
 /** How objects end: at once, after a grace period, or when nothing holds them any more. */
 import type { ApiObject } from './object.ts'
 
+export interface DeleteOptions {
+  /** Pods only; 0 removes at once (the kubelet's last word). Default: the pod's own. */
+  readonly graceSeconds?: number
+  readonly propagation?: 'Background' | 'Foreground' | 'Orphan'
+  readonly uid?: string
+}
+
 /** Finalizers keep an object; those of a namespace are in its spec. */
 export function isHeld(object: ApiObject): boolean {
   const inSpec: unknown[] = object.kind === 'Namespace' ? (object['spec']?.finalizers ?? []) : []

@@ -5,7 +5,7 @@
  * Everything is synchronous and single-threaded; every write is whole or not at all. Objects that come out are frozen.
  */
 import { randomUUID } from 'node:crypto'
-import { graceOf, isHeld } from './ending.ts'
+import { graceOf, isHeld, type DeleteOptions } from './ending.ts'
 import { alreadyExists, conflict, forbidden, notFound, type Failure } from './failure.ts'
 import { History, type Change } from './history.ts'
 import { draft, freeze, same, timestamp, type ApiObject, type Fields, type Ref } from './object.ts'
@@ -20,13 +20,6 @@ export type Outcome =
 
 /** Which part of an object a write is about: the other part is kept as it is. */
 export type Part = 'object' | 'status'
-
-export interface DeleteOptions {
-  /** Pods only; 0 removes at once (the kubelet's last word). Default: the pod's own. */
-  readonly graceSeconds?: number
-  readonly propagation?: 'Background' | 'Foreground' | 'Orphan'
-  readonly uid?: string
-}
 
 /** Defaults and checks before a write, e.g. of Services. Changes `next` in place. */
 export interface Admission {

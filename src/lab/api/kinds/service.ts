@@ -71,7 +71,7 @@ function checkPorts(spec: Fields, problems: Problems): void {
     else problems.port(`${at}.targetPort`, port['targetPort'])
     if (port['name'] !== undefined) problems.label(`${at}.name`, port['name'])
     else if (ports.length > 1) problems.add(`${at}.name`, 'is missing', 'name each port when there are several')
-    once(`name ${port['name']}`, `${at}.name`, `${cut(port['name'])}`, i)
+    once(`name ${port['name']}`, `${at}.name`, cut(port['name']), i)
     once(`port ${port['port']}/${port['protocol']}`, `${at}.port`, `${cut(port['port'])}/${port['protocol']}`, i)
     if (!port['nodePort']) continue
     problems.port(`${at}.nodePort`, port['nodePort'])
