@@ -3,7 +3,8 @@
  *
  *     test ──https──> kube-apiserver ──http──> etcd          both children of this process
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Agent, request } from 'undici'
@@ -49,10 +50,13 @@ export async function startApiServer(options: {
   if (built.kind === 'missing') throw new Error(built.hint)
   const folder = await mkdtemp(join(tmpdir(), 'kube-apiserver-'))
   const daemons: Daemon[] = []
+  const clean = (): void => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', clean) // when the test crashes
   const stop = async (): Promise<void> => {
     for (const daemon of daemons.splice(0).reverse()) await daemon.stop()
     await admin.destroy()
-    await rm(folder, { recursive: true, force: true })
+    process.off('exit', clean)
+    clean()
   }
   let admin = new Agent()
   try {

@@ -59,7 +59,7 @@ async function compile(binary: string): Promise<Built> {
 /** null when Go is new enough; else what is wrong and what installs it. */
 async function checkGo(): Promise<string | null> {
   const result = await exec(['go', 'env', 'GOVERSION'])
-  const install = `install Go ${GO_WANTED.join('.')} or newer (Debian 12's golang package is 1.19: too old): https://go.dev/dl/ or apt-get install -t bookworm-backports golang-go if that is new enough`
+  const install = `install Go ${GO_WANTED.join('.')} or newer from https://go.dev/dl/ (Debian 12's golang-go is 1.19)`
   if (result.kind === 'missing') return `Go is missing: ${install}`
   if (result.kind !== 'done') return `go env GOVERSION: ${describe(result)}`
   const [major = 0, minor = 0] = result.stdout.trim().replace(/^go/, '').split('.').map(Number)
