@@ -63,7 +63,7 @@ export const json = (status: number, body: unknown, headers?: Readonly<Record<st
 
 function route(routes: Routes, url: string): Answer {
   const path = url.split('?', 1)[0]!
-  const handler = Object.hasOwn(routes, path) ? routes[path] : routes['*']
+  const handler = routes[path] ?? routes['*'] // paths begin with /, so none is a member of Object.prototype
   if (!handler) return NOT_FOUND
   try {
     return handler()

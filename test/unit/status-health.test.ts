@@ -1,6 +1,6 @@
 /** kube-proxy's own cases (pkg/proxy/healthcheck/healthcheck_test.go), told to our implementation. */
 import { request } from 'node:http'
-import { createServer } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import t from 'tap'
 import type { Delta } from '../../src/core/delta.ts'
 import { Health, type Progress } from '../../src/status/health.ts'
@@ -106,7 +106,11 @@ t.test('servers', async (t) => {
   t.match(await get(server.port, '/a', 'POST'), { code: 405 })
   t.match(await get(server.port, '/boom'), { code: 500, body: /boom/ })
   t.match(await serve({ host: '', port: server.port }, {}), { kind: 'refused', reason: /taken/, remedy: /ss -ltnp/ })
-  await server.close()
+  const slow = createConnection(server.port, '127.0.0.1')
+  await new Promise<void>((resolve) => void slow.write('GET /a HTTP/1.1\r\n', () => resolve()))
+  t.match(await get(server.port, '/a'), { code: 200 }, 'one that never ends its request keeps nobody waiting')
+  slow.on('error', () => {})
+  await server.close() // nor the end
   t.equal(await get(server.port), null)
 })
 

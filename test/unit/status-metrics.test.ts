@@ -96,6 +96,7 @@ t.test("kube-proxy's names", (t) => {
   row('10.0.0.1', { service: 'a/ok:' })
   row('10.0.0.2', { slots: 0, mainEmpty: 'drop', service: 'a/internal:' })
   row('10.0.0.3', { scope: 'external', local: 0, service: 'a/external:' })
+  row('10.0.0.5', { scope: 'external', slots: 0, mainEmpty: 'drop', service: 'a/from-outside:' })
   row('fd00::3', { scope: 'external', local: 0, service: 'a/external:' })
   row('10.0.0.4', { scope: 'external', local: 0, service: 'a/external:' })
   let changes = { services: 2, endpoints: 5 }
