@@ -3,7 +3,7 @@ import t from 'tap'
 import { applyObjects } from '../../src/lab/api/apply.ts'
 import { createStore } from '../../src/lab/api/create.ts'
 import { draft, type Fields } from '../../src/lab/api/object.ts'
-import { at, must, read, service, template, workload } from './lab-objects.ts'
+import { at, must, pod, read, service, template, workload } from './lab-objects.ts'
 
 const actions = (results: ReturnType<typeof applyObjects>): string[] =>
   results.map(({ object, action }) => `${object} ${action}`)
@@ -130,4 +130,35 @@ t.test('a strategy without rolling leaves no rolling parameters behind', async (
   applyObjects(store, [workload('Deployment', 'web')])
   applyObjects(store, [workload('Deployment', 'web', { strategy: { type: 'Recreate' } })])
   t.same(read(store, 'deployments', 'web')['spec'].strategy, { type: 'Recreate' })
+})
+
+t.test('what cannot change in place is replaced when files are followed, refused when not', async (t) => {
+  const store = createStore()
+  const job = workload('Job', 'once', { template: template('once', { restartPolicy: 'Never' }) })
+  const files = [pod('bare', { nodeName: 'n1' }), job, workload('Deployment', 'web')]
+  applyObjects(store, files, { owner: 'files' })
+  const uids = files.map(({ kind, metadata }) => read(store, `${kind.toLowerCase()}s`, metadata.name).metadata.uid)
+  const next = draft(files)
+  next[0]!['spec'].hostname = 'x'
+  next[1]!['spec'].template.spec.containers[0].image = 'web:2'
+  next[2]!['spec'].selector.matchLabels = { app: 'web', tier: 'front' }
+  next[2]!['spec'].template.metadata.labels = { app: 'web', tier: 'front' }
+  const refused = applyObjects(store, next)
+  t.ok(refused.every(({ action }) => action === 'rejected'))
+  t.match(refused[0]!.message, /of a pod cannot change, .*delete the pod and make a new one/)
+  t.same(actions(applyObjects(store, next, { owner: 'files' })), [
+    'Pod default/bare replaced',
+    'Job default/once replaced',
+    'Deployment default/web replaced',
+  ])
+  for (const [i, { kind, metadata }] of files.entries()) {
+    t.not(read(store, `${kind.toLowerCase()}s`, metadata.name).metadata.uid, uids[i])
+  }
+  next[0]!['spec'].containers = []
+  t.match(applyObjects(store, next, { owner: 'files' })[0], { action: 'rejected', message: /containers: is empty/ })
+  t.ok(read(store, 'pods', 'bare'), 'what is wrong replaces nothing')
+  applyObjects(store, [service('kept', { clusterIP: '10.96.0.5' })])
+  const lost = applyObjects(store, [service('kept', { clusterIP: '10.97.0.5' })], { replace: true })
+  t.match(lost, [{ action: 'rejected', message: /out of range/ }])
+  t.equal(read(store, 'services', 'kept')['spec'].clusterIP, '10.96.0.5', 'nor what the cluster has no room for')
 })

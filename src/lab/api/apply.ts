@@ -13,6 +13,8 @@ export interface ApplyOptions {
   readonly owner?: string
   /** For objects that name none. Default `default`. */
   readonly namespace?: string
+  /** Deletes and makes anew what cannot change in place (a bare Pod, a Job). Default: when there is an owner, whose files are followed. */
+  readonly replace?: boolean
 }
 
 export interface Applied {
@@ -20,7 +22,7 @@ export interface Applied {
   readonly object: string
   /** Where it is; null when it was rejected before that was known. */
   readonly ref: Ref | null
-  readonly action: 'created' | 'configured' | 'unchanged' | 'deleted' | 'rejected'
+  readonly action: 'created' | 'configured' | 'replaced' | 'unchanged' | 'deleted' | 'rejected'
   /** Why it was rejected; else ''. */
   readonly message: string
 }
@@ -39,7 +41,7 @@ export function applyObjects(store: Store, raws: readonly unknown[], options: Ap
     const key = refKey(ref)
     if (seen.has(key))
       results.push(rejected(raw, ref, badRequest('it is there twice: the first one counts; remove one')))
-    else results.push(applyOne(store, ref, object, options.owner))
+    else results.push(applyOne(store, ref, object, options))
     seen.add(key)
   }
   if (options.owner !== undefined) results.push(...prune(store, options.owner, seen))
@@ -51,34 +53,45 @@ export function threeWay(last: Fields, live: Fields, next: Fields): Fields {
   return mergeFields(String(next['kind']), last, live, next)
 }
 
-function applyOne(store: Store, ref: Ref, object: Fields, owner: string | undefined): Applied {
-  const name = title(object['kind'], object['metadata'])
-  const { status: _, ...wanted } = object
-  const annotations: Fields = { ...wanted['metadata'].annotations, ...(owner !== undefined && { [OWNER]: owner }) }
-  const said = { ...wanted, metadata: { ...wanted['metadata'], annotations } }
-  const next = {
-    ...said,
-    metadata: { ...said.metadata, annotations: { ...annotations, [LAST]: JSON.stringify(said) } },
-  }
+function applyOne(
+  store: Store,
+  ref: Ref,
+  object: Fields,
+  { owner, replace = owner !== undefined }: ApplyOptions,
+): Applied {
+  const next = noted(object, owner)
   const live = store.get(ref.resource, ref.namespace, ref.name)
-  const outcome = live === undefined ? store.create(withStatus(next, object)) : configure(store, live, next)
-  if (!outcome.ok) return rejected(object, ref, outcome.failure)
-  const isNews = outcome.object.metadata.resourceVersion !== live?.metadata.resourceVersion
-  const action = live === undefined ? 'created' : isNews ? 'configured' : 'unchanged'
-  return { object: name, ref, action, message: '' }
+  const done = (outcome: Outcome, action: Applied['action']): Applied =>
+    outcome.ok
+      ? { object: title(object['kind'], object['metadata']), ref, action, message: '' }
+      : rejected(object, ref, outcome.failure)
+  if (live === undefined) return done(store.create(next), 'created')
+  const outcome = configure(store, live, next)
+  if (outcome.ok) return done(outcome, outcome.object === live ? 'unchanged' : 'configured')
+  const isFixed = outcome.failure.problems?.every((problem) => problem.fixed) === true
+  if (!replace || !isFixed) return done(outcome, 'rejected')
+  store.delete(ref, { graceSeconds: 0 })
+  const made = store.create(next)
+  if (!made.ok) store.create(live) // nothing better than what there was
+  return done(made, 'replaced')
+}
+
+/** With what is needed to know later what was said, and for whom. Status is not people's to say, but of objects like Nodes. */
+function noted(object: Fields, owner: string | undefined): Fields {
+  const annotations = { ...object['metadata'].annotations, ...(owner !== undefined && { [OWNER]: owner }) }
+  const wanted: Fields = { ...object, metadata: { ...object['metadata'], annotations } }
+  delete wanted['status']
+  const metadata = { ...wanted['metadata'], annotations: { ...annotations, [LAST]: JSON.stringify(wanted) } }
+  return { ...object, metadata }
 }
 
 function configure(store: Store, live: ApiObject, next: Fields): Outcome {
   if (live.metadata.deletionTimestamp !== undefined) {
     return { ok: false, failure: badRequest('it is being deleted: apply it again when it is gone') }
   }
-  const { resourceVersion: _, ...metadata } = next['metadata'] // of the file: it says nothing about what is stored now
-  return store.update(threeWay(lastApplied(live), live, { ...next, metadata }))
-}
-
-/** Objects without a status of their own making, like Nodes written by hand, keep what the file says. */
-function withStatus(next: Fields, object: Fields): Fields {
-  return 'status' in object ? { ...next, status: object['status'] } : next
+  const { status: _, ...wanted } = next
+  const { resourceVersion: _stale, uid: _other, ...metadata } = next['metadata'] // of the file: no word about what is stored
+  return store.update(threeWay(lastApplied(live), live, { ...wanted, metadata }))
 }
 
 function prune(store: Store, owner: string, keep: ReadonlySet<string>): Applied[] {

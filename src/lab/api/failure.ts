@@ -8,6 +8,8 @@ export interface Problem {
   readonly problem: string
   /** What to do. */
   readonly remedy: string
+  /** The value is fine, but not for an object that has another: only a new object can have it. */
+  readonly fixed?: true
 }
 
 export interface Failure {

@@ -14,7 +14,7 @@ export function defaultEndpointSlice(slice: ApiObject): void {
 export function checkEndpointSlice(slice: ApiObject, previous: ApiObject | null, problems: Problems): void {
   problems.oneOf('addressType', slice['addressType'], ['IPv4', 'IPv6', 'FQDN'])
   if (previous !== null && previous['addressType'] !== slice['addressType']) {
-    problems.add('addressType', 'cannot change', 'delete the slice and make a new one')
+    problems.fixed('addressType', 'cannot change', 'delete the slice and make a new one')
   }
   const endpoints = listOf(slice['endpoints'])
   if (endpoints.length > ENDPOINTS_MAX) {

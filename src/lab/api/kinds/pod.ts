@@ -24,7 +24,7 @@ export function checkPod(pod: ApiObject, previous: ApiObject | null, problems: P
   checkPodSpec(pod['spec'], 'spec', problems)
   if (previous !== null && !same(changeable(pod), changeable(previous))) {
     const remedy = 'delete the pod and make a new one, or change the template of what owns it'
-    problems.add('spec', 'of a pod cannot change, but for images, tolerations and activeDeadlineSeconds', remedy)
+    problems.fixed('spec', 'of a pod cannot change, but for images, tolerations and activeDeadlineSeconds', remedy)
   }
 }
 

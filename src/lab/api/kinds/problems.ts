@@ -9,6 +9,11 @@ export class Problems {
     if (this.found.length < PROBLEMS_MAX) this.found.push({ field, problem, remedy })
   }
 
+  /** Of what cannot change in an object that is there. */
+  fixed(field: string, problem: string, remedy: string): void {
+    this.found.push({ field, problem, remedy, fixed: true })
+  }
+
   /** An absent value is not among them: check after defaults. */
   oneOf(field: string, value: unknown, allowed: readonly unknown[]): void {
     if (!allowed.includes(value)) this.add(field, `${cut(value)} is not possible`, `use one of ${allowed.join(', ')}`)

@@ -128,7 +128,7 @@ function checkUnchanged(spec: Fields, previous: Fields, problems: Problems): voi
   const next: unknown = spec['clusterIPs']?.[0] ?? spec['clusterIP']
   if (!old || !next || previous['type'] === 'ExternalName' || spec['type'] === 'ExternalName' || next === old) return
   const remedy = 'keep it or leave it out; for another address delete the Service and make a new one'
-  problems.add('spec.clusterIP', `${cut(next)} would replace ${old}, which cannot change`, remedy)
+  problems.fixed('spec.clusterIP', `${cut(next)} would replace ${old}, which cannot change`, remedy)
 }
 
 /** What belongs to the old type goes with it, unless it was changed too (dropTypeDependentFields upstream). */

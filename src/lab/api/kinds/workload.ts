@@ -27,7 +27,7 @@ export function checkWorkload(object: ApiObject, previous: ApiObject | null, pro
     problems.add('spec.selector', `does not match the template's labels ${labels}`, 'give both the same labels')
   }
   if (previous !== null && !same(previous['spec'].selector, spec['selector'])) {
-    problems.add('spec.selector', 'cannot change', 'delete the object and make a new one')
+    problems.fixed('spec.selector', 'cannot change', 'delete the object and make a new one')
   }
   CHECKS[object.kind]?.(spec, previous?.['spec'] ?? null, problems)
 }
@@ -101,7 +101,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     problems.oneOf('spec.podManagementPolicy', spec['podManagementPolicy'], ['OrderedReady', 'Parallel'])
     problems.oneOf('spec.updateStrategy.type', spec['updateStrategy'].type, ['RollingUpdate', 'OnDelete'])
     if (previous !== null && previous['serviceName'] !== spec['serviceName']) {
-      problems.add('spec.serviceName', 'cannot change', 'delete the object and make a new one')
+      problems.fixed('spec.serviceName', 'cannot change', 'delete the object and make a new one')
     }
   },
   DaemonSet: (spec, _, problems) => {
@@ -114,7 +114,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     if (spec['completions'] !== undefined) problems.whole('spec.completions', spec['completions'], 0, REPLICAS_MAX)
     problems.oneOf('spec.completionMode', completionMode, ['NonIndexed', 'Indexed'])
     if (previous !== null && !same(previous['template'], template)) {
-      problems.add('spec.template', 'of a Job cannot change', 'delete the Job and make a new one')
+      problems.fixed('spec.template', 'of a Job cannot change', 'delete the Job and make a new one')
     }
   },
 }
