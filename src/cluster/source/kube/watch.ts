@@ -27,15 +27,29 @@ export type Watched = { readonly kind: 'ended' } | { readonly kind: 'failed'; re
 
 /** One watch, from its request to its end. An event that was cut off is not told: the next watch brings it again. */
 export async function watch(options: WatchOptions): Promise<Watched> {
+  const seconds = options.connection.watchSeconds()
+  const attempt = new AbortController()
+  const stop = (): void => attempt.abort(options.signal.reason)
+  if (options.signal.aborted) stop()
+  options.signal.addEventListener('abort', stop, { once: true })
+  // Should the server forget its own time-out, we do not.
+  const late = () => attempt.abort(new Error('the API server does not end a watch in its time'))
+  const timer = setTimeout(late, (seconds + GRACE_SECONDS) * 1000).unref()
+  try {
+    return await read(options, seconds, attempt.signal)
+  } finally {
+    // By hand rather than with AbortSignal.any and .timeout: nothing of a watch outlives it.
+    clearTimeout(timer)
+    options.signal.removeEventListener('abort', stop)
+  }
+}
+
+async function read(options: WatchOptions, seconds: number, signal: AbortSignal): Promise<Watched> {
   const { connection, kind, selector, from } = options
-  const seconds = connection.watchSeconds()
   const query = {
     ...selector,
     ...{ watch: '1', allowWatchBookmarks: 'true', resourceVersion: from, timeoutSeconds: `${seconds}` },
   }
-  // Should the server forget its own time-out, we do not.
-  const late = AbortSignal.timeout((seconds + GRACE_SECONDS) * 1000)
-  const signal = AbortSignal.any([options.signal, late])
   const answer = await connection.request(pathOf(kind, query), { signal, quietMs: 0 })
   if (answer.kind === 'failed') return { kind: 'failed', problem: explain(answer.problem, 'watch', kind) }
   options.onOpen()
