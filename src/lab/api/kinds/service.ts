@@ -1,6 +1,6 @@
 /** Services: defaults and checks of k8s.io/kubernetes/pkg/apis/core (v1/defaults.go, validation), without addresses. */
 import { parseAddress, parseCidr, specialKind } from '../../../cluster/address.ts'
-import { cut, type ApiObject, type Fields } from '../object.ts'
+import { cut, same, type ApiObject, type Fields } from '../object.ts'
 import { byDefault, listOf, type Problems } from './problems.ts'
 
 export function defaultService(service: ApiObject, previous: ApiObject | null): void {
@@ -20,7 +20,10 @@ export function defaultService(service: ApiObject, previous: ApiObject | null): 
     byDefault(spec['sessionAffinityConfig'], 'clientIP', {})
     byDefault(spec['sessionAffinityConfig'].clientIP, 'timeoutSeconds', AFFINITY_SECONDS)
   } else delete spec['sessionAffinityConfig']
-  if (previous !== null) letGo(spec, previous['spec'])
+  if (previous !== null) {
+    letGo(spec, previous['spec'])
+    followClusterIP(spec, previous['spec'])
+  }
   if (spec['type'] !== 'ExternalName') byDefault(spec, 'internalTrafficPolicy', 'Cluster')
   if (isReachedFromOutside(spec)) byDefault(spec, 'externalTrafficPolicy', 'Cluster')
   if (spec['type'] === 'LoadBalancer') byDefault(spec, 'allocateLoadBalancerNodePorts', true)
@@ -150,6 +153,13 @@ function letGo(spec: Fields, previous: Fields): void {
   drop('allocateLoadBalancerNodePorts', spec['type'] === 'LoadBalancer')
   drop('loadBalancerSourceRanges', spec['type'] === 'LoadBalancer')
   drop('loadBalancerClass', spec['type'] === 'LoadBalancer')
+}
+
+/** Who changes only clusterIP means both fields (NormalizeClusterIPs upstream). */
+function followClusterIP(spec: Fields, previous: Fields): void {
+  if (spec['clusterIP'] === previous['clusterIP'] || !same(spec['clusterIPs'], previous['clusterIPs'])) return
+  if (spec['clusterIP']) spec['clusterIPs'] = [spec['clusterIP']]
+  else delete spec['clusterIPs']
 }
 
 function isReachedFromOutside(spec: Fields): boolean {
