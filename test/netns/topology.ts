@@ -31,7 +31,14 @@ export async function buildNodes(): Promise<void> {
       `${at(name)} addr add ${six(address)}/64 dev eth0 nodad`,
       `${at(name)} link set eth0 up`,
     )
-    await inside(name, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
+    // Many refusals a second to one host, as a test wants them, the kernel would not send.
+    const sysctls = [
+      'net.ipv4.ip_forward=1',
+      'net.ipv6.conf.all.forwarding=1',
+      'net.ipv4.icmp_ratelimit=0',
+      'net.ipv6.icmp.ratelimit=0',
+    ]
+    await inside(name, 'sysctl', '-qw', ...sysctls)
   }
   // What an overlay does in a cluster, done by plain routes here.
   for (const [where, to, via] of [

@@ -1,0 +1,95 @@
+/** Random clusters and packets: the kernel, kept up by changes, does with each packet what the fake says. */
+import fc from 'fast-check'
+import t from 'tap'
+import { enterWorld, inside } from './world.ts'
+await enterWorld()
+
+import { Cursor } from '../../src/core/cursor.ts'
+import type { Table } from '../../src/core/table.ts'
+import { NftChannel } from '../../src/kernel/nft-channel.ts'
+import { nftProcess } from '../../src/kernel/nft.ts'
+import { NftTarget } from '../../src/service/nftables/target.ts'
+import type { ServiceRow } from '../../src/service/rows.ts'
+import { Room } from '../contract/service-room.ts'
+import { anyCIDR, anyPacket, anyService, anySlice } from '../property/service-world.ts'
+import { Hosts } from './hosts.ts'
+import { NODES } from './topology.ts'
+
+const signal = new AbortController().signal
+const hosts = new Hosts()
+const channel = new NftChannel()
+const seed = Number(process.env['FAIRLEAD_SEED'] ?? Date.now() % 2 ** 31)
+t.setTimeout(600_000)
+t.jobs = 1
+t.teardown(() => {
+  hosts.close()
+  channel.close()
+})
+
+const anyChange = fc.oneof(
+  { weight: 4, arbitrary: anyService },
+  { weight: 6, arbitrary: anySlice },
+  // A service range that holds pods would drop what is sent to them: the kernel does so to answers too, the fake sees none.
+  { weight: 1, arbitrary: anyCIDR.filter(({ spec }) => !spec.cidrs.includes('10.0.0.0/8')) },
+)
+// The node's own VIP as a source, and what never comes by the node under test, have cases of their own.
+const isOurs = ({ src, dst }: { src: string; dst: string }): boolean =>
+  src !== '172.30.0.200' && !(dst === NODES.n2 && !src.startsWith('10.244.1.') && src !== NODES.n1)
+const history = fc.array(
+  fc.record({
+    changes: fc.array(anyChange, { minLength: 6, maxLength: 12 }),
+    packets: fc.array(anyPacket, { minLength: 12, maxLength: 16 }),
+  }),
+  { minLength: 12, maxLength: 12 },
+)
+
+t.test('the hosts stand', { timeout: 300_000 }, async () => {
+  const packets = fc.sample(anyPacket, { numRuns: 4000, seed: 1 }).filter(isOurs)
+  const pods = ['10.244.1.1', '10.244.1.2', '10.244.1.3', '10.244.2.1', '10.244.2.2']
+  await hosts.build(
+    [...packets.map(({ src }) => src), ...pods],
+    packets.map(({ dst }) => dst),
+  )
+  const addresses = [...pods, NODES.n1, NODES.n2]
+  await hosts.listen(addresses.flatMap((address) => [`${address}:8080`, `${address}:8081`]))
+})
+
+t.test(`fake and kernel agree (FAIRLEAD_SEED=${seed})`, { timeout: 500_000 }, async (t) => {
+  const target = new NftTarget({ changes: channel, loads: nftProcess })
+  const room = new Room()
+  const cursor = new Cursor(room.services.rows as Table<ServiceRow>, room.graph.epoch)
+  const seen = new Map<string, number>()
+  for (const { changes, packets } of fc.sample(history, { numRuns: 1, seed })[0]!) {
+    room.put(...changes)
+    room.settle()
+    const delta = cursor.take()
+    if (delta !== null) {
+      t.same(
+        await target.apply(delta, signal),
+        [],
+        `the kernel takes ${delta.put.size} rows and drops ${delta.drop.size}`,
+      )
+      cursor.landed([])
+    }
+    t.same(await target.audit(signal), { clean: true })
+    await inside('n1', 'conntrack', '-F')
+    const frontends = [...room.rows().values()].filter((row) => row.kind === 'frontend')
+    const wrongs = await Promise.all(
+      packets.map(async ({ open, ...sent }) => {
+        const reachable = frontends.filter(({ ip }) => ip.includes(':') === sent.src.includes(':'))
+        const aim = open === null || reachable.length === 0 ? null : reachable[open % reachable.length]!
+        const packet = aim === null ? sent : { src: sent.src, dst: aim.ip, protocol: aim.protocol, port: aim.port }
+        if (!isOurs(packet)) return null
+        const route = room.route(packet)
+        seen.set(route.kind, (seen.get(route.kind) ?? 0) + 1)
+        return hosts.judge(packet, route)
+      }),
+    )
+    t.same(
+      wrongs.filter((wrong) => wrong !== null),
+      [],
+    )
+  }
+  for (const kind of ['dnat', 'reject', 'drop']) t.ok(seen.has(kind), `${seen.get(kind)} packets: ${kind}`)
+  await target.cleanup()
+})
