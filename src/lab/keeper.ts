@@ -52,16 +52,18 @@ export class ContainerKeeper {
   /** Resolves when it is done for good, or the pod ends and it has ended. */
   async run(): Promise<void> {
     const { ending } = this.#berth
-    let waitMs = BACKOFF_MIN_MS
+    let waitMs = 0 // the first restart is at once
     while (!ending.aborted) {
       const startMs = performance.now()
       const ended = await this.#runOnce()
       if (ending.aborted || (ended !== null && !this.#wantsMore(ended))) return
-      if (performance.now() - startMs > RAN_WELL_MS) waitMs = BACKOFF_MIN_MS
+      if (performance.now() - startMs > RAN_WELL_MS) waitMs = 0
       if (ended !== null) this.#backOff(waitMs)
-      await pause(waitMs, undefined, { signal: ending }).catch(() => {})
+      await pause(ended === null ? Math.max(waitMs, BACKOFF_MIN_MS) : waitMs, undefined, { signal: ending }).catch(
+        () => {},
+      )
       if (ended !== null && !ending.aborted) this.view.restarts++
-      waitMs = Math.min(waitMs * 2, BACKOFF_MAX_MS)
+      waitMs = Math.min(Math.max(waitMs * 2, BACKOFF_MIN_MS), BACKOFF_MAX_MS)
     }
   }
 

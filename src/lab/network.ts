@@ -34,7 +34,7 @@ export async function buildUnderlay(nodes: readonly NodePlan[], loadBalancerPool
 }
 
 async function buildOutside(nodes: readonly NodePlan[], pools: readonly string[]): Promise<void> {
-  await run(['nsenter', '--net=/run/netns/outside', 'sysctl', '-q', '-w', ...NODE_SYSCTLS])
+  await run(['nsenter', '--net=/run/netns/outside', 'sysctl', '-q', '-w', ...HOST_SYSCTLS])
   const lines = [...addresses(OUTSIDE)]
   for (const node of nodes) {
     lines.push(`route add ${node.podCIDRs[0]} via ${node.ipv4}`, `route add ${node.podCIDRs[1]} via ${node.ipv6}`)
@@ -85,6 +85,14 @@ export const QUICK_ADDRESSES: readonly string[] = [
   'net.ipv6.conf.default.accept_dad=0',
 ]
 
+/** `outside` forwards nothing: as the nodes' default gateway it would else carry pods' packets when the overlay does not. */
+const HOST_SYSCTLS: readonly string[] = [
+  ...QUICK_ADDRESSES,
+  // Connections to a load-balancer address are spread by address and port over the nodes.
+  'net.ipv4.fib_multipath_hash_policy=1',
+  'net.ipv6.fib_multipath_hash_policy=1',
+]
+
 const NODE_SYSCTLS: readonly string[] = [
   ...QUICK_ADDRESSES,
   'net.ipv4.ip_forward=1',
@@ -93,7 +101,4 @@ const NODE_SYSCTLS: readonly string[] = [
   // Loose: a pod's packet may come in by the overlay and its answer leave by the underlay (RFC 3704 2.4).
   'net.ipv4.conf.all.rp_filter=2',
   'net.ipv4.conf.default.rp_filter=2',
-  // Connections from `outside` to a load-balancer address are spread by address and port over the nodes.
-  'net.ipv4.fib_multipath_hash_policy=1',
-  'net.ipv6.fib_multipath_hash_policy=1',
 ]

@@ -43,6 +43,7 @@ class News {
       this.#since.set(uid, performance.now())
       this.#progress.news(`pod ${name} is told to end`)
     } else if (previous !== null && isReady(pod) !== isReady(previous) && deletionTimestamp === undefined) {
+      if (!isReady(pod)) this.#since.set(uid, performance.now())
       const where = `on ${pod['spec']?.nodeName} at ${pod['status']?.podIP}`
       this.#progress.news(
         isReady(pod) ? `pod ${name} is ready ${where} after ${seconds(tookMs)}` : `pod ${name} is not ready`,
