@@ -1,6 +1,7 @@
 /** Whatever people write: it is taken or refused with a reason, and what is taken makes no controller stumble. */
 import fc from 'fast-check'
 import t from 'tap'
+import { applyObjects } from '../../src/lab/api/apply.ts'
 import { draft, isObject, type Fields } from '../../src/lab/api/object.ts'
 import { createControlPlane } from '../../src/lab/controllers/plane.ts'
 import { FakeKubelet } from '../unit/lab-kubelet.ts'
@@ -88,6 +89,23 @@ const change = fc.record({
   ),
 })
 
+t.test('YAML with anchors: endless and exploding objects are refused', async (t) => {
+  const { store, runner } = createControlPlane()
+  const endless = pod('endless')
+  endless['spec'].again = endless
+  let laughs: unknown = ['ha']
+  for (let i = 0; i < 9; i++) laughs = Array.from({ length: 10 }, () => laughs)
+  const bomb = { ...pod('bomb'), data: laughs }
+  for (const raw of [endless, bomb]) {
+    t.match(store.create(raw), { ok: false, failure: { message: /more than .* values or .* levels: split it/ } })
+    t.match(applyObjects(store, [raw, { kind: 'List', items: [raw] }]), [
+      { action: 'rejected' },
+      { action: 'rejected' },
+    ])
+  }
+  runner.stop()
+})
+
 t.test('objects with anything anywhere', async (t) => {
   let taken = 0
   let refused = 0
@@ -100,7 +118,7 @@ t.test('objects with anything anywhere', async (t) => {
         new FakeKubelet(store).addNode('n1', 'z-a')
         store.create(service('other', { selector: { app: 'web' } }))
         const raw = draft(seeds[which]!)
-        for (const { steps, value } of changes) put(raw, steps, value)
+        for (const { steps, value } of changes) put(raw, steps, draft([value])[0])
         const outcome = store.create(raw)
         if (!outcome.ok && outcome.failure.message === '') throw new Error('refused without a reason')
         if (outcome.ok) taken++
@@ -111,7 +129,7 @@ t.test('objects with anything anywhere', async (t) => {
         runner.stop()
       },
     ),
-    { numRuns: 1500 },
+    { numRuns: 2000 },
   )
   t.ok(taken > 100 && refused > 100, `${taken} were taken, ${refused} refused`)
 })

@@ -166,7 +166,7 @@ function inOrder(raws: readonly unknown[]): unknown[] {
 function open(raw: unknown): unknown[] {
   if (raw === null || raw === undefined) return [] // an empty document
   const isList = isObject(raw) && String(raw['kind']).endsWith('List') && Array.isArray(raw['items'])
-  return isList ? (raw['items'] as unknown[]).flatMap(open) : [raw]
+  return isList ? (raw['items'] as unknown[]).filter((item) => item !== null) : [raw]
 }
 
 function rejected(raw: unknown, ref: Ref | null, { message }: Failure): Applied {

@@ -1,6 +1,6 @@
 /** Where a raw object belongs: its resource, namespace and name. Kinds nobody knows are learnt. */
 import { badRequest, type Failure } from './failure.ts'
-import { isObject, title, type ApiObject } from './object.ts'
+import { excess, isObject, title, type ApiObject } from './object.ts'
 import { apiVersionOf, splitApiVersion, type Resource, type Resources } from './resource.ts'
 
 export type Located =
@@ -13,6 +13,8 @@ export function locate(raw: unknown, resources: Resources, definitions: () => re
   if (typeof apiVersion !== 'string' || typeof kind !== 'string' || !isObject(metadata)) {
     return { failure: badRequest(`${title(String(kind), undefined)} has no apiVersion, kind or metadata; add them`) }
   }
+  const tooMuch = excess(raw)
+  if (tooMuch !== null) return { failure: badRequest(`${title(kind, metadata)}: ${tooMuch}`) }
   const [group, version] = splitApiVersion(apiVersion)
   const known = resources.byKind(group, kind)
   const resource = known ?? resources.learn(apiVersion, kind, isNamespaced(group, kind, definitions()))

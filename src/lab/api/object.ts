@@ -53,6 +53,17 @@ export function draft<T>(object: T): T {
   return copy(object) as T
 }
 
+/** Why a value from outside is not even looked at: YAML's anchors can make it endless or explode. null: it is bounded. */
+export function excess(value: unknown): string | null {
+  let left = VALUES_MAX
+  const isBounded = (inner: unknown, depth: number): boolean => {
+    if (--left < 0 || depth > DEPTH_MAX) return false
+    if (typeof inner !== 'object' || inner === null) return true
+    return Object.values(inner).every((next) => isBounded(next, depth + 1))
+  }
+  return isBounded(value, 0) ? null : `it has more than ${VALUES_MAX} values or ${DEPTH_MAX} levels: split it`
+}
+
 /** As JSON.parse(JSON.stringify(value)), at a fifth of the cost: every write copies its object. */
 function copy(value: unknown): unknown {
   if (typeof value === 'number') return Number.isFinite(value) ? value : null
@@ -111,3 +122,6 @@ export function controllerOf(object: ApiObject): OwnerReference | undefined {
 export function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+const VALUES_MAX = 500_000
+const DEPTH_MAX = 100

@@ -2,7 +2,7 @@
 import { cut, isObject, same, type ApiObject, type Fields } from '../object.ts'
 import { labelSelector, matches } from '../selector.ts'
 import { checkPodSpec, defaultPodSpec } from './pod.ts'
-import { byDefault, type Problems } from './problems.ts'
+import { byDefault, listOf, type Problems } from './problems.ts'
 
 export function defaultWorkload(object: ApiObject): void {
   byDefault(object, 'spec', {})
@@ -98,6 +98,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
     }
   },
   StatefulSet: (spec, previous, problems) => {
+    for (const [i, claim] of listOf(spec['volumeClaimTemplates']).entries()) {
+      problems.subdomain(`spec.volumeClaimTemplates[${i}].metadata.name`, claim['metadata']?.name)
+    }
     problems.oneOf('spec.podManagementPolicy', spec['podManagementPolicy'], ['OrderedReady', 'Parallel'])
     problems.oneOf('spec.updateStrategy.type', spec['updateStrategy'].type, ['RollingUpdate', 'OnDelete'])
     if (previous !== null && previous['serviceName'] !== spec['serviceName']) {
