@@ -58,14 +58,22 @@ export function commandsFor(store: Store): string[] {
 }
 
 function nodeLine(node: ApiObject, pods: readonly ApiObject[]): string[] {
-  const mine = pods
-    .filter((pod) => pod['spec']?.nodeName === node.metadata.name)
-    .map(({ metadata }) => shortName(metadata.name))
+  const counts = new Map<string, number>()
+  for (const pod of pods)
+    if (pod['spec']?.nodeName === node.metadata.name) counts.set(familyOf(pod), (counts.get(familyOf(pod)) ?? 0) + 1)
+  const mine = [...counts].map(([name, count]) => (count === 1 ? name : `${name} (${count})`))
   const zone = node.metadata.labels?.['topology.kubernetes.io/zone'] ?? ''
   const address = (node['status']?.addresses as { address: string }[] | undefined)?.[0]?.address ?? ''
-  const shown =
-    mine.slice(0, PODS_SHOWN).join(' ') + (mine.length > PODS_SHOWN ? ` and ${mine.length - PODS_SHOWN} more` : '')
-  return [node.metadata.name, zone, address, shown || '-']
+  const more = mine.length > PODS_SHOWN ? `, and ${mine.length - PODS_SHOWN} more` : ''
+  return [node.metadata.name, zone, address, mine.slice(0, PODS_SHOWN).join(', ') + more || '-']
+}
+
+/** What a pod is one of: its Deployment, StatefulSet, ...; else itself. */
+function familyOf({ metadata }: ApiObject): string {
+  const owner = metadata.ownerReferences?.find(({ controller }) => controller)
+  if (owner === undefined) return metadata.name
+  const hash = metadata.labels?.['pod-template-hash']
+  return owner.kind === 'ReplicaSet' && hash ? owner.name.replace(`-${hash}`, '') : owner.name
 }
 
 function serviceLine(store: Store, service: ApiObject): string[] {
@@ -99,11 +107,6 @@ function endpoints(store: Store, service: ApiObject): string {
       if (conditions?.ready !== false) addresses.add(address)
   }
   return String(addresses.size)
-}
-
-/** `web-7d9c5-x2k4p` is told as `web-x2k4p` on this page only when it is that long. */
-function shortName(name: string): string {
-  return name.length <= 24 ? name : `${name.slice(0, 23)}~`
 }
 
 function looksHttp(service: ApiObject): boolean {

@@ -74,6 +74,20 @@ for (const who of everybody) {
   })
 }
 
+t.test('the commands of the page work as printed, with agents on the nodes', async (t) => {
+  const lab = new LabRun(everybody.at(-1)!, {})
+  t.teardown(() => lab.remove())
+  const up = await lab.cli('up', '--detach', example)
+  t.match(up, { kind: 'done', stdout: /every node has programmed its services/ })
+  const commands = (up.kind === 'done' ? up.stdout : '').split('Try:')[1]!.split('\n').slice(1, 4)
+  for (const command of commands) {
+    const words = command.trim().split(' ')
+    t.equal(words.shift(), 'bin/fairlead', command)
+    t.match(await lab.cli(...words), { kind: 'done', stdout: words[0] === 'exec' ? /^pod: / : /scaled/ }, command)
+  }
+  await until(async () => (await podsOf(lab)).filter(isReady).length === 11, 'two more pods', lab)
+})
+
 t.test('a file that is saved changes the cluster', async (t) => {
   const lab = new LabRun(everybody[0]!)
   t.teardown(() => lab.remove())
