@@ -6,8 +6,18 @@ use common::{CARRIER, Namespace, Running};
 use serde_json::{Value, json};
 
 fn echo(namespace: &Namespace) -> Running {
-    let mut command =
-        namespace.command(&[CARRIER, "echo", "--listen", "tcp:8080", "--listen", "udp:53", "--name", "zone=a"]);
+    let mut command = namespace.command(&[
+        CARRIER,
+        "echo",
+        "--listen",
+        "tcp:8080",
+        "--listen",
+        "udp:53",
+        "--name",
+        "zone=a",
+        "--grace-ms",
+        "600000",
+    ]);
     command.env("POD_NAME", "web-1").env("POD_NAMESPACE", "shop").env("NODE_NAME", "n1");
     let mut running = Running::start(command);
     assert_eq!(running.line(), "web-1 listens on tcp:8080 udp:53\n");
@@ -60,9 +70,13 @@ fn lines_and_datagrams_come_back() {
     assert_eq!(said, "web-1: GE\nweb-1: hello\n");
     let greeting = bash(&namespace, "exec 3<>/dev/tcp/::1/8080; head -1 <&3");
     assert!(greeting.starts_with("web-1 n1 [::1]:"), "{greeting}");
-    // From an address that is not the first of the device: the answer must come from the one that was asked.
-    for place in ["127.0.0.1", "127.0.0.9", "::1"] {
-        let said = bash(&namespace, &format!("exec 3<>/dev/udp/{place}/53; printf hi >&3; head -c 14 <&3"));
+    // An address that is not the first of its device must itself answer; and a socket of IPv4 alone does it another way.
+    let mut command = namespace.command(&[CARRIER, "echo", "--listen", "udp:0.0.0.0:54"]);
+    command.env("POD_NAME", "web-1").env("NODE_NAME", "n1");
+    let mut only_ipv4 = Running::start(command);
+    assert_eq!(only_ipv4.line(), "web-1 listens on udp:0.0.0.0:54\n");
+    for place in ["127.0.0.1/53", "127.0.0.9/53", "::1/53", "127.0.0.9/54"] {
+        let said = bash(&namespace, &format!("exec 3<>/dev/udp/{place}; printf hi >&3; head -c 14 <&3"));
         assert!(said.starts_with("web-1 n1 "), "{place}: {said}");
     }
 }
@@ -117,8 +131,13 @@ fn a_silent_server_fails_in_time() {
 fn term_ends_it_with_success_also_while_a_stream_is_open() {
     let Some(namespace) = Namespace::make() else { return };
     let mut echo = echo(&namespace);
-    let mut client =
-        namespace.start(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080; echo x >&3; head -1 <&3; cat <&3; echo end"]);
+    let mut client = namespace.start(&[
+        "timeout",
+        "30",
+        "bash",
+        "-c",
+        "exec 3<>/dev/tcp/127.0.0.1/8080; echo x >&3; head -1 <&3; cat <&3; echo end",
+    ]);
     assert_eq!(client.line(), "web-1: x\n");
     echo.signal("TERM");
     assert_eq!(client.line(), "end\n");

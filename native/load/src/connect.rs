@@ -6,6 +6,7 @@ use cli::{Failure, Flags, Outcome, failed, usage};
 use serde_json::Value;
 use socket2::Socket;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -140,10 +141,11 @@ fn udp(
     if plan.source_port == 0 {
         return plan.exchange.udp(&udp_socket(to, from, 0)?, number);
     }
-    if !fixed.contains_key(&to) {
-        fixed.insert(to, udp_socket(to, from, plan.source_port)?);
-    }
-    plan.exchange.udp(&fixed[&to], number)
+    let socket = match fixed.entry(to) {
+        Entry::Occupied(socket) => socket.into_mut(),
+        Entry::Vacant(place) => place.insert(udp_socket(to, from, plan.source_port)?),
+    };
+    plan.exchange.udp(socket, number)
 }
 
 pub const VALUES: &[&str] = &["to", "from", "threads", "seconds", "count", "rate", "timeout-ms", "source-port"];

@@ -2,7 +2,7 @@ use crate::connect;
 use crate::request::Question;
 use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,8 +21,11 @@ pub async fn ask(question: &Question) -> Result<String, String> {
     let connection = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(|error| format!("no HTTP answer: {error}"));
     connection.abort();
-    let status = answer?.status();
-    if status.is_success() || status.is_redirection() { Ok(status.to_string()) } else { Err(format!("HTTP {status}")) }
+    verdict(answer?.status())
+}
+
+fn verdict(status: StatusCode) -> Result<String, String> {
+    if (200..400).contains(&status.as_u16()) { Ok(status.to_string()) } else { Err(format!("HTTP {status}")) }
 }
 
 fn request(question: &Question) -> Result<Request<Once>, String> {
@@ -76,5 +79,31 @@ impl Body for Once {
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         hyper::body::SizeHint::with_exact(self.0.as_ref().map_or(0, |data| data.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_is_200_to_399() {
+        let ok = |code| verdict(StatusCode::from_u16(code).unwrap()).is_ok();
+        assert!([200, 204, 302, 399].into_iter().all(ok));
+        assert!(![101, 199, 400, 404, 500, 503, 999].into_iter().any(ok));
+    }
+
+    #[test]
+    fn requests_are_those_of_a_kubelet() {
+        let text =
+            r#"{"id":1,"type":"http","host":"::1","port":80,"path":"healthz","headers":{"Host":"shop","X-A":"1"}}"#;
+        let request = request(&serde_json::from_str(text).unwrap()).unwrap();
+        assert_eq!(
+            (request.uri().to_string(), &request.headers()[HOST]),
+            ("/healthz".into(), &HeaderValue::from_static("shop"))
+        );
+        assert_eq!(request.headers()["x-a"], "1");
+        let text = r#"{"id":1,"type":"http","host":"::1","port":80,"path":"/ x"}"#;
+        assert!(super::request(&serde_json::from_str(text).unwrap()).is_err());
     }
 }

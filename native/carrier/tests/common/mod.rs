@@ -54,7 +54,8 @@ impl Namespace {
     }
 
     pub fn run_with(&self, words: &[&str], input: &str) -> String {
-        let output = feed(self.command(words), input);
+        // What hangs fails.
+        let output = feed(self.command(&[&["timeout", "60"], words].concat()), input);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
