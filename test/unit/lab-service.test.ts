@@ -130,6 +130,10 @@ t.test('what is refused, and how it is said', async (t) => {
     ],
     [{ ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv4', 'IPv6'] }, /SingleStack contradicts two families/],
     [{ type: 'ExternalName' }, /externalName/],
+    [
+      { type: 'ExternalName', externalName: 'x.io', clusterIP: '10.96.0.3' },
+      /clusterIP: is given with type ExternalName/,
+    ],
   ]
   for (const [spec, message] of cases) t.match(refuse(spec), message, JSON.stringify(spec).slice(0, 80))
   t.match(refuse({}, 'x'.repeat(5000)), /metadata\.name: x{77}\.\.\. is not a DNS label/)

@@ -106,6 +106,9 @@ function checkPolicies(spec: Fields, problems: Problems): void {
 }
 
 function checkAddresses(spec: Fields, problems: Problems): void {
+  if (spec['type'] === 'ExternalName' && (spec['clusterIP'] || spec['clusterIPs']?.length > 0)) {
+    problems.add('spec.clusterIP', 'is given with type ExternalName', 'leave it out: such a Service is only a name')
+  }
   for (const [i, ip] of (spec['externalIPs'] ?? []).entries()) {
     const address = parseAddress(ip)
     const special = address === null ? 'not an IP address' : specialKind(address)
