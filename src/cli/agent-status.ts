@@ -85,7 +85,7 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
     health,
     async close() {
       clearInterval(telling)
-      await Promise.all(servers.map((server) => (server.kind === 'listening' ? server.close() : undefined)))
+      await Promise.all(servers.flatMap((server) => (server.kind === 'listening' ? [server.close()] : [])))
     },
   }
 }

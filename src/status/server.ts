@@ -1,5 +1,7 @@
 /** HTTP servers of the status side: a few fixed paths, GET and HEAD only, small bounds. They can never hurt the data path. */
+import { unlink } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
+import { connect } from 'node:net'
 
 export interface Answer {
   readonly status: number
@@ -37,6 +39,10 @@ export async function serve(where: Where, routes: Routes): Promise<Listening> {
   // No IPv6 on this machine: every address then means every IPv4 address.
   if (error !== null && 'host' in where && where.host === '' && NO_IPV6.has(error.code ?? '')) {
     error = await listen(server, { ...where, host: '0.0.0.0' })
+  }
+  if (error?.code === 'EADDRINUSE' && 'path' in where && (await isAbandoned(where.path))) {
+    await unlink(where.path).catch(() => {})
+    error = await listen(server, where)
   }
   if (error !== null) return refused(where, error)
   server.on('error', () => {}) // accept() out of descriptors: the next one may work
@@ -81,6 +87,15 @@ function listen(server: Server, where: Where): Promise<NodeJS.ErrnoException | n
       server.off('error', failed)
       resolve(null)
     })
+  })
+}
+
+/** A socket file outlives a process that was killed: then nobody answers behind it. */
+function isAbandoned(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path })
+    socket.once('connect', () => resolve((socket.destroy(), false)))
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
   })
 }
 

@@ -1,0 +1,272 @@
+/** The agent as it ships, under load: killed, restarted, its table taken away, its endpoints exchanged. */
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { enterWorld, inside, within } from './world.ts'
+await enterWorld()
+
+import { carrier } from '../../src/kernel/carrier.ts'
+import { exec, start } from '../../src/kernel/exec.ts'
+import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
+import { Hosts } from './hosts.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'fairlead-agent-'))
+const statusSocket = join(folder, 'status.sock')
+const hosts = new Hosts()
+const [POD, A, B, OUTSIDE] = ['10.244.1.50', '10.244.1.10', '10.244.2.10', '172.30.0.1']
+const VIP = '10.96.0.10'
+const children = new Set<ChildProcess>()
+const agents: ChildProcess[] = []
+t.setTimeout(300_000)
+t.jobs = 1
+t.afterEach(() => {
+  for (const agent of agents.splice(0)) agent.kill('SIGKILL')
+})
+t.teardown(() => {
+  hosts.close()
+  for (const child of children) child.kill('SIGKILL')
+})
+
+t.test('the hosts stand', { timeout: 120_000 }, async () => {
+  await hosts.build([POD, A, B, OUTSIDE], [VIP])
+  for (const pod of [A, B])
+    await ready(run(hosts.name(pod), 'load', 'serve', '--listen', 'tcp:8080', '--listen', 'udp:8080'))
+})
+
+t.test(
+  'killed with -9 and started again under load: no connection fails, none breaks',
+  { timeout: 60_000 },
+  async (t) => {
+    write([A, B])
+    let agent = await startAgent()
+    const to = `${VIP}:80`
+    const loads = [
+      run(hosts.name(POD), 'load', 'hold', '--to', to, '--count', '20', '--from', POD),
+      run('outside', 'load', 'hold', '--to', to, '--count', '20'),
+      run(hosts.name(POD), 'load', 'steady', '--to', to, '--rate', '200', '--from', POD),
+      run('outside', 'load', 'steady', '--to', to, '--rate', '200'),
+      run('n1', 'load', 'steady', '--to', to, '--rate', '100'),
+    ]
+    for (const load of loads) await ready(load)
+    for (let round = 0; round < 3; round++) {
+      agent.kill('SIGKILL')
+      await ended(agent)
+      agent = await startAgent()
+    }
+    agent.kill('SIGTERM')
+    t.equal(await ended(agent), 0, 'ends in peace')
+    agent = await startAgent()
+    for (const load of loads) {
+      const result = await finish(load)
+      const what = JSON.stringify(result)
+      t.equal(result['failedTotal'] ?? 0, 0, `no connection failed: ${what}`)
+      t.equal(result['broken'] ?? 0, 0, `no connection broke: ${what}`)
+      t.ok(Number(result['exchanged'] ?? result['connections']) > 100, 'and it was a load')
+    }
+    agent.kill('SIGKILL')
+    await ended(agent)
+  },
+)
+
+t.test('somebody flushes the ruleset: repaired', async (t) => {
+  write([A, B])
+  const agent = await startAgent()
+  for (const command of [
+    ['nft', 'flush', 'ruleset'],
+    ['nft', 'delete', 'table', 'inet', 'fairlead_service'],
+    ['nft', 'flush', 'chain', 'inet', 'fairlead_service', 'prerouting'],
+    ['nft', 'flush', 'table', 'inet', 'fairlead_service'],
+  ] as [string, ...string[]][]) {
+    const began = performance.now()
+    await inside('n1', ...command)
+    await until(`repaired after ${command.join(' ')}`, async () => (await ask(POD, VIP, 80)) === 'answered')
+    t.comment(`${command.join(' ')}: repaired after ${(performance.now() - began).toFixed(0)} ms`)
+    t.equal(await ask(OUTSIDE, VIP, 80), 'answered', command.join(' '))
+  }
+  agent.kill('SIGKILL')
+  await ended(agent)
+})
+
+t.test('UDP with one source port: follows its endpoint, and healthy flows are left alone', async (t) => {
+  write([A])
+  const agent = await startAgent()
+  const send = async (port: number, waitMs = 1000): Promise<string> => (await udp(POD, VIP, port, waitMs)) ?? 'silent'
+  await until('answered', async () => (await send(40001)) === 'answered')
+  await send(40002)
+  const flows = (): Promise<string> => inside('n1', 'conntrack', '-L', '-p', 'udp', '--orig-port-dst', '80')
+  t.match(await flows(), /src=10.244.1.10 /, 'the flows lead to the first endpoint')
+  write([A, B])
+  await applied(agent)
+  t.notOk((await flows()).includes('10.244.2.10'), 'one endpoint more: the flows stay where they were')
+  write([B])
+  await applied(agent)
+  await until('the flow follows', async () => (await send(40001)) === 'answered')
+  t.match(await flows(), /src=10.244.2.10 /, 'to the new endpoint')
+  t.notMatch(await flows(), /src=10.244.1.10 /, 'and none leads to the old one')
+  write([])
+  await applied(agent)
+  await until('no endpoint: refused, although the flow was known', async () => (await send(40001, 300)) === 'refused')
+  write([A])
+  await applied(agent)
+  await until('the first endpoint again', async () => (await send(40001)) === 'answered')
+  agent.kill('SIGKILL')
+  await ended(agent)
+})
+
+t.test('--cleanup leaves nothing, twice', async (t) => {
+  for (let i = 0; i < 2; i++) {
+    const result = await exec([process.execPath, MAIN, 'agent', '--cleanup'])
+    t.equal(result.kind, 'done')
+    t.equal(await inside('n1', 'nft', 'list', 'tables'), '')
+  }
+})
+
+function write(endpoints: readonly string[]): void {
+  const spec: Raw = {
+    ports: [
+      { name: 'tcp', port: 80, protocol: 'TCP' },
+      { name: 'udp', port: 80, protocol: 'UDP' },
+    ],
+  }
+  const ports = [
+    { name: 'tcp', port: 8080, protocol: 'TCP' },
+    { name: 'udp', port: 8080, protocol: 'UDP' },
+  ]
+  const objects = [
+    ...NODES,
+    SERVICE_CIDR,
+    service('web', [VIP], spec),
+    slice(
+      'web-1',
+      'web',
+      endpoints.map((each) => endpoint(each)),
+      ports,
+    ),
+  ]
+  writeFileSync(join(folder, 'objects.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+  wanted = endpoints
+}
+let wanted: readonly string[] = []
+
+async function startAgent(): Promise<ChildProcess> {
+  const options = [
+    '--directory',
+    join(folder, 'objects.json'),
+    '--node',
+    'n1',
+    '--state-dir',
+    '',
+    '--status-socket',
+    statusSocket,
+  ]
+  const agent = start([process.execPath, MAIN, 'agent', ...options, '--log', 'warn'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  agents.push(agent)
+  children.add(agent)
+  await applied(agent)
+  return agent
+}
+
+/** Waits until the kernel has exactly the endpoints written last. */
+async function applied(agent: ChildProcess): Promise<void> {
+  await until('the kernel has what was written', async () => {
+    if (agent.exitCode !== null) throw new Error(`the agent ended with ${agent.exitCode}`)
+    const listing = await exec(['nft', 'list', 'table', 'inet', 'fairlead_service'])
+    if (listing.kind !== 'done') return false
+    const has = (address: string): boolean => listing.stdout.includes(`: ${address} . 8080`)
+    const status = await exec(['curl', '-s', '--unix-socket', statusSocket, 'http://agent/statusz'])
+    if (status.kind !== 'done') return false
+    const { targets } = JSON.parse(status.stdout) as {
+      targets: { name: string; pending: number; appliedAt: string | null }[]
+    }
+    const nft = targets.find(({ name }) => name === 'nftables')
+    return nft?.appliedAt !== null && nft?.pending === 0 && [A, B].every((each) => has(each) === wanted.includes(each))
+  })
+}
+
+function run(namespace: string, ...args: string[]): ChildProcess {
+  const command = [...within(namespace), carrier, ...args]
+  const child = start(command as [string, ...string[]], { stdio: ['pipe', 'pipe', 'inherit'] })
+  children.add(child)
+  lines.set(child, collect(child))
+  return child
+}
+
+const lines = new Map<ChildProcess, { all: string[]; first: Promise<void> }>()
+function collect(child: ChildProcess): { all: string[]; first: Promise<void> } {
+  const all: string[] = []
+  const first = new Promise<void>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      all.push(line)
+      resolve()
+    })
+    child.once('close', () => reject(new Error('it ended without a word')))
+  })
+  return { all, first }
+}
+
+const ready = (child: ChildProcess): Promise<void> => lines.get(child)!.first
+
+async function finish(load: ChildProcess): Promise<Record<string, unknown>> {
+  load.stdin!.end()
+  await ended(load)
+  return JSON.parse(lines.get(load)!.all.at(-1)!) as Record<string, unknown>
+}
+
+function ended(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode)
+  return new Promise((resolve) => child.once('close', (code) => resolve(code)))
+}
+
+async function ask(from: string, to: string, port: number): Promise<string> {
+  const args = ['load', 'connect', '--to', `${to}:${port}`, '--count', '1', '--timeout-ms', '300']
+  const result = await exec([...within(hosts.name(from)), carrier, ...args] as unknown as Command)
+  if (result.kind !== 'done') return 'failed'
+  return (JSON.parse(result.stdout) as { failedTotal: number }).failedTotal === 0 ? 'answered' : 'failed'
+}
+
+/** One datagram from a fixed port: null when nobody answers, 'refused', or 'answered'. */
+async function udp(from: string, to: string, sourcePort: number, waitMs: number): Promise<string | null> {
+  const args = [
+    'load',
+    'connect',
+    '--udp',
+    '--to',
+    `${to}:80`,
+    '--count',
+    '1',
+    '--threads',
+    '1',
+    '--source-port',
+    String(sourcePort),
+    '--from',
+    from,
+    '--timeout-ms',
+    String(waitMs),
+  ]
+  const result = await exec([...within(hosts.name(from)), carrier, ...args] as unknown as Command)
+  const text = result.kind === 'done' ? result.stdout : result.kind === 'failed' ? result.stderr : ''
+  const { failedTotal, failed } = JSON.parse(text === '' ? '{"failedTotal":1}' : text) as {
+    failedTotal: number
+    failed?: Record<string, number>
+  }
+  if (failedTotal === 0) return 'answered'
+  return Object.keys(failed ?? {}).some((name) => /refused/i.test(name)) ? 'refused' : null
+}
+
+async function until(what: string, done: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS
+  while (!(await done())) {
+    if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+type Command = readonly [string, ...string[]]
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const DEADLINE_MS = 20_000
