@@ -21,7 +21,7 @@ fn init_passes_the_exit_status_on() {
     assert_eq!(exit_code(&["init", "--", "true"]), 0);
     assert_eq!(exit_code(&["init", "--", "sh", "-c", "exit 7"]), 7);
     assert_eq!(exit_code(&["init", "--", "sh", "-c", "kill -9 $$"]), 137);
-    assert_eq!(exit_code(&["init", "--", "no-such-program"]), 127);
+    assert_eq!(exit_code(&["init", "--", "/no/such/program"]), 127);
     assert_eq!(exit_code(&["init", "--", "/etc/passwd"]), 126);
     assert_eq!(exit_code(&["init"]), 2);
     assert_eq!(exit_code(&["no-such-command"]), 2);
