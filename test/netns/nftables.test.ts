@@ -153,6 +153,27 @@ t.test('a new process adopts what it finds, and leaves nothing of the old genera
   await second.cleanup()
 })
 
+t.test('a load larger than the kernel takes at once: also without real root', async (t) => {
+  const nft = target()
+  const many = new Map<Key, ServiceRow>()
+  for (let i = 0; i < 30_000; i++) {
+    const address = `10.${96 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`
+    many.set(addressKey(address), { kind: 'address', ip: address })
+  }
+  t.same(await nft.apply(full(many), signal), [])
+  t.same(await nft.audit(signal), { clean: true })
+  const fewer = new Map([...many].slice(0, 10))
+  const step = change(many, fewer)
+  // Too much for one transaction is no reason to do half of it: it says so, and a full load follows.
+  const refused = await nft.apply(step, signal).catch((error: Error) => error.message)
+  if (typeof refused === 'string') {
+    t.match(refused, /full load follows/)
+    t.same(await nft.apply(full(fewer), signal), [])
+  } else t.same(refused, [])
+  t.same(await nft.audit(signal), { clean: true })
+  await nft.cleanup()
+})
+
 t.test('a poison row harms itself only', async (t) => {
   const nft = target()
   const poisoned = rows(3)
@@ -172,6 +193,7 @@ t.test('a poison row harms itself only', async (t) => {
   )
   const mended = new Map(next)
   mended.set('y', { kind: 'address', ip: '10.96.0.30' })
+  next.delete('y') // nobody holds a refused row
   t.same(await nft.apply(change(next, mended), signal), [], 'tried again when its row changes')
   t.same(await nft.audit(signal), { clean: true })
   await nft.cleanup()
