@@ -1,0 +1,109 @@
+/** The agent as it ships against a real API server, in a network namespace of the test's own. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ChildProcess } from 'node:child_process'
+import t from 'tap'
+import { enterWorld } from '../netns/world.ts'
+await enterWorld()
+
+import { exec, start } from '../../src/kernel/exec.ts'
+import { endpoint, slice } from '../contract/service-objects.ts'
+import { startApiServer, type ApiServer } from './apiserver.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'fairlead-agent-'))
+let server: ApiServer
+let agent: ChildProcess | null = null
+t.setTimeout(900_000)
+t.jobs = 1
+t.teardown(async () => {
+  agent?.kill('SIGKILL')
+  await server?.stop()
+})
+
+t.test('a real API server, with a node and a Service of its own', { timeout: 800_000 }, async (t) => {
+  server = await startApiServer({ say: (line) => t.comment(line) })
+  await server.call('POST', '/api/v1/nodes', {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n1' },
+    spec: { podCIDR: '10.244.1.0/24', podCIDRs: ['10.244.1.0/24'] },
+  })
+  const status = { addresses: [{ type: 'InternalIP', address: '172.30.0.11' }] }
+  await server.call('PATCH', '/api/v1/nodes/n1/status', { status }, 'application/merge-patch+json')
+  await server.call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
+})
+
+let address = ''
+
+t.test('what the API server accepts is in the kernel, and follows', { timeout: 120_000 }, async (t) => {
+  agent = startAgent()
+  const created = await server.call('POST', '/api/v1/namespaces/shop/services', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web' },
+    spec: { type: 'NodePort', ports: [{ port: 80, targetPort: 8080 }] },
+  })
+  address = created.spec.clusterIP
+  await server.call('POST', SLICES, slice('web-1', 'web', [endpoint('10.244.1.10')]))
+  await until('the endpoint is programmed', () => leadsTo('10.244.1.10'))
+  await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.11')]))
+  await until(
+    'the endpoint was exchanged',
+    async () => (await leadsTo('10.244.1.11')) && !(await leadsTo('10.244.1.10')),
+  )
+  const listing = await rules()
+  t.match(listing, new RegExp(`172.30.0.11 . tcp . ${created.spec.ports[0].nodePort} : goto`), 'the node port is there')
+  t.match(listing, /ip daddr 10\.\d+\.0\.0\/\d+ drop/, 'and the service range that its ServiceCIDR object says')
+})
+
+t.test('the API server restarts: nothing changes, then it is followed again', { timeout: 120_000 }, async (t) => {
+  await server.restart()
+  t.ok(await leadsTo('10.244.1.11'), 'still programmed')
+  await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.12')]))
+  await until('followed after the restart', () => leadsTo('10.244.1.12'))
+})
+
+t.test('the agent starts while no API server answers: it acts on its copy', { timeout: 120_000 }, async (t) => {
+  agent!.kill('SIGTERM') // the copy is written when it ends, too
+  await ended(agent!)
+  const cleaned = await exec([process.execPath, MAIN, 'agent', '--cleanup'])
+  t.equal(cleaned.kind, 'done')
+  await server.restart(async () => {
+    agent = startAgent()
+    await until('programmed from the copy', () => leadsTo('10.244.1.12'))
+  })
+  await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.13')]))
+  await until('followed once it answers', () => leadsTo('10.244.1.13'))
+})
+
+const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
+
+function startAgent(): ChildProcess {
+  const options = ['--kubeconfig', server.kubeconfig, '--node', 'n1', '--state-dir', folder, '--log', 'warn']
+  return start([process.execPath, MAIN, 'agent', ...options], { stdio: ['ignore', 'inherit', 'inherit'] })
+}
+
+async function rules(): Promise<string> {
+  const result = await exec(['nft', 'list', 'table', 'inet', 'fairlead_service'])
+  return result.kind === 'done' ? result.stdout : ''
+}
+
+const leadsTo = async (endpoint: string): Promise<boolean> =>
+  (await rules()).includes(`${address} . 80 . 0 : ${endpoint} . 8080`)
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  return new Promise((resolve) => child.once('close', () => resolve()))
+}
+
+async function until(what: string, done: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS
+  while (!(await done())) {
+    if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+const DEADLINE_MS = 60_000
