@@ -1,0 +1,173 @@
+/** Connections through a node, a second and in CPU, against no rules at all and against other layouts. */
+import { clusterIP, podIP, SPECIAL, type Size } from '../cluster.ts'
+import { Lane, type Load } from '../lane.ts'
+import type { Peer } from '../peers.ts'
+import { median, type Report } from '../report.ts'
+import { runTask } from '../task.ts'
+
+type Who = 'direct' | 'Fairlead' | Peer
+
+interface Runner {
+  readonly who: Who
+  readonly services: number
+  /** What is special about this run; '': a ClusterIP of two endpoints, any of them all. */
+  readonly kind: '' | 'affinity' | '5,000 endpoints'
+  readonly lane: string
+}
+
+export async function forward(short: boolean, progress: (words: string) => void): Promise<Report> {
+  const sizes = [1, 1_000, 10_000, 30_000]
+  const runners: Runner[] = [
+    { who: 'direct', services: 1, kind: '', lane: 'direct' },
+    ...sizes.map((services) => runner('Fairlead', services)),
+    ...(short ? [1, 1_000] : [1, 1_000, 10_000]).map((services) => runner('iptables-legacy', services)),
+    ...(short ? [1_000] : [1, 1_000, 10_000]).map((services) => runner('kube-proxy-nft', services)),
+    { ...runner('Fairlead', 10_000), kind: 'affinity' },
+    { ...runner('Fairlead', 10_000), kind: '5,000 endpoints' },
+  ]
+  const notes: string[] = []
+  const lanes = await openLanes(runners, progress, notes)
+  const results = new Map<Runner, Load[]>(runners.filter(({ lane }) => lanes.has(lane)).map((each) => [each, []]))
+  const [rounds, seconds] = short ? [3, 1] : [5, 3]
+  for (let round = 0; round < rounds; round++) {
+    progress(`forward: round ${round + 1} of ${rounds}`)
+    // Each round begins elsewhere, so that none always follows the same one.
+    const order = [...results.keys()]
+    for (let i = 0; i < order.length; i++) {
+      const each = order[(i + round * 3) % order.length]!
+      results.get(each)!.push(await lanes.get(each.lane)!.load(seconds, placesOf(each)))
+    }
+  }
+  for (const lane of lanes.values()) lane.close()
+  return reportOf(results, notes)
+}
+
+const runner = (who: Who, services: number): Runner => ({ who, services, kind: '', lane: `${who}-${services}` })
+
+/** One lane for each ruleset, programmed. What cannot be loaded here is left out and said. */
+async function openLanes(
+  runners: readonly Runner[],
+  progress: (words: string) => void,
+  notes: string[],
+): Promise<Map<string, Lane>> {
+  const lanes = new Map<string, Lane>()
+  for (const { who, services, lane: name } of runners) {
+    if (lanes.has(name)) continue
+    progress(`forward: ${who}, ${services} services`)
+    const lane = await Lane.open(name)
+    const size: Size = { services, endpoints: 2, special: true }
+    try {
+      if (who === 'Fairlead') await runTask(lane.node, 'program', size)
+      else if (who !== 'direct') await runTask(lane.node, 'peer', { peer: who, size })
+    } catch (error) {
+      lane.close()
+      if (who === 'Fairlead') throw error
+      notes.push(`${who} with ${services} services is left out: ${String(error).slice(0, 200)}`)
+      continue
+    }
+    await lane.load(0.3, placesOf({ who, services, kind: '', lane: name }))
+    lanes.set(name, lane)
+  }
+  return lanes
+}
+
+function placesOf({ who, services, kind }: Runner): string[] {
+  if (kind === 'affinity') return [`${SPECIAL.affinity}:80`]
+  if (kind === '5,000 endpoints') return [`${SPECIAL.crowd}:80`]
+  if (who === 'direct') return [`${podIP(0)}:8080`, `${podIP(1)}:8080`]
+  return Array.from({ length: services }, (_, i) => `${clusterIP(i)}:80`)
+}
+
+function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly string[]): Report {
+  const of = (runner: Runner, value: (load: Load, round: number) => number): number =>
+    median(results.get(runner)!.map(value))
+  const find = (who: Who, services: number, kind: Runner['kind'] = ''): Runner =>
+    [...results.keys()].find((it) => it.who === who && it.services === services && it.kind === kind)!
+  const direct = results.get(find('direct', 1))!
+  // Within a round the machine is the same: ratios are taken there, and then the median.
+  const ofDirect = (runner: Runner): number => of(runner, ({ rate }, round) => rate / direct[round]!.rate)
+  const ofSelf = (services: number, value: (load: Load) => number): number => {
+    const one = results.get(find('Fairlead', 1))!
+    return of(find('Fairlead', services), (load, round) => value(load) / value(one[round]!))
+  }
+  const rows = [...results].map(([runner, loads]) => [
+    runner.kind === '' ? runner.who : `${runner.who}, ${runner.kind}`,
+    runner.services,
+    of(runner, ({ rate }) => Math.round(rate)),
+    ofDirect(runner),
+    of(runner, ({ cpuUs }) => cpuUs),
+    of(runner, ({ cpuUs }, round) => cpuUs - direct[round]!.cpuUs),
+    of(runner, ({ softirqUs }) => softirqUs),
+    of(runner, ({ clientUs }) => clientUs),
+    of(runner, ({ p99Us }) => p99Us / 1000),
+    loads.reduce((sum, { failed }) => sum + failed, 0),
+  ])
+  const who = ['Fairlead', 'kube-proxy-nft', 'iptables-legacy'] as const
+  const line = (name: Who) =>
+    [...results.keys()]
+      .filter((it) => it.who === name && it.kind === '')
+      .map((it) => [it.services, ofDirect(it)] as const)
+  return {
+    tables: [
+      {
+        title: 'forward: connections through a node, client and backend on the same machine',
+        columns: [
+          'rules',
+          'services',
+          'conn/s',
+          'of direct',
+          'CPU us/conn',
+          'more than direct',
+          'softirq us',
+          'client us',
+          'p99 ms',
+          'failed',
+        ],
+        rows,
+      },
+    ],
+    checks: [
+      { what: '1 service, rate of direct', value: ofDirect(find('Fairlead', 1)), unit: '', target: { atLeast: 0.8 } },
+      {
+        what: '10,000 services, rate of direct',
+        value: ofDirect(find('Fairlead', 10_000)),
+        unit: '',
+        target: { atLeast: 0.8 },
+      },
+      {
+        what: '30,000 services, rate of that with 1',
+        value: ofSelf(30_000, ({ rate }) => rate),
+        unit: '',
+        target: { atLeast: 0.9 },
+      },
+      {
+        what: '10,000 services, CPU/conn of that with 1',
+        value: ofSelf(10_000, ({ cpuUs }) => cpuUs),
+        unit: '',
+        target: { below: 1.05 },
+      },
+      {
+        what: 'session affinity, rate of direct',
+        value: ofDirect(find('Fairlead', 10_000, 'affinity')),
+        unit: '',
+        target: { atLeast: 0.75 },
+      },
+      {
+        what: '5,000 endpoints, rate of direct',
+        value: ofDirect(find('Fairlead', 10_000, '5,000 endpoints')),
+        unit: '',
+        target: { atLeast: 0.75 },
+      },
+    ],
+    charts: {
+      forward: {
+        ...{ kind: 'lines', title: 'Connection rate, as a part of direct', xLabel: 'services', yMax: 1 },
+        series: Object.fromEntries(who.map((name) => [name, line(name)])),
+      },
+    },
+    notes: [
+      ...notes,
+      'CPU is that of the whole machine (client, both network stacks and backend included) per connection; "more than direct" is what the rules, NAT and conntrack add.',
+    ],
+  }
+}

@@ -1,0 +1,137 @@
+/** The shipped agent on an API server of 10,000 Services and 100,000 endpoints: memory when settled, and at its peak. */
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { start } from '../../src/kernel/exec.ts'
+import { createStore } from '../../src/lab/api/create.ts'
+import { createApiServer } from '../../src/lab/api/server.ts'
+import { ip, within } from '../../test/netns/world.ts'
+import { NODE, servicesOf, sliceOf, slicesOf, type Size } from '../cluster.ts'
+import { median, type Report } from '../report.ts'
+
+interface Memory {
+  /** Quiet again after a full load and some changes. */
+  readonly settledMB: number
+  readonly peakMB: number
+  /** Of which belongs to this process alone (not shared file pages). */
+  readonly ownMB: number
+  /** The native helpers that stay: nft channel and monitor. */
+  readonly helpersMB: number
+  /** From start to all programmed. */
+  readonly readySeconds: number
+}
+
+export async function memory(short: boolean, progress: (words: string) => void): Promise<Report> {
+  const size: Size = { services: 10_000, endpoints: 10 }
+  const store = createStore({ ranges: { clusterCIDRs: ['10.96.0.0/12', 'fd00:10:96::/112'] } })
+  for (const object of [NODE, ...servicesOf(size), ...slicesOf(size)]) {
+    const outcome = store.create(object)
+    if (!outcome.ok) throw new Error(JSON.stringify(outcome.failure))
+  }
+  const server = createApiServer(store)
+  await new Promise<void>((resolve) => server.listen({ path: SOCKET }, resolve))
+  const update = (round: number): void => {
+    const next = sliceOf(size, (round * 7919) % size.services, 4, `10.120.${round >> 8}.${round & 255}`)
+    const { uid: _, resourceVersion: __, ...metadata } = next['metadata'] as Record<string, unknown>
+    const outcome = store.update({ ...next, metadata })
+    if (!outcome.ok) throw new Error(JSON.stringify(outcome.failure))
+  }
+  const variants = { 'as shipped': '', ...extraVariants() }
+  const rounds = short ? 1 : 3
+  const results = new Map<string, Memory[]>(Object.keys(variants).map((name) => [name, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, nodeOptions] of Object.entries(variants)) {
+      progress(`memory: round ${round + 1} of ${rounds}, ${name}`)
+      results.get(name)!.push(await measure(nodeOptions, update, short ? 10 : 30))
+    }
+  }
+  server.closeAllConnections()
+  server.close()
+  const of = (name: string, field: keyof Memory): number => median(results.get(name)!.map((each) => each[field]))
+  const fields = ['settledMB', 'ownMB', 'peakMB', 'helpersMB', 'readySeconds'] as const
+  return {
+    tables: [
+      {
+        title: 'memory: fairlead agent, 10,000 services, 100,000 endpoints, MB',
+        columns: ['agent', 'settled RSS', 'of it private', 'peak RSS', 'native helpers', 'ready after s'],
+        rows: [...results.keys()].map((name) => [name, ...fields.map((field) => of(name, field))]),
+      },
+    ],
+    checks: [{ what: 'settled RSS', value: of('as shipped', 'settledMB'), unit: 'MB', target: { below: 150 } }],
+    charts: {},
+    notes: ['Settled: after the full load, 200 changes and a quiet time; nothing asked it to collect its garbage.'],
+  }
+}
+
+/** FAIRLEAD_BENCH_NODE_OPTIONS="--a --b;--c": other flags to compare. */
+function extraVariants(): Record<string, string> {
+  const text = process.env['FAIRLEAD_BENCH_NODE_OPTIONS'] ?? ''
+  return Object.fromEntries(
+    text
+      .split(';')
+      .filter(Boolean)
+      .map((flags) => [flags, flags]),
+  )
+}
+
+async function measure(nodeOptions: string, update: (round: number) => void, quietSeconds: number): Promise<Memory> {
+  const namespace = `m-${serial++}`
+  await ip(`netns add ${namespace}`, `-n ${namespace} link set lo up`)
+  const agent = [new URL('../../bin/fairlead', import.meta.url).pathname, 'agent', '--api-server', `unix://${SOCKET}`]
+  const flags = ['--node', 'n1', '--state-dir', `/run/bench-${serial}`, '--log', 'debug,json']
+  const ending = new AbortController()
+  const begun = performance.now()
+  const child = start([...within(namespace), ...agent, ...flags] as [string, ...string[]], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: nodeOptions },
+    signal: ending.signal,
+  })
+  child.once('error', () => {}) // aborted
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  const lines: string[] = []
+  const ready = new Promise<void>((resolve, reject) => {
+    const hear = (line: string): void => {
+      lines.push(line.slice(0, 300))
+      if (/"put":\d{5,}/.test(line)) resolve()
+    }
+    for (const stream of [child.stdout!, child.stderr!]) createInterface({ input: stream }).on('line', hear)
+    child.once('close', () => reject(new Error(`the agent ended: ${lines.slice(-5).join('\n')}`)))
+    setTimeout(() => reject(new Error(`not ready: ${lines.slice(-5).join('\n')}`)), READY_MAX_MS).unref()
+  })
+  try {
+    await ready
+    const readySeconds = (performance.now() - begun) / 1000
+    for (let round = 0; round < CHANGES; round++) {
+      update(round)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await new Promise((resolve) => setTimeout(resolve, quietSeconds * 1000))
+    const pid = child.pid!
+    const status = statusOf(pid)
+    return {
+      settledMB: status['VmRSS']! / 1000,
+      peakMB: status['VmHWM']! / 1000,
+      ownMB: status['RssAnon']! / 1000,
+      helpersMB: childrenOf(pid).reduce((sum, each) => sum + (statusOf(each)['VmRSS'] ?? 0), 0) / 1000,
+      readySeconds,
+    }
+  } finally {
+    ending.abort()
+    await ended
+    await ip(`netns del ${namespace}`)
+  }
+}
+
+/** Numbers of /proc/PID/status, sizes in kB. */
+function statusOf(pid: number): Record<string, number> {
+  const fields = readFileSync(`/proc/${pid}/status`, 'utf8').matchAll(/^(\w+):\s+(\d+)/gm)
+  return Object.fromEntries([...fields].map(([, name, number]) => [name!, Number(number)]))
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+}
+
+const SOCKET = '/run/bench-api.sock'
+const CHANGES = 200
+const READY_MAX_MS = 120_000
+let serial = 0

@@ -1,0 +1,77 @@
+/** What the machine tells about itself and about CPU spent. Linux's /proc only. */
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+import { exec } from '../src/kernel/exec.ts'
+
+export interface Cpu {
+  readonly userMs: number
+  readonly systemMs: number
+}
+
+/** Of all children of this process that have ended. */
+export function childCpu(): Cpu {
+  const text = readFileSync('/proc/self/stat', 'utf8')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return { userMs: Number(fields[13]) * TICK_MS, systemMs: Number(fields[14]) * TICK_MS }
+}
+
+export interface Busy {
+  /** Seconds of all cores together that were not idle, soft interrupts and stolen time included. */
+  readonly seconds: number
+  readonly softirqSeconds: number
+  readonly stolenSeconds: number
+}
+
+/** Starts to watch all cores; the function returned says how busy they were since. */
+export function watchCpu(): () => Busy {
+  const before = cpuTimes()
+  const begun = performance.now()
+  return () => {
+    const now = cpuTimes()
+    const idle = now.idle - before.idle
+    return {
+      seconds: ((performance.now() - begun) / 1000) * availableParallelism() - idle,
+      softirqSeconds: now.softirq - before.softirq,
+      stolenSeconds: now.steal - before.steal,
+    }
+  }
+}
+
+export interface Machine {
+  readonly date: string
+  readonly cpu: string
+  readonly memoryGiB: number
+  readonly kernel: string
+  readonly node: string
+  readonly nft: string
+  readonly iptables: string
+}
+
+export async function describeMachine(): Promise<Machine> {
+  const version = async (tool: string): Promise<string> => {
+    const result = await exec([tool, '--version'])
+    return result.kind === 'done' ? (/v?(\d+\.[\d.]+)/.exec(result.stdout)?.[1] ?? '?') : 'none'
+  }
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    cpu: `${availableParallelism()} x ${cpus()[0]?.model.trim() ?? '?'}`,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: /^\d+\.\d+/.exec(release())?.[0] ?? release(),
+    node: process.versions.node,
+    nft: await version('nft'),
+    iptables: await version('iptables-legacy'),
+  }
+}
+
+/** Of the last minute. */
+export const loadAverage = (): number => Math.round(loadavg()[0]! * 100) / 100
+
+function cpuTimes(): { idle: number; softirq: number; steal: number } {
+  const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!
+  const [, , , idle, iowait, , softirq, steal] = line.trim().split(/\s+/).slice(1).map(Number) as number[]
+  const seconds = (ticks: number): number => (ticks * TICK_MS) / 1000
+  return { idle: seconds(idle! + iowait!), softirq: seconds(softirq!), steal: seconds(steal!) }
+}
+
+/** USER_HZ is 100 on every Linux that Node runs on. */
+const TICK_MS = 10

@@ -1,0 +1,87 @@
+/**
+ * `npm run bench [-- FAMILY... --short --json FILE]`: what Fairlead costs, beside peers, in namespaces of its own. Prints tables;
+ * a full run of all families writes results/latest.json and its charts, any other run only the file that --json names.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { enterWorld } from '../test/netns/world.ts'
+import { svgOf } from './chart.ts'
+import { change } from './families/change.ts'
+import { core } from './families/core.ts'
+import { forward } from './families/forward.ts'
+import { memory } from './families/memory.ts'
+import { program } from './families/program.ts'
+import { describeMachine, loadAverage } from './machine.ts'
+import { isMet, show, type Report } from './report.ts'
+
+interface Result extends Report {
+  readonly seconds: number
+  /** Load average of the last minute, before and after; above 1.5 at the start somebody else was at work. */
+  readonly load: readonly [number, number]
+}
+
+async function main(): Promise<number> {
+  const { values: options, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { short: { type: 'boolean' }, json: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  })
+  const unknown = positionals.filter((name) => !(name in FAMILIES))
+  if (options.help || unknown.length > 0) {
+    console.error(`${unknown.length > 0 ? `${unknown.join(', ')}: no such family\n` : ''}${USAGE}`)
+    return unknown.length > 0 ? 2 : 0
+  }
+  await enterWorld()
+  const short = options.short === true
+  const machine = await describeMachine()
+  console.log(
+    `${Object.entries(machine)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ')}\n`,
+  )
+  const results: Record<string, Result> = {}
+  let failed = false
+  for (const [name, run] of Object.entries(FAMILIES)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue
+    try {
+      const result = (results[name] = await timed((progress) => run(short, progress)))
+      const [before, after] = result.load
+      console.log(`## ${name}\n\n${show(result)}\n${result.seconds} s, load average ${before} -> ${after}\n`)
+    } catch (error) {
+      failed = true
+      console.log(`## ${name}\n\nfailed: ${error instanceof Error ? error.stack : String(error)}\n`)
+    }
+  }
+  const checks = Object.values(results).flatMap((result) => result.checks)
+  const missed = checks.filter((check) => !isMet(check))
+  console.log(`${checks.length - missed.length} of ${checks.length} targets met`)
+  for (const { what } of missed) console.log(`  not met: ${what}`)
+  const json = JSON.stringify({ machine, short, results }, null, 1) + '\n'
+  if (options.json) writeFileSync(options.json, json)
+  if (!short && !failed && positionals.length === 0) keep(json, results)
+  return failed ? 1 : 0
+}
+
+async function timed(run: (progress: (words: string) => void) => Promise<Report>): Promise<Result> {
+  const before = loadAverage()
+  const begun = performance.now()
+  const report = await run((words) => console.error(`  ${words}`))
+  return { ...report, seconds: Math.round((performance.now() - begun) / 1000), load: [before, loadAverage()] }
+}
+
+function keep(json: string, results: Readonly<Record<string, Result>>): void {
+  mkdirSync(RESULTS, { recursive: true })
+  writeFileSync(new URL('latest.json', RESULTS), json)
+  for (const { charts } of Object.values(results)) {
+    for (const [name, chart] of Object.entries(charts)) writeFileSync(new URL(`${name}.svg`, RESULTS), svgOf(chart))
+  }
+}
+
+const FAMILIES = { core, forward, program, change, memory }
+const RESULTS = new URL('results/', import.meta.url)
+const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
+
+families: ${Object.keys(FAMILIES).join(', ')}; default: all
+  --short      fewer rounds and smaller sizes, within five minutes: for CI
+  --json FILE  write all figures`
+
+process.exit(await main())

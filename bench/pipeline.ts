@@ -1,0 +1,110 @@
+/** The data plane as `fairlead agent` wires it, from inlets to kernel, in this process and network namespace. */
+import { createInlets, createTables } from '../src/cluster/tables.ts'
+import { Graph } from '../src/core/graph.ts'
+import type { Event } from '../src/core/progress.ts'
+import { Runner } from '../src/core/runner.ts'
+import { deleteStaleFlows } from '../src/kernel/conntrack.ts'
+import { RulesetMonitor } from '../src/kernel/monitor.ts'
+import { NftChannel } from '../src/kernel/nft-channel.ts'
+import { nftProcess } from '../src/kernel/nft.ts'
+import { deriveServices } from '../src/service/derive.ts'
+import { StaleFlows } from '../src/service/nftables/stale-flows.ts'
+import { NftTarget } from '../src/service/nftables/target.ts'
+import { DEFAULT_OPTIONS } from '../src/service/options.ts'
+import { NODE, SERVICE_CIDR, servicesOf, slicesOf, type Size } from './cluster.ts'
+import { childCpu, type Cpu } from './machine.ts'
+
+export interface FromNothing {
+  /** Rows programmed. */
+  readonly rows: number
+  /** Raw objects to tables, and tables to rows; both are CPU of this process, wall time the same. */
+  readonly parseMs: number
+  readonly deriveMs: number
+  /** Rows to kernel: wall time, and CPU of the processes that did it. */
+  readonly applyMs: number
+  readonly js: number
+  readonly nft: Cpu
+}
+
+export class Pipeline {
+  readonly inlets
+  readonly #graph = new Graph()
+  readonly #ending = new AbortController()
+  readonly #channel = new NftChannel()
+  readonly #runner: Runner
+  readonly #rows
+  #applied: PromiseWithResolvers<Event> = Promise.withResolvers()
+  #ended: Promise<void> = Promise.resolve()
+
+  constructor() {
+    const tables = createTables()
+    const { signal } = this.#ending
+    this.inlets = createInlets(tables)
+    this.#rows = deriveServices(this.#graph, tables, { ...DEFAULT_OPTIONS, node: 'n1' }).rows
+    this.#runner = new Runner(this.#graph, { signal, auditEveryMs: 0, onEvent: (event) => this.#hear(event) })
+    const monitor = new RulesetMonitor({ signal, onTable() {}, onForeignChange() {}, onGap() {} })
+    const flows = new StaleFlows()
+    const committed: NonNullable<ConstructorParameters<typeof NftTarget>[0]['committed']> = async (delta, signal) => {
+      const suspects = flows.committed(delta)
+      if (suspects.length > 0) await deleteStaleFlows(suspects, signal)
+    }
+    const nfts = { changes: monitor.count(this.#channel), loads: monitor.count(nftProcess) }
+    this.#runner.attach(this.#rows, new NftTarget({ ...nfts, committed }))
+  }
+
+  /** Resolves at the next commit of a delta. */
+  next(): Promise<Event> {
+    return this.#applied.promise
+  }
+
+  async program(
+    size: Size,
+    more: { services?: Iterable<object>; slices?: Iterable<object> } = {},
+  ): Promise<FromNothing> {
+    const services = [...servicesOf(size), ...(more.services ?? [])]
+    const slices = [...slicesOf(size), ...(more.slices ?? [])]
+    const begun = performance.now()
+    const { inlets } = this
+    inlets.services.replace(services)
+    inlets.slices.replace(slices)
+    inlets.nodes.replace([NODE])
+    inlets.serviceCIDRs.replace([SERVICE_CIDR])
+    for (const inlet of [inlets.services, inlets.slices, inlets.nodes, inlets.serviceCIDRs]) inlet.synced()
+    const parsed = performance.now()
+    this.#graph.settle()
+    const derived = performance.now()
+    const before = { js: process.cpuUsage(), nft: childCpu() }
+    const applied = this.next()
+    this.#ended = this.#runner.run()
+    await applied
+    const done = performance.now()
+    const { user, system } = process.cpuUsage(before.js)
+    const nft = childCpu()
+    return {
+      rows: this.#rows.size,
+      parseMs: parsed - begun,
+      deriveMs: derived - parsed,
+      applyMs: done - derived,
+      js: (user + system) / 1000,
+      nft: { userMs: nft.userMs - before.nft.userMs, systemMs: nft.systemMs - before.nft.systemMs },
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort()
+    this.#channel.close()
+    await this.#ended
+  }
+
+  #hear(event: Event): void {
+    if (event.kind === 'applied') {
+      const { resolve } = this.#applied
+      this.#applied = Promise.withResolvers()
+      resolve(event)
+    } else if (event.kind !== 'audited') {
+      const { reject, promise } = this.#applied
+      promise.catch(() => {})
+      reject(new Error(JSON.stringify(event, (_, value: unknown) => (value instanceof Error ? value.stack : value))))
+    }
+  }
+}

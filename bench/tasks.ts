@@ -1,0 +1,126 @@
+/** What is measured in processes of their own: see task.ts. Results are plain data, times in milliseconds. */
+import { connect, createServer, type AddressInfo, type Server } from 'node:net'
+import { exec, describe } from '../src/kernel/exec.ts'
+import { crowdSlice, oneSlice, podIP, service, sliceOf, SPECIAL, type Size } from './cluster.ts'
+import { childCpu, type Cpu } from './machine.ts'
+import { changeOf, COMMANDS, textOf, type Peer } from './peers.ts'
+import { Pipeline, type FromNothing } from './pipeline.ts'
+
+export interface PeerLoad {
+  readonly applyMs: number
+  readonly cpu: Cpu
+}
+
+export const TASKS = {
+  /** Our rules, from nothing; they stay. */
+  async program(size: Size): Promise<FromNothing & { readonly peakMB: number }> {
+    const pipeline = new Pipeline()
+    const result = await pipeline.program(size)
+    await pipeline.close()
+    return { ...result, peakMB: process.resourceUsage().maxRSS / 1000 }
+  },
+
+  /** A peer's rules, from nothing; they stay. */
+  async peer({ peer, size }: { peer: Peer; size: Size }): Promise<PeerLoad> {
+    return feed(peer, [...textOf(peer, size)].join(''))
+  },
+
+  /** One endpoint after the other is replaced: from the event to the commit. */
+  async change({ size, of, changes }: { size: Size; of: 'any' | 'crowd'; changes: number }): Promise<number[]> {
+    const pipeline = new Pipeline()
+    await pipeline.program(size)
+    const times: number[] = []
+    for (let round = 0; round < changes + WARM_UP; round++) {
+      const address = `10.120.${round >> 8}.${round & 255}`
+      const at = (round * 7919) % size.services
+      const slice = of === 'crowd' ? crowdSlice(round % 50, address) : sliceOf(size, at, 4, address)
+      const begun = performance.now()
+      const done = pipeline.next()
+      pipeline.inlets.slices.put(slice)
+      await done
+      if (round >= WARM_UP) times.push(performance.now() - begun)
+      await pause()
+    }
+    await pipeline.close()
+    return times
+  },
+
+  /** The same with a peer's layout and its own tool, which has the text ready: the least that it could take. */
+  async peerChange({ peer, size, changes }: { peer: Peer; size: Size; changes: number }): Promise<number[]> {
+    await feed(peer, [...textOf(peer, size)].join(''))
+    const times: number[] = []
+    const noflush = peer === 'kube-proxy-nft' ? [] : ['--noflush']
+    for (let round = 0; round < changes; round++) {
+      const text = changeOf(peer, size, (round * 7919) % size.services, round)
+      times.push((await feed(peer, text, noflush)).applyMs)
+    }
+    return times
+  },
+
+  /** A Service's only endpoint moves: from the event to the first connection that reaches the new place. */
+  async follow({ size, changes }: { size: Size; changes: number }): Promise<number[]> {
+    const places = await Promise.all([listen(), listen()])
+    const pipeline = new Pipeline()
+    const slice = (round: number): object => oneSlice('follow', podIP(FOLLOW_AT), places[round % 2]!.port)
+    await pipeline.program(size, { services: [service('follow', [SPECIAL.follow])], slices: [slice(0)] })
+    const times: number[] = []
+    for (let round = 1; round <= changes; round++) {
+      const before = places[round % 2]!.accepted
+      const begun = performance.now()
+      pipeline.inlets.slices.put(slice(round))
+      while (places[round % 2]!.accepted === before && performance.now() - begun < FOLLOW_MAX_MS) await knock()
+      times.push(performance.now() - begun)
+    }
+    await pipeline.close()
+    for (const place of places) place.server.close()
+    return times
+  },
+}
+
+async function feed(peer: Peer, stdin: string, more: readonly string[] = []): Promise<PeerLoad> {
+  const before = childCpu()
+  const begun = performance.now()
+  const result = await exec([...COMMANDS[peer], ...more] as [string, ...string[]], { stdin, timeoutMs: PEER_MAX_MS })
+  const applyMs = performance.now() - begun
+  if (result.kind !== 'done') throw new Error(describe(result))
+  const after = childCpu()
+  return {
+    applyMs,
+    cpu: { userMs: after.userMs - before.userMs, systemMs: after.systemMs - before.systemMs },
+  }
+}
+
+interface Place {
+  readonly server: Server
+  readonly port: number
+  accepted: number
+}
+
+async function listen(): Promise<Place> {
+  const server = createServer((socket) => {
+    place.accepted++
+    socket.on('error', () => {})
+    socket.resetAndDestroy()
+  })
+  const place = { server, port: 0, accepted: 0 }
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve))
+  return Object.assign(place, { port: (server.address() as AddressInfo).port })
+}
+
+/** One connection to the Service that `follow` watches; ends when it is accepted, reset or refused. */
+function knock(): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: SPECIAL.follow, port: 80 })
+    socket.setTimeout(1000, () => socket.destroy())
+    socket.on('error', () => {})
+    socket.once('close', () => resolve())
+  })
+}
+
+/** Lets what the last change left be collected and sent, as between the events of a real cluster. */
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2))
+
+const WARM_UP = 50
+const PEER_MAX_MS = 120_000
+const FOLLOW_AT = 4_100_000
+const FOLLOW_MAX_MS = 5_000
