@@ -3,8 +3,8 @@
  * PID 1's: /run is private, `ip netns` keeps its names there. A node's: all of the machine's files can be read and none
  * can be changed; what is written to /etc, /var/lib and /tmp stays in the node.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
 import { exec } from '../kernel/exec.ts'
 import { run } from './command.ts'
 import { CACHE } from './program.ts'
@@ -29,11 +29,40 @@ export async function coverNode(place: string, enter: Enter): Promise<void> {
   // (/etc/cni) could not be made.
   for (const { path, over } of overs) {
     const options = `lowerdir=${path},upperdir=${over}/upper,workdir=${over}/work`
-    await cover(path, ['-t', 'overlay', '-o', options, 'fairlead'], place, enter)
+    const overlay = ['-t', 'overlay', '-o', options, 'fairlead']
+    if (await canMount(overlay, place, enter)) await cover(path, overlay, place, enter)
+    else await coverWithLinks(path, place, enter)
   }
+  const writable = writableMounts()
+  const linked = [...PRIVATE, ...writable].map((path) => UNDER + path)
   await Promise.all(
-    writableMounts().map((path) => exec([...enter, 'mount', '-n', '-o', 'remount,bind,ro', path] as never)),
+    [...writable, ...linked].map((path) => exec([...enter, 'mount', '-n', '-o', 'remount,bind,ro', path] as never)),
   )
+}
+
+/**
+ * Without root an overlay is refused over a folder with a mount of the machine in it (/var/lib/docker, a container's
+ * /etc/hosts): it would show what that mount hides (clone_private_mount() and has_locked_children(), fs/namespace.c).
+ */
+async function canMount(mount: readonly string[], place: string, enter: Enter): Promise<boolean> {
+  const stage = stageIn(place)
+  const tried = await exec([...enter, 'mount', '-n', ...mount, stage] as never)
+  if (tried.kind === 'done') await run([...enter, 'umount', '-n', stage])
+  return tried.kind === 'done'
+}
+
+/** What the machine has there, as links to where it is then: new files can be made, the machine's can only be read. */
+async function coverWithLinks(path: string, place: string, enter: Enter): Promise<void> {
+  const under = UNDER + path
+  await run([...enter, 'mkdir', '-p', under])
+  await run([...enter, 'mount', '-n', '--rbind', path, under])
+  const own = [...LAB_OWN, relative(path, place).split(sep)[0]]
+  const shown = readdirSync(path).filter((name) => !own.includes(name))
+  await cover(path, TMPFS_FOR_ALL, place, enter)
+  for (let from = 0; from < shown.length; from += LINKS_AT_ONCE) {
+    const targets = shown.slice(from, from + LINKS_AT_ONCE).map((name) => join(under, name))
+    await run([...enter, 'ln', '-s', '-t', path, '--', ...targets])
+  }
 }
 
 /** Mounts over a folder, made in a stage first, so that a `place` inside of it can be carried along. */
@@ -58,5 +87,11 @@ function writableMounts(): string[] {
 
 const stageIn = (place: string): string => join(place, 'run')
 const TMPFS = ['-t', 'tmpfs', '-o', 'mode=755', 'fairlead']
+const TMPFS_FOR_ALL = ['-t', 'tmpfs', '-o', 'mode=1777', 'fairlead']
 const PRIVATE = ['/etc', '/var/lib', '/tmp']
+/** Where what is covered with links can be read. */
+const UNDER = '/run/under'
+/** Folders that a node writes to: in /etc and in /var/lib. */
+const LAB_OWN: readonly (string | undefined)[] = ['cni', 'fairlead']
+const LINKS_AT_ONCE = 1000
 const NOT_FILES = /^\/(proc|sys|dev|run)(\/|$)/

@@ -14,10 +14,13 @@ export class LabRun {
   readonly folder = mkdtempSync(join(tmpdir(), 'fairlead-lab-'))
   readonly #who: Who
   readonly #env: NodeJS.ProcessEnv
+  readonly #within: readonly string[]
   readonly output: string[] = []
 
-  constructor(who: Who, env: NodeJS.ProcessEnv = { FAIRLEAD_LAB_NO_AGENT: '1' }) {
+  /** `within`: a command that runs the commands of the CLI, which are put after it. */
+  constructor(who: Who, env: NodeJS.ProcessEnv = { FAIRLEAD_LAB_NO_AGENT: '1' }, within: readonly string[] = []) {
     this.#who = who
+    this.#within = within
     this.#env = { ...process.env, ...env, XDG_RUNTIME_DIR: this.folder }
     chmodSync(this.folder, 0o700)
     if (who === 'nobody') chownSync(this.folder, NOBODY, NOBODY)
@@ -72,9 +75,9 @@ export class LabRun {
   }
 
   #as(words: readonly string[]): [string, ...string[]] {
-    const cli = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...words] as [string, ...string[]]
-    if (this.#who !== 'nobody') return cli
-    return ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--', ...cli]
+    const somebody = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--']
+    const cli = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...words]
+    return [...this.#within, ...(this.#who === 'nobody' ? somebody : []), ...cli] as unknown as [string, ...string[]]
   }
 }
 
