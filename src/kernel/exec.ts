@@ -30,6 +30,8 @@ export function exec(command: readonly [string, ...string[]], options: ExecOptio
     const stdout = collect(child.stdout)
     const stderr = collect(child.stderr)
     child.once('error', (error: NodeJS.ErrnoException) => {
+      // Killed, but perhaps still in the kernel: what it does there is over when it has closed.
+      if (error.name === 'AbortError' && child.pid !== undefined) return
       if (error.code === 'ENOENT') resolve(missing(tool))
       else resolve({ kind: 'failed', code: null, killedBy: null, stderr: error.message })
     })

@@ -17,6 +17,8 @@ export class RulesetMonitor {
   readonly #options: MonitorOptions
   #ours = 0
   #seen = 0
+  /** Ours that are not counted yet. */
+  #running = 0
   #timer: NodeJS.Timeout | null = null
 
   constructor(options: MonitorOptions) {
@@ -28,9 +30,14 @@ export class RulesetMonitor {
   count(nft: Nft): Nft {
     return {
       run: async (text, signal) => {
-        const result = await nft.run(text, signal)
-        if (result.kind === 'committed') this.#ours++
-        return result
+        this.#running++
+        try {
+          const result = await nft.run(text, signal)
+          if (result.kind === 'committed') this.#ours++
+          return result
+        } finally {
+          this.#running--
+        }
       },
       close: () => nft.close(),
     }
@@ -73,6 +80,11 @@ export class RulesetMonitor {
 
   #settle(): void {
     this.#timer = null
+    // A large transaction is heard of long before its process has ended. Counted later, it would hide one of somebody else's.
+    if (this.#running > 0) {
+      this.#timer = setTimeout(() => this.#settle(), SETTLE_MS).unref()
+      return
+    }
     const foreign = this.#seen > this.#ours
     this.#seen = 0
     this.#ours = 0

@@ -25,7 +25,7 @@ export const nftProcess: Nft = {
   close() {},
 }
 
-/** Names of all chains, maps and sets of a table, and its jumps as `from to`; null when there is no such table. */
+/** Names of all chains, maps and sets of a table, its jumps as `from to` and its rules; null when there is no such table. */
 export async function listNames(family: string, table: string, signal?: AbortSignal): Promise<TableNames | null> {
   // -t leaves set elements out, so this is quick whatever the table holds.
   const result = await exec(['nft', '-t', '-j', 'list', 'table', family, table], signal ? { signal } : {})
@@ -39,6 +39,8 @@ export interface TableNames {
   readonly maps: ReadonlySet<string>
   readonly sets: ReadonlySet<string>
   readonly jumps: ReadonlySet<string>
+  /** Rules in each chain that has any. */
+  readonly rules: ReadonlyMap<string, number>
 }
 
 /** Understands what nft says when it exits with an error. */
@@ -61,6 +63,7 @@ function readNames(json: string): TableNames {
     maps: new Set<string>(),
     sets: new Set<string>(),
     jumps: new Set<string>(),
+    rules: new Map<string, number>(),
   }
   const listing = JSON.parse(json) as { nftables: Record<string, Record<string, unknown>>[] }
   for (const item of listing.nftables) {
@@ -69,6 +72,7 @@ function readNames(json: string): TableNames {
     if (item['set']) names.sets.add(String(item['set']['name']))
     if (item['rule']) {
       const from = String(item['rule']['chain'])
+      names.rules.set(from, (names.rules.get(from) ?? 0) + 1)
       for (const to of jumpTargets(item['rule']['expr'])) names.jumps.add(`${from} ${to}`)
     }
   }

@@ -142,16 +142,21 @@ t.test('an audit sees what somebody else did', async (t) => {
   await nft.cleanup()
 })
 
-t.test('a new process adopts what it finds, and leaves nothing of the old generation', async (t) => {
-  t.same(await target().apply(full(rows(2)), signal), [])
-  const second = target()
-  t.same(await second.apply(full(rows(4)), signal), [])
-  t.same(await second.audit(signal), { clean: true })
-  const listing = await inside2('nft', 'list', 'table', 'inet', 'fairlead_service')
-  t.notMatch(listing, /_a\b/, 'no name of generation a is left')
-  t.same(await target().apply(full(rows(1)), signal), [])
-  await second.cleanup()
-})
+for (const affinity of [0, 60])
+  t.test(
+    `a new process adopts what it finds, and leaves nothing of the old generation: affinity ${affinity}`,
+    async (t) => {
+      t.same(await target().apply(full(rows(2, affinity)), signal), [])
+      const second = target()
+      t.same(await second.apply(full(rows(4, affinity)), signal), [])
+      t.same(await second.audit(signal), { clean: true })
+      const listing = await inside2('nft', 'list', 'table', 'inet', 'fairlead_service')
+      t.notMatch(listing, /_a\b|_a_/, 'no name of generation a is left')
+      t.same(await target().apply(full(rows(1, affinity)), signal), [])
+      t.same(await target().apply(full(rows(2, affinity)), signal), [])
+      await second.cleanup()
+    },
+  )
 
 t.test('a load larger than the kernel takes at once: also without real root', async (t) => {
   const nft = target()

@@ -6,6 +6,7 @@ import {
   FAMILY,
   MASQUERADE_BIT,
   mapName,
+  ownerName,
   pickName,
   TABLE,
   type Generation,
@@ -14,17 +15,10 @@ import {
   type SlotMap,
 } from './names.ts'
 
-/**
- * The fixed part of a generation: empty maps and the chains that look in them. Only nat chains, which see the first
- * packet of a connection and no other: an established connection costs nothing here.
- */
-export function skeleton(generation: Generation): string {
+/** What is of no generation: how to refuse, and the clients that session affinity remembers. Leaves what is there. */
+export function foundation(): string {
   const lines = [`add table ${FAMILY} ${TABLE}`, `add chain ${FAMILY} ${TABLE} refuse`]
   for (const family of FAMILIES) {
-    for (const [name, type] of Object.entries(mapTypes(family)))
-      lines.push(
-        `add ${type.keyword} ${FAMILY} ${TABLE} ${mapName(name as MapName, family, generation)} { ${type.body} }`,
-      )
     const { addr } = WORDS[family]
     lines.push(
       `add map ${FAMILY} ${TABLE} ${affinityName(family)} { typeof meta mark . ${addr} saddr : meta priority; ` +
@@ -34,8 +28,36 @@ export function skeleton(generation: Generation): string {
   lines.push(`flush chain ${FAMILY} ${TABLE} refuse`)
   lines.push(rule('refuse', 'meta l4proto tcp reject with tcp reset'))
   lines.push(rule('refuse', 'reject with icmpx port-unreachable'))
-  for (const family of FAMILIES) lines.push(...dispatch(family, generation))
   return lines.join('\n') + '\n'
+}
+
+/**
+ * The fixed part of a generation: empty maps and the chains that look in them. Only nat chains, which see the first
+ * packet of a connection and no other: an established connection costs nothing here. Refused when the generation exists.
+ */
+export function skeleton(generation: Generation, owner: string): string {
+  const lines = [`create chain ${FAMILY} ${TABLE} ${ownerName(owner, generation)}`]
+  for (const family of FAMILIES) {
+    for (const [name, type] of Object.entries(mapTypes(family)))
+      lines.push(
+        `add ${type.keyword} ${FAMILY} ${TABLE} ${mapName(name as MapName, family, generation)} { ${type.body} }`,
+      )
+    lines.push(...dispatch(family, generation))
+  }
+  return lines.join('\n') + '\n'
+}
+
+/**
+ * Starts every transaction: it is refused as a whole when the generation is not there any more, or is another's now. Two
+ * agents on one node then take turns, and neither makes a half-filled generation of the other's the one in use.
+ */
+export const claim = (generation: Generation, owner: string): string =>
+  `flush chain ${FAMILY} ${TABLE} ${ownerName(owner, generation)}\n`
+
+/** How many rules each chain has after this text: an audit compares, so that no rule comes or goes unseen. */
+export function countRules(text: string, counts: Map<string, number>): void {
+  for (const [, verb, chain] of text.matchAll(RULE_LINES))
+    counts.set(chain!, verb === 'add rule' ? (counts.get(chain!) ?? 0) + 1 : 0)
 }
 
 /** Makes a generation the one that packets meet. Atomic. */
@@ -89,6 +111,7 @@ export function ranges(
   lines.push(
     rule(chain('split'), `fib saddr type local ${KEY[family]} vmap @${mapName('mains', family, generation)}`),
     rule(chain('split'), `${KEY[family]} vmap @${mapName('locals', family, generation)}`),
+    rule(chain('split'), 'drop'),
   )
   if (services.length > 0) lines.push(rule(chain('unallocated'), `${addr} daddr ${anyOf(services)} drop`))
   return lines.join('\n') + '\n'
@@ -104,9 +127,9 @@ export function pickChain(pick: Pick, generation: Generation): string {
     pick.affinity === 0
       ? { [name]: pickRules(pick, generation) }
       : {
-          [`${name}_hash`]: hashRules(pick, generation),
-          [`${name}_use`]: useRules(pick, generation),
-          [name]: affinityRules(pick, generation, name),
+          [pickName(pick, generation, '_hash')]: hashRules(pick, generation),
+          [pickName(pick, generation, '_use')]: useRules(pick, generation),
+          [name]: affinityRules(pick, generation),
         }
   const lines: string[] = []
   for (const [chain, rules] of Object.entries(chains)) {
@@ -127,22 +150,23 @@ function pickRules(pick: Pick, generation: Generation): string[] {
  * its low bits mean best effort to pfifo_fast, so what is left in the first packet of a connection has no effect.
  * (The pool stands before the address in the key: the other order makes nft 1.0.6 abort for IPv6.)
  */
-function affinityRules(pick: Pick, generation: Generation, name: string): string[] {
+function affinityRules(pick: Pick, generation: Generation): string[] {
   const { addr } = WORDS[pick.family]
+  const use = pickName(pick, generation, '_use')
   const pool = `meta mark set ${KEY[pick.family]} map ${setOf('pools', pick, generation)}`
   const picks = setOf('picks', pick, generation)
   return [
-    `meta mark != 0 goto ${name}_hash`,
+    `meta mark != 0 goto ${pickName(pick, generation, '_hash')}`,
     'meta priority set 0',
     pool,
     `meta priority set meta mark . ${addr} saddr map @${affinityName(pick.family)}`,
-    `meta priority != 0 jump ${name}_use`,
+    `meta priority != 0 jump ${use}`,
     // Still here: a new client, or the remembered endpoint is gone. `update` would keep the old data: forget it first.
     pool,
     `delete @${affinityName(pick.family)} { meta mark . ${addr} saddr : meta priority }`,
     'meta priority set 0',
     ...draws(pick.slots).map((draw) => `meta priority 0 meta priority set ${KEY[pick.family]} . ${draw} map ${picks}`),
-    `jump ${name}_use`,
+    `jump ${use}`,
     'drop',
   ]
 }
@@ -202,7 +226,7 @@ function dispatch(family: Family, generation: Generation): string[] {
   const { addr } = WORDS[family]
   const chain = (name: string): string => chainName(name, family, generation)
   const lines = ['services', 'filter', 'split', 'outside', 'unallocated'].map(
-    (name) => `add chain ${FAMILY} ${TABLE} ${chain(name)}`,
+    (name) => `create chain ${FAMILY} ${TABLE} ${chain(name)}`,
   )
   const at = (name: MapName): string => `@${mapName(name, family, generation)}`
   lines.push(
@@ -269,5 +293,6 @@ const KEY = {
   6: 'ip6 daddr . meta l4proto . th dport',
 } as const
 const MARK = `meta mark set meta mark | ${hex(MASQUERADE_BIT)}`
+const RULE_LINES = new RegExp(`^(add rule|flush chain|create chain|add chain) ${FAMILY} ${TABLE} (\\S+)`, 'gm')
 const SPARSE_DRAWS = 32
 const AFFINITY_MAX = 262_144

@@ -1,7 +1,7 @@
 import type { Key } from '../../core/delta.ts'
 import type { Family } from '../../cluster/protocol.ts'
 import type { Range, ServiceRow } from '../rows.ts'
-import { pickChain, ranges } from './chains.ts'
+import { activate, claim, countRules, foundation, pickChain, ranges, skeleton } from './chains.ts'
 import { Checksums } from './checksums.ts'
 import { elements, picks, rangeFamily } from './elements.ts'
 import { FAMILY, pickName, TABLE, type Generation, type Pick } from './names.ts'
@@ -9,21 +9,27 @@ import { FAMILY, pickName, TABLE, type Generation, type Pick } from './names.ts'
 /** What the kernel holds of ours, as far as a change must know it. */
 export class Loaded {
   readonly generation: Generation
+  /** Tells this load from those of other agents. */
+  readonly owner: string
   readonly chains = new Map<string, Pick>()
   readonly ranges = new Map<Key, Range>()
-  /** Rows that were refused: what the kernel has under their key instead (undefined: nothing). */
-  readonly held = new Map<Key, ServiceRow | undefined>()
   readonly sums = new Checksums()
+  /** Rules in each chain of ours. */
+  readonly rules = new Map<string, number>()
 
-  constructor(generation: Generation) {
+  constructor(generation: Generation, owner: string) {
     this.generation = generation
+    this.owner = owner
+    countRules(
+      foundation() + skeleton(generation, owner) + rangeRules([], generation) + activate(generation),
+      this.rules,
+    )
   }
 }
 
 /** One transaction: collects what goes and what comes, and writes it in an order that the kernel accepts. */
 export class Edit {
   readonly #loaded: Loaded
-  readonly #keys: Key[] = []
   /** By map, then element key: the data there before and after; undefined: no such element. */
   readonly #elements = new Map<string, Map<string, { was: string | undefined; now: string | undefined }>>()
   readonly #chains = new Map<string, Pick>()
@@ -39,10 +45,9 @@ export class Edit {
     return this.#size + this.#chains.size + (this.#ranges === null ? 0 : 1)
   }
 
-  replace(key: Key, delivered: ServiceRow | undefined, row: ServiceRow | undefined): void {
-    const { generation, held } = this.#loaded
-    const was = held.has(key) ? held.get(key) : delivered
-    this.#keys.push(key)
+  /** The kernel holds `was` under the key (undefined: nothing), and shall hold `row`. */
+  replace(key: Key, was: ServiceRow | undefined, row: ServiceRow | undefined): void {
+    const { generation } = this.#loaded
     if (was) for (const element of elements(was, generation)) this.#change(element.map, element.key).was = element.data
     if (row) for (const element of elements(row, generation)) this.#change(element.map, element.key).now = element.data
     if (row) for (const pick of picks(row)) this.#need(pick)
@@ -50,8 +55,14 @@ export class Edit {
     if (row?.kind === 'range') this.#editRanges().set(key, row)
   }
 
+  /** Chains that no frontend needed so far. */
+  get newChains(): number {
+    return this.#chains.size
+  }
+
   text(): string {
-    const lines = [...this.#chains.values()].map((pick) => pickChain(pick, this.#loaded.generation))
+    const { generation, owner } = this.#loaded
+    const lines = [claim(generation, owner), ...[...this.#chains.values()].map((pick) => pickChain(pick, generation))]
     for (const [map, changes] of this.#elements) {
       const gone: string[] = []
       const here: string[] = []
@@ -69,9 +80,11 @@ export class Edit {
 
   /** The transaction was committed: the kernel holds this now. */
   commit(): void {
-    const { chains, sums, held, ranges } = this.#loaded
-    for (const key of this.#keys) held.delete(key)
-    for (const [name, pick] of this.#chains) chains.set(name, pick)
+    const { chains, sums, ranges, rules, generation } = this.#loaded
+    for (const [name, pick] of this.#chains) {
+      chains.set(name, pick)
+      countRules(pickChain(pick, generation), rules)
+    }
     for (const [map, changes] of this.#elements)
       for (const [key, { was, now }] of changes) {
         if (was === now) continue
@@ -81,6 +94,7 @@ export class Edit {
     if (this.#ranges === null) return
     ranges.clear()
     for (const [key, row] of this.#ranges) ranges.set(key, row)
+    countRules(rangeRules(ranges.values(), generation), rules)
   }
 
   #change(map: string, key: string): { was: string | undefined; now: string | undefined } {

@@ -40,6 +40,9 @@ export const affinityName = (family: Family): string => `affinity${family}`
 export const chainName = (name: string, family: Family, generation: Generation): string =>
   `${name}${family}_${generation}`
 
+/** An empty chain that says which load of which agent made a generation: see `claim` in chains.ts. */
+export const ownerName = (owner: string, generation: Generation): string => `owner_${owner}_${generation}`
+
 /** Who is masqueraded on the way to a chosen endpoint: see `masquerade` in chains.ts. */
 export type Scope = 'cluster' | 'external' | 'split' | 'local'
 
@@ -53,8 +56,9 @@ export interface Pick {
   readonly affinity: number
 }
 
-export const pickName = (pick: Pick, generation: Generation): string =>
-  `${pick.scope}${pick.family}_${pick.protocol}_${pick.slots}${pick.affinity === 0 ? '' : `_${pick.affinity}s`}_${generation}`
+/** `part`: of a chain with affinity. The generation stands last, in every name that belongs to one. */
+export const pickName = (pick: Pick, generation: Generation, part: '' | '_hash' | '_use' = ''): string =>
+  `${pick.scope}${pick.family}_${pick.protocol}_${pick.slots}${pick.affinity === 0 ? '' : `_${pick.affinity}s`}${part}_${generation}`
 
 /** Packets to be masqueraded carry this bit from nat prerouting or output to nat postrouting. The bit kube-proxy uses. */
 export const MASQUERADE_BIT = 0x4000

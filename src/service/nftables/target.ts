@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
 import { listNames, type Nft, type NftResult, type TableNames } from '../../kernel/nft.ts'
 import type { ServiceRow } from '../rows.ts'
-import { activate, skeleton } from './chains.ts'
+import { activate, claim, foundation, skeleton } from './chains.ts'
 import { Edit, Loaded, rangeRules } from './edit.ts'
+import { isFrontend, isolate, reason, refusedRow } from './isolate.ts'
 import { listChecksums } from './listing.ts'
-import { chainName, FAMILY, other, TABLE, type Generation } from './names.ts'
+import { chainName, FAMILY, other, ownerName, TABLE, type Generation } from './names.ts'
 
 export interface NftTargetOptions {
   /** For changes: kept open, so that a change does not wait for a process to start. */
@@ -24,6 +26,7 @@ export class NftTarget implements Target<ServiceRow> {
   readonly #options: NftTargetOptions
   #loaded: Loaded | null = null
   #batchMax = BATCH_MAX
+  #chainsMax = CHAINS_SPARE
 
   constructor(options: NftTargetOptions) {
     this.#options = options
@@ -40,11 +43,13 @@ export class NftTarget implements Target<ServiceRow> {
     if (loaded === null) return { clean: false, detail: 'nothing was loaded yet' }
     const names = await listNames(FAMILY, TABLE, signal)
     if (names === null) return { clean: false, detail: `table ${FAMILY} ${TABLE} is gone` }
+    if (!names.chains.has(ownerName(loaded.owner, loaded.generation)))
+      return { clean: false, detail: 'the rules are those of another agent: only one may run on a node' }
     for (const chain of ['prerouting', 'output'] as const)
       if (!leadsTo(names, chain, loaded.generation))
         return { clean: false, detail: `chain ${chain} does not lead to our maps` }
-    for (const name of loaded.chains.keys())
-      if (!names.chains.has(name)) return { clean: false, detail: `chain ${name} is gone` }
+    const detail = miscounted(names, loaded)
+    if (detail !== null) return { clean: false, detail }
     return loaded.sums.compare(await listChecksums(loaded.generation, signal))
   }
 
@@ -58,66 +63,70 @@ export class NftTarget implements Target<ServiceRow> {
   async #load(delta: Delta<ServiceRow>, signal: AbortSignal): Promise<readonly Refused[]> {
     this.#loaded = null
     const names = await listNames(FAMILY, TABLE, signal)
-    // Packets meet one generation, or none; both only if somebody edited our table.
-    const [active, second] = names === null ? [] : generationsInUse(names)
-    if (second !== undefined) await this.cleanup()
-    const generation = active === undefined || second !== undefined ? 'a' : other(active)
-    const loaded = new Loaded(generation)
-    if (names !== null && second === undefined) await this.#commit(removal(names, generation), signal)
-    await this.#commit(skeleton(generation), signal)
+    const active = names === null ? null : await this.#activeOf(names)
+    const generation = active === null ? 'a' : other(active)
+    const loaded = new Loaded(generation, randomBytes(6).toString('hex'))
+    const stands = await this.#prepare(loaded, names, signal)
 
     const refused: Refused[] = []
-    for (const phase of [(row: ServiceRow) => row.kind !== 'frontend', (row: ServiceRow) => row.kind === 'frontend']) {
+    for (const phase of [(row: ServiceRow) => !isFrontend(row), isFrontend]) {
       for (const batch of batches(delta.put, phase, () => this.#batchMax)) {
         refused.push(...(await this.#put(loaded, batch, signal)))
       }
     }
-    await this.#commit(rangeRules(loaded.ranges.values(), generation) + activate(generation), signal)
-    if (names !== null && active !== undefined && second === undefined)
-      await this.#commit(removal(names, active), signal)
+    const swap = claim(generation, loaded.owner) + rangeRules(loaded.ranges.values(), generation) + activate(generation)
+    await this.#commit(swap, signal)
+    if (names !== null && active !== null && stands) await this.#commit(removal(names, active), signal)
     this.#loaded = loaded
+    this.#chainsMax = loaded.chains.size * 2 + CHAINS_SPARE
     return refused
+  }
+
+  /** The generation that packets meet; null: none. They meet both only if somebody edited our table: then it goes. */
+  async #activeOf(names: TableNames): Promise<Generation | null> {
+    const [active, second] = generationsInUse(names)
+    if (second === undefined) return active ?? null
+    await this.cleanup()
+    return null
+  }
+
+  /** Makes an empty generation; true: beside the one in use, false: that one had to go. */
+  async #prepare(loaded: Loaded, names: TableNames | null, signal: AbortSignal): Promise<boolean> {
+    const { loads } = this.#options
+    let stands = true
+    for (const text of [names === null ? '' : removal(names, loaded.generation), foundation()]) {
+      if (text === '') continue
+      const result = await loads.run(text, signal)
+      if (result.kind === 'committed') continue
+      // Somebody else's rules in our table hold on to ours, or a former version made a set that is unlike today's: the
+      // table goes, with what is theirs in it. Unless it is not what it was: then another agent is at work, and is let be.
+      const now = await listNames(FAMILY, TABLE, signal)
+      if (result.kind === 'failed' || !sameChains(names, now)) throw new Error(`nftables: ${reason(result)}`)
+      await this.cleanup()
+      await this.#commit(foundation(), signal)
+      stands = false
+      break
+    }
+    await this.#commit(skeleton(loaded.generation, loaded.owner), signal)
+    return stands
   }
 
   async #change(delta: Delta<ServiceRow>, signal: AbortSignal): Promise<readonly Refused[]> {
     const loaded = this.#loaded
     if (loaded === null) throw new Error('a change before a full load')
+    const run = (edit: Edit): Promise<NftResult> => this.#run(this.#options.changes, edit, signal)
     const edit = new Edit(loaded)
     for (const [key, row] of delta.put) edit.replace(key, delta.was.get(key), row)
     for (const key of delta.drop) edit.replace(key, delta.was.get(key), undefined)
-    if (edit.size > this.#batchMax) {
-      this.#loaded = null
-      throw new Error(`${edit.size} elements are too many for one transaction here: a full load follows`)
-    }
-    const result = await this.#run(this.#options.changes, edit, signal)
-    return result.kind === 'committed' ? [] : this.#isolate(delta, loaded, signal)
-  }
-
-  /** A change was refused as a whole: apply it row by row, so that the guilty rows harm only themselves. */
-  async #isolate(delta: Delta<ServiceRow>, loaded: Loaded, signal: AbortSignal): Promise<readonly Refused[]> {
-    const refused: Refused[] = []
-    // Endpoints come before frontends that count on them, and go after them.
-    const puts = [...delta.put.keys()]
-    const drops = [...delta.drop]
-    const order = [
-      ...puts.filter((key) => !isFrontend(delta.put.get(key))),
-      ...puts.filter((key) => isFrontend(delta.put.get(key))),
-      ...drops.filter((key) => isFrontend(delta.was.get(key))),
-      ...drops.filter((key) => !isFrontend(delta.was.get(key))),
-    ]
-    for (const key of order) {
-      const edit = new Edit(loaded)
-      edit.replace(key, delta.was.get(key), delta.put.get(key))
-      const result = await this.#run(this.#options.changes, edit, signal)
-      if (result.kind === 'committed') continue
-      refused.push(refusedRow(key, result))
-      // Nobody holds a refused row: what was there goes too, if the kernel lets it go.
-      const removal = new Edit(loaded)
-      removal.replace(key, delta.was.get(key), undefined)
-      const removed = await this.#run(this.#options.changes, removal, signal)
-      if (removed.kind !== 'committed') loaded.held.set(key, delta.was.get(key))
-    }
-    return refused
+    if (edit.size > this.#batchMax) throw this.#giveUp(`${edit.size} elements are too many for one transaction here`)
+    // Chains of set sizes and affinity timeouts that are not used any more stay until then.
+    if (edit.newChains > 0 && loaded.chains.size > this.#chainsMax) throw this.#giveUp('chains have piled up')
+    const result = await run(edit)
+    if (result.kind === 'committed') return []
+    if (isTooLong(result)) throw this.#giveUp(this.#shrink())
+    if (isUnknown(result) || isTaken(result))
+      throw this.#giveUp(`the kernel does not hold what was loaded (${reason(result)})`)
+    return isolate(delta, loaded, run)
   }
 
   async #put(loaded: Loaded, batch: Batch, signal: AbortSignal): Promise<Refused[]> {
@@ -125,13 +134,11 @@ export class NftTarget implements Target<ServiceRow> {
     for (const [key, row] of batch) edit.replace(key, undefined, row)
     const result = await this.#run(this.#options.loads, edit, signal)
     if (result.kind === 'committed') return []
-    if (batch.length === 1) {
-      const key = batch[0]![0]
-      loaded.held.set(key, undefined)
-      return [refusedRow(key, result)]
-    }
-    // Without real root the kernel takes only so much at once ("Message too long"); otherwise halving finds the guilty rows.
-    if (reason(result).includes('Message too long')) this.#batchMax = Math.max(BATCH_MIN, this.#batchMax >> 1)
+    // The maps were made a moment ago: whoever took them away loads too.
+    if (isUnknown(result)) throw this.#giveUp('another agent is loading its rules')
+    if (batch.length === 1) return [refusedRow(batch[0]![0], result)]
+    // Without real root the kernel takes only so much at once; otherwise halving finds the guilty rows.
+    if (isTooLong(result)) this.#shrink()
     const middle = batch.length >> 1
     const left = await this.#put(loaded, batch.slice(0, middle), signal)
     return [...left, ...(await this.#put(loaded, batch.slice(middle), signal))]
@@ -142,7 +149,7 @@ export class NftTarget implements Target<ServiceRow> {
     if (edit.size === 0) return { kind: 'committed' }
     const result = await nft.run(edit.text(), signal)
     if (result.kind === 'committed') edit.commit()
-    if (result.kind === 'failed' && !result.reason.includes('Message too long')) {
+    if (result.kind === 'failed' && !isTooLong(result)) {
       this.#loaded = null
       throw new Error(result.reason)
     }
@@ -153,6 +160,16 @@ export class NftTarget implements Target<ServiceRow> {
     if (text === '') return
     const result = await this.#options.loads.run(text, signal)
     if (result.kind !== 'committed') throw new Error(`nftables: ${reason(result)}`)
+  }
+
+  #shrink(): string {
+    this.#batchMax = Math.max(BATCH_MIN, this.#batchMax >> 1)
+    return `the kernel takes at most ${this.#batchMax} elements at once`
+  }
+
+  #giveUp(why: string): Error {
+    this.#loaded = null
+    return new Error(`${why}: a full load follows`)
   }
 }
 
@@ -175,8 +192,6 @@ function* batches(
   if (batch.length > 0) yield batch
 }
 
-const isFrontend = (row: ServiceRow | undefined): boolean => row?.kind === 'frontend'
-
 function generationsInUse(names: TableNames): Generation[] {
   const leads = (generation: Generation): boolean =>
     [...names.jumps].some((jump) => /^(prerouting|output) /.test(jump) && jump.endsWith(`_${generation}`))
@@ -185,6 +200,19 @@ function generationsInUse(names: TableNames): Generation[] {
 
 function leadsTo(names: TableNames, chain: 'prerouting' | 'output', generation: Generation): boolean {
   return ([4, 6] as const).every((family) => names.jumps.has(`${chain} ${chainName('services', family, generation)}`))
+}
+
+function sameChains(a: TableNames | null, b: TableNames | null): boolean {
+  return a !== null && b !== null && a.chains.symmetricDifference(b.chains).size === 0
+}
+
+function miscounted(names: TableNames, { rules }: Loaded): string | null {
+  for (const [chain, count] of rules) {
+    if (!names.chains.has(chain)) return `chain ${chain} is gone`
+    const found = names.rules.get(chain) ?? 0
+    if (found !== count) return `chain ${chain} has ${found} rules instead of ${count}`
+  }
+  return null
 }
 
 /** Text that deletes all that carries the name of a generation. */
@@ -202,26 +230,11 @@ function removal(names: TableNames, generation: Generation): string {
   return lines.length === 0 ? '' : lines.join('\n') + '\n'
 }
 
-function reason(result: NftResult): string {
-  switch (result.kind) {
-    case 'committed':
-      return 'committed'
-    case 'failed':
-      return result.reason
-    case 'refused':
-      return [...new Set(result.errors)].slice(0, 3).join('; ')
-    default:
-      throw result satisfies never
-  }
-}
-
-function refusedRow(key: Key, result: NftResult): Refused {
-  return {
-    key,
-    reason: reason(result),
-    remedy: 'the kernel or nft would not take it: compare `nft --version` with 1.0.6',
-  }
-}
+const isTooLong = (result: NftResult): boolean => reason(result).includes('Message too long')
+/** A table, chain, set or element that the text names is not there. */
+const isUnknown = (result: NftResult): boolean => reason(result).includes('No such file or directory')
+const isTaken = (result: NftResult): boolean => reason(result).includes('File exists')
 
 const BATCH_MAX = 20_000
 const BATCH_MIN = 250
+const CHAINS_SPARE = 256
