@@ -39,9 +39,9 @@ export async function memory(short: boolean, progress: (words: string) => void):
   const rounds = short ? 1 : 3
   const results = new Map<string, Memory[]>(Object.keys(variants).map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) {
-    for (const [name, nodeOptions] of Object.entries(variants)) {
+    for (const [name, variant] of Object.entries(variants)) {
       progress(`memory: round ${round + 1} of ${rounds}, ${name}`)
-      results.get(name)!.push(await measure(nodeOptions, update, short ? 10 : 30))
+      results.get(name)!.push(await measure(variant, update, short ? 10 : 30))
     }
   }
   server.closeAllConnections()
@@ -62,27 +62,41 @@ export async function memory(short: boolean, progress: (words: string) => void):
   }
 }
 
-/** FAIRLEAD_BENCH_NODE_OPTIONS="--a --b;--c": other flags to compare. */
+/** FAIRLEAD_BENCH_AGENT="--a --b;NAME=value": other flags of Node, or variables, to compare. */
 function extraVariants(): Record<string, string> {
-  const text = process.env['FAIRLEAD_BENCH_NODE_OPTIONS'] ?? ''
+  const text = process.env['FAIRLEAD_BENCH_AGENT'] ?? ''
   return Object.fromEntries(
     text
       .split(';')
       .filter(Boolean)
-      .map((flags) => [flags, flags]),
+      .map((words) => [words, words]),
   )
 }
 
-async function measure(nodeOptions: string, update: (round: number) => void, quietSeconds: number): Promise<Memory> {
+/** The command as shipped; or, for a variant, Node with its flags. */
+function agentOf(variant: string): { readonly command: readonly string[]; readonly env: NodeJS.ProcessEnv } {
+  const path = (name: string): string => new URL(`../../${name}`, import.meta.url).pathname
+  const words = variant.split(' ').filter(Boolean)
+  const variables = words.filter((word) => !word.startsWith('-')).map((word) => word.split('=', 2) as [string, string])
+  const flags = words.filter((word) => word.startsWith('-'))
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', ...flags, path('src/main.ts')]
+  return {
+    command: variant === '' ? [path('bin/fairlead')] : node,
+    env: { ...process.env, ...Object.fromEntries(variables) },
+  }
+}
+
+async function measure(variant: string, update: (round: number) => void, quietSeconds: number): Promise<Memory> {
   const namespace = `m-${serial++}`
   await ip(`netns add ${namespace}`, `-n ${namespace} link set lo up`)
-  const agent = [new URL('../../bin/fairlead', import.meta.url).pathname, 'agent', '--api-server', `unix://${SOCKET}`]
-  const flags = ['--node', 'n1', '--state-dir', `/run/bench-${serial}`, '--log', 'debug,json']
+  const { command, env } = agentOf(variant)
+  const flags = ['agent', '--node', 'n1', '--state-dir', `/run/bench-${serial}`, '--log', 'debug,json']
+  const words = [...within(namespace), ...command, ...flags, '--api-server', `unix://${SOCKET}`]
   const ending = new AbortController()
   const begun = performance.now()
-  const child = start([...within(namespace), ...agent, ...flags] as [string, ...string[]], {
+  const child = start(words as [string, ...string[]], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_OPTIONS: nodeOptions },
+    env,
     signal: ending.signal,
   })
   child.once('error', () => {}) // aborted

@@ -23,7 +23,7 @@ interface Sample {
 }
 
 export async function program(short: boolean, progress: (words: string) => void): Promise<Report> {
-  const rounds = short ? 1 : 5
+  const rounds = short ? 1 : 3
   const of = (who: Case['who'], services: number, endpoints = 2, more: Partial<Size> = {}): Case => ({
     ...{ who, rounds, size: { services, endpoints, ...more } },
   })
