@@ -18,13 +18,11 @@ import {
 /** What is of no generation: how to refuse, and the clients that session affinity remembers. Leaves what is there. */
 export function foundation(): string {
   const lines = [`add table ${FAMILY} ${TABLE}`, `add chain ${FAMILY} ${TABLE} refuse`]
-  for (const family of FAMILIES) {
-    const { addr } = WORDS[family]
+  for (const family of FAMILIES)
     lines.push(
-      `add map ${FAMILY} ${TABLE} ${affinityName(family)} { typeof meta mark . ${addr} saddr : meta priority; ` +
+      `add map ${FAMILY} ${TABLE} ${affinityName(family)} { typeof ${CLIENT[family].type} : meta priority; ` +
         `flags dynamic,timeout; timeout 3h; size ${AFFINITY_MAX}; }`,
     )
-  }
   lines.push(`flush chain ${FAMILY} ${TABLE} refuse`)
   lines.push(rule('refuse', 'meta l4proto tcp reject with tcp reset'))
   lines.push(rule('refuse', 'reject with icmpx port-unreachable'))
@@ -148,10 +146,9 @@ function pickRules(pick: Pick, generation: Generation): string[] {
  * Two registers are needed at once. The packet mark carries the pool: only if it was 0, and it is put back before any
  * routing decision. The packet priority carries the identity: it looks like a classid that no qdisc has as a handle, and
  * its low bits mean best effort to pfifo_fast, so what is left in the first packet of a connection has no effect.
- * (The pool stands before the address in the key: the other order makes nft 1.0.6 abort for IPv6.)
  */
 function affinityRules(pick: Pick, generation: Generation): string[] {
-  const { addr } = WORDS[pick.family]
+  const { key } = CLIENT[pick.family]
   const use = pickName(pick, generation, '_use')
   const pool = `meta mark set ${KEY[pick.family]} map ${setOf('pools', pick, generation)}`
   const picks = setOf('picks', pick, generation)
@@ -159,11 +156,11 @@ function affinityRules(pick: Pick, generation: Generation): string[] {
     `meta mark != 0 goto ${pickName(pick, generation, '_hash')}`,
     'meta priority set 0',
     pool,
-    `meta priority set meta mark . ${addr} saddr map @${affinityName(pick.family)}`,
+    `meta priority set ${key} map @${affinityName(pick.family)}`,
     `meta priority != 0 jump ${use}`,
     // Still here: a new client, or the remembered endpoint is gone. `update` would keep the old data: forget it first.
     pool,
-    `delete @${affinityName(pick.family)} { meta mark . ${addr} saddr : meta priority }`,
+    `delete @${affinityName(pick.family)} { ${key} : meta priority }`,
     'meta priority set 0',
     ...draws(pick.slots).map((draw) => `meta priority 0 meta priority set ${KEY[pick.family]} . ${draw} map ${picks}`),
     `jump ${use}`,
@@ -173,9 +170,9 @@ function affinityRules(pick: Pick, generation: Generation): string[] {
 
 /** Remembers the choice (again) and goes there. Returns if the identity is of an endpoint that is gone. */
 function useRules(pick: Pick, generation: Generation): string[] {
-  const { addr } = WORDS[pick.family]
+  const { key } = CLIENT[pick.family]
   return [
-    `update @${affinityName(pick.family)} { meta mark . ${addr} saddr timeout ${pick.affinity}s : meta priority }`,
+    `update @${affinityName(pick.family)} { ${key} timeout ${pick.affinity}s : meta priority }`,
     'meta mark set 0',
     ...masquerade(pick, generation),
     `meta l4proto ${pick.protocol} ${dnat(pick)} . meta l4proto . th dport . meta priority map ${setOf('ids', pick, generation)}`,
@@ -291,6 +288,20 @@ const WORDS = { 4: { addr: 'ip' }, 6: { addr: 'ip6' } } as const
 const KEY = {
   4: 'ip daddr . meta l4proto . th dport',
   6: 'ip6 daddr . meta l4proto . th dport',
+} as const
+/**
+ * Who is remembered by session affinity: the pool (in the mark) and the client. nft 1.0.6 keeps 16 bytes of registers for a
+ * key that a packet adds, and loads the data over what is longer: with an IPv6 address the identity became part of the key
+ * and no client was ever found again. So 64 bits of hash stand for the address; two clients with the same share an endpoint.
+ * (A map of the type of a hash would make its listing crash: `numgen` is of the same type.)
+ */
+const hashed = (seed: number): string => `jhash ip6 saddr mod 4294967295 seed 0x${seed}`
+const CLIENT = {
+  4: { type: 'meta mark . ip saddr', key: 'meta mark . ip saddr' },
+  6: {
+    type: 'meta mark . numgen random mod 1 . numgen random mod 1',
+    key: `meta mark . ${hashed(1)} . ${hashed(2)}`,
+  },
 } as const
 const MARK = `meta mark set meta mark | ${hex(MASQUERADE_BIT)}`
 const RULE_LINES = new RegExp(`^(add rule|flush chain|create chain|add chain) ${FAMILY} ${TABLE} (\\S+)`, 'gm')
