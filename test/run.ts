@@ -33,7 +33,7 @@ async function main(words: readonly string[]): Promise<number> {
     const result = await body()
     rows.push({ name, result, seconds: (performance.now() - begun) / 1000 })
   }
-  if (wants('check') && filters.length === 0) await run('check', 'format, types, lint, arrows', check)
+  if (wants('check') && filters.length === 0) await run('check', 'format, types, lint, arrows, places', check)
   for (const { name, about, jobs } of families) {
     if (!wants(name)) continue
     const files = (await testFiles(name)).filter(

@@ -1,7 +1,7 @@
 /** A lab started as a person starts it, in a folder of its own, as root or as somebody else; and what is left of it. */
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, chownSync, chmodSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, chownSync, chmodSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { exec, start, type ExecResult } from '../../src/kernel/exec.ts'
 import { readRecord, type LabRecord } from '../../src/lab/place.ts'
 
@@ -9,6 +9,14 @@ export type Who = 'root' | 'nobody' | 'me'
 
 /** Who can start a lab here: root also as somebody without any rights. */
 export const everybody: readonly Who[] = process.getuid!() === 0 ? ['root', 'nobody'] : ['me']
+
+/** Why a lab cannot be started so from here, for the test to skip; false when it can. */
+export function cannot(who: Who): string | false {
+  if (who !== 'nobody') return false
+  for (let folder = dirname(MAIN); folder !== '/'; folder = dirname(folder))
+    if ((statSync(folder).mode & 0o001) === 0) return `only the owner of ${folder} reaches this checkout`
+  return false
+}
 
 export class LabRun {
   readonly folder = mkdtempSync(join(tmpdir(), 'fairlead-lab-'))

@@ -32,5 +32,6 @@ const CHECKS: readonly (readonly [string, readonly [string, ...string[]]])[] = [
   ['types', [...bin('typescript/bin/tsc'), '-p', '.']],
   ['lint', [...bin('oxlint/bin/oxlint'), '--deny-warnings']],
   ['arrows', [process.execPath, 'test/lint/arrows.ts']],
+  ['places', [process.execPath, 'test/lint/places.ts']],
 ]
 const LIMIT_MS = 5 * 60_000

@@ -64,9 +64,9 @@ function killGroup(pid: number | undefined): void {
 }
 
 const running = new Set<number>()
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => {
-    for (const pid of running) killGroup(pid)
-    process.exit(130)
-  })
+const end = (): never => {
+  for (const pid of running) killGroup(pid)
+  process.exit(130)
 }
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end)
+process.stdout.once('error', end) // nobody reads on: `npm test | head`

@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { violations } from '../lint/arrows.ts'
+import { places } from '../lint/places.ts'
 import { readTap } from '../runner/tap.ts'
 
 t.test('arrows: what each room may import', (t) => {
@@ -59,6 +60,20 @@ t.test('arrows: what each room may import', (t) => {
     ['src/core/table.ts', 'x\n'.repeat(301), /301 lines; 300 at most/],
   ]
   for (const [file, code, why] of refused) t.match(problem(file, code), why, `${file}: ${code.trim().slice(0, 80)}`)
+  t.end()
+})
+
+t.test('places that only one machine has are found in any file', (t) => {
+  // Put together here, since this file is searched as well.
+  const folder = (name: string): string => ['', name, 'somebody', 'x.ts'].join('/')
+  const bad = [
+    ...['work', 'root', 'home', 'Users'].map((name) => `see ${folder(name)}`),
+    ['"resolved": "http', '//mirror.example/x.tgz"'].join(':'),
+    ['https://registry', 'npmjs', 'org/x'].join('.'),
+  ]
+  for (const text of bad) t.equal(places(new Map([['notes.md', `first\n${text}\n`]]))[0]?.line, 2, text)
+  const good = ['https://host/home/x', './work/x', 'the root', '/workers/x', 'pkg/home/x', '/usr/lib/cni']
+  for (const text of good) t.strictSame(places(new Map([['notes.md', text]])), [], text)
   t.end()
 })
 
