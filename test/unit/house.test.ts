@@ -68,7 +68,7 @@ t.test('places that only one machine has are found in any file', (t) => {
   const folder = (name: string): string => ['', name, 'somebody', 'x.ts'].join('/')
   const bad = [
     ...['work', 'root', 'home', 'Users'].map((name) => `see ${folder(name)}`),
-    ['"resolved": "http', '//mirror.example/x.tgz"'].join(':'),
+    ['"resolved":', '"http://mirror.example/x.tgz"'].join(' '),
     ['https://registry', 'npmjs', 'org/x'].join('.'),
   ]
   for (const text of bad) t.equal(places(new Map([['notes.md', `first\n${text}\n`]]))[0]?.line, 2, text)
