@@ -1,0 +1,83 @@
+import { Cursor } from '../../src/core/cursor.ts'
+import type { Table } from '../../src/core/table.ts'
+import { deleteStaleFlows } from '../../src/kernel/conntrack.ts'
+import { NftChannel } from '../../src/kernel/nft-channel.ts'
+import { nftProcess } from '../../src/kernel/nft.ts'
+import { NftTarget } from '../../src/service/nftables/target.ts'
+import { StaleFlows } from '../../src/service/nftables/stale-flows.ts'
+import type { ServiceOptions } from '../../src/service/options.ts'
+import type { ServiceRow } from '../../src/service/rows.ts'
+import type { Raw } from '../contract/service-objects.ts'
+import { Room } from '../contract/service-room.ts'
+
+/** Kubernetes objects kept up on a real kernel, by deltas, as an agent does it: stale UDP flows included. */
+export class Stage {
+  readonly room: Room
+  readonly target: NftTarget
+  /** Conntrack entries deleted by the last change. */
+  deleted = 0
+  readonly #channel = new NftChannel()
+  readonly #cursor: Cursor<ServiceRow>
+  readonly #flows = new StaleFlows()
+
+  constructor(options: Partial<ServiceOptions> = {}) {
+    this.room = new Room(options)
+    this.#cursor = new Cursor(this.room.services.rows as Table<ServiceRow>, this.room.graph.epoch)
+    this.target = new NftTarget({
+      changes: this.#channel,
+      loads: nftProcess,
+      committed: async (delta, signal) => {
+        const suspects = this.#flows.committed(delta)
+        if (suspects.length === 0) return
+        const cleaned = await deleteStaleFlows(suspects, signal)
+        if (cleaned.kind === 'failed') throw new Error(cleaned.reason)
+        this.deleted = cleaned.deleted
+      },
+    })
+  }
+
+  put(...objects: readonly Raw[]): Promise<void> {
+    this.room.put(...objects)
+    return this.#settle()
+  }
+
+  drop(...objects: readonly Raw[]): Promise<void> {
+    this.room.drop(...objects)
+    return this.#settle()
+  }
+
+  /** As after lost events, or drift: everything anew. */
+  reload(): Promise<void> {
+    this.#cursor.recover()
+    return this.#settle()
+  }
+
+  async close(): Promise<void> {
+    await this.target.cleanup()
+    this.#channel.close()
+  }
+
+  async #settle(): Promise<void> {
+    this.deleted = 0
+    this.room.settle()
+    const delta = this.#cursor.take()
+    if (delta === null) return
+    const refused = await this.target.apply(delta, SIGNAL)
+    this.#cursor.landed(refused)
+    if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused)}`)
+    const drift = await this.target.audit(SIGNAL)
+    if (!drift.clean) throw new Error(drift.detail)
+  }
+}
+
+/** Waits for what must come true, looking again and again. */
+export async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS
+  while (!(await done())) {
+    if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+const SIGNAL = new AbortController().signal
+const DEADLINE_MS = 20_000
