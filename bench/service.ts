@@ -90,7 +90,8 @@ function slice(service: number, part: number, size: number, unready: number) {
     return { address, ...state, node: NODES[number % NODES.length]!, zone: 'a', hintZones: null, hintNodes: null }
   })
   const ports = [{ name: 'http', protocol: 'tcp' as const, port: 8080 }]
-  return { namespace: 'd', name: `s${service}-${part}`, service: `s${service}`, family: 4 as const, ports, endpoints }
+  const of = { namespace: 'd', name: `s${service}-${part}`, service: `s${service}`, family: 4 as const }
+  return { ...of, ports, endpoints, triggeredAt: 0 }
 }
 
 function cpuMs(): number {

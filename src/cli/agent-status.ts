@@ -13,6 +13,7 @@ import { kubeProxyMetrics } from '../status/kubeproxy.ts'
 import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
+import { ProgrammingLatency } from '../status/programming.ts'
 import { parseWhere, serve, type Listening, type Routes, type Where } from '../status/server.ts'
 import { statusz } from '../status/statusz.ts'
 import { Failure } from './failure.ts'
@@ -119,8 +120,16 @@ function measure(parts: StatusParts, metrics: Metrics): ReturnType<typeof kubePr
     queuedAt: () => rows.status().pendingSince ?? rows.status().lastAppliedAt,
     rows: services.rows,
   })
+  const latency = new ProgrammingLatency({
+    slices: tables.slices,
+    rows: services.rows,
+    histogram: counters.networkProgramming,
+  })
+  tables.slices.watch(latency)
   parts.observer.onEvent((event) => {
-    if (event.target === rows.status().target) counters.hear(event)
+    if (event.target !== rows.status().target) return
+    counters.hear(event)
+    if (event.kind === 'applied') latency.committed(event.to.number)
   })
   return counters
 }

@@ -16,6 +16,8 @@ export interface EndpointSlice {
   /** A null port means all ports: of no use to a service proxy, left out with a rejection. */
   readonly ports: readonly Port[]
   readonly endpoints: readonly Endpoint[]
+  /** When what the slice says last became true, as far as the cluster tells: ms since 1970; 0: it does not. */
+  readonly triggeredAt: number
 }
 
 export interface Endpoint {
@@ -61,7 +63,15 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
     family,
     ports: ports(meta.raw['ports'], report),
     endpoints: endpoints(meta.raw['endpoints'], family, report),
+    triggeredAt: triggeredAt(meta.metadata['annotations']),
   })
+}
+
+/** Only measured, never decided by: what cannot be read is not complained about. */
+function triggeredAt(annotations: unknown): number {
+  const text = isRecord(annotations) ? annotations[ANNOTATION_TRIGGERED] : undefined
+  if (typeof text !== 'string' || !RFC3339.test(text)) return 0
+  return Math.max(0, Date.parse(text) || 0)
 }
 
 function ports(value: unknown, report: Report): readonly Port[] {
@@ -179,6 +189,9 @@ const FAMILIES: ReadonlyMap<unknown, Family> = new Map([
   ['IPv6', 6],
 ])
 const LABEL_SERVICE = 'kubernetes.io/service-name'
+/** Written by the endpoint slice controller; kube-proxy's network_programming_duration_seconds begins there. */
+const ANNOTATION_TRIGGERED = 'endpoints.kubernetes.io/last-change-trigger-time'
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
 const NO_CONDITIONS: Raw = Object.freeze({})
 /** Not an object: as unusable as conditions that are no booleans. */
 const UNKNOWN_CONDITIONS: Raw = Object.freeze({ ready: 'unknown' })

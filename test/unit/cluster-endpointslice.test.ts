@@ -33,6 +33,7 @@ t.test('absent fields get their defaults', async (t) => {
           ...{ hintZones: null, hintNodes: null },
         },
       ],
+      triggeredAt: 0,
     },
     rejections: [],
   })
@@ -63,6 +64,22 @@ t.test('nil conditions', async (t) => {
   t.match(of({}), { ready: true, serving: true, terminating: false })
   t.match(of({ ready: false }), { ready: false, serving: false, terminating: false }, 'serving is as ready')
   t.match(of({ ready: null, terminating: true }), { ready: true, serving: true, terminating: true })
+})
+
+t.test('when it was triggered, if that can be read', async (t) => {
+  const of = (annotations: unknown) => {
+    const metadata = { namespace: 'shop', name: 'web-abc', labels, annotations }
+    const { row, rejections } = parse({ metadata })
+    t.same(rejections, [])
+    return row?.triggeredAt
+  }
+  const at = (text: unknown) => of({ 'endpoints.kubernetes.io/last-change-trigger-time': text })
+  t.equal(at('2026-11-21T12:00:00Z'), Date.UTC(2026, 10, 21, 12))
+  t.equal(at('2026-11-21T12:00:00.123456789Z'), Date.UTC(2026, 10, 21, 12, 0, 0, 123))
+  t.equal(at('2026-11-21T12:00:00.5+02:00'), Date.UTC(2026, 10, 21, 10, 0, 0, 500))
+  for (const text of ['', '2026', '2026-13-21T12:00:00Z', 'yesterday', 7, null, {}, 'Z'.repeat(5000)])
+    t.equal(at(text), 0)
+  for (const annotations of [null, undefined, [], 'x', {}]) t.equal(of(annotations), 0)
 })
 
 t.test('no hints', async (t) => {
