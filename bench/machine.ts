@@ -10,16 +10,20 @@ export interface Cpu {
 
 /** Of all children of this process that have ended. */
 export function childCpu(): Cpu {
-  const text = readFileSync('/proc/self/stat', 'utf8')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return { userMs: Number(fields[13]) * TICK_MS, systemMs: Number(fields[14]) * TICK_MS }
+  const fields = statOf('self')
+  return { userMs: fields[13]! * TICK_MS, systemMs: fields[14]! * TICK_MS }
+}
+
+/** Seconds that a process has used, user and system. */
+export function cpuOf(pid: number): number {
+  const fields = statOf(String(pid))
+  return ((fields[11]! + fields[12]!) * TICK_MS) / 1000
 }
 
 export interface Busy {
   /** Seconds of all cores together that were not idle, soft interrupts and stolen time included. */
   readonly seconds: number
   readonly softirqSeconds: number
-  readonly stolenSeconds: number
 }
 
 /** Starts to watch all cores; the function returned says how busy they were since. */
@@ -32,7 +36,6 @@ export function watchCpu(): () => Busy {
     return {
       seconds: ((performance.now() - begun) / 1000) * availableParallelism() - idle,
       softirqSeconds: now.softirq - before.softirq,
-      stolenSeconds: now.steal - before.steal,
     }
   }
 }
@@ -66,11 +69,20 @@ export async function describeMachine(): Promise<Machine> {
 /** Of the last minute. */
 export const loadAverage = (): number => Math.round(loadavg()[0]! * 100) / 100
 
-function cpuTimes(): { idle: number; softirq: number; steal: number } {
+function cpuTimes(): { idle: number; softirq: number } {
   const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!
-  const [, , , idle, iowait, , softirq, steal] = line.trim().split(/\s+/).slice(1).map(Number) as number[]
+  const [, , , idle, iowait, , softirq] = line.trim().split(/\s+/).slice(1).map(Number) as number[]
   const seconds = (ticks: number): number => (ticks * TICK_MS) / 1000
-  return { idle: seconds(idle! + iowait!), softirq: seconds(softirq!), steal: seconds(steal!) }
+  return { idle: seconds(idle! + iowait!), softirq: seconds(softirq!) }
+}
+
+/** Fields of /proc/PID/stat after the name: proc(5) counts them from 3. */
+function statOf(pid: string): number[] {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number)
 }
 
 /** USER_HZ is 100 on every Linux that Node runs on. */

@@ -97,8 +97,9 @@ function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly
     ofDirect(runner),
     of(runner, ({ cpuUs }) => cpuUs),
     of(runner, ({ cpuUs }, round) => cpuUs - direct[round]!.cpuUs),
-    of(runner, ({ softirqUs }) => softirqUs),
     of(runner, ({ clientUs }) => clientUs),
+    of(runner, ({ machineUs }) => machineUs),
+    of(runner, ({ softirqUs }) => softirqUs),
     of(runner, ({ p99Us }) => p99Us / 1000),
     loads.reduce((sum, { failed }) => sum + failed, 0),
   ])
@@ -118,8 +119,9 @@ function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly
           'of direct',
           'CPU us/conn',
           'more than direct',
-          'softirq us',
-          'client us',
+          'client',
+          'machine',
+          'softirq',
           'p99 ms',
           'failed',
         ],
@@ -167,7 +169,8 @@ function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly
     },
     notes: [
       ...notes,
-      'CPU is that of the whole machine (client, both network stacks and backend included) per connection; "more than direct" is what the rules, NAT and conntrack add.',
+      'CPU, us a connection: of client and server, which is where the kernel does nearly all of a packet (both stacks, routing, NAT); of the whole machine, whoever else was at work included; and in soft interrupts (part of both).',
+      '"more than direct": CPU that rules, NAT and conntrack add, in the same round.',
     ],
   }
 }
