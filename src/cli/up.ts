@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { startLab, type LabOptions } from '../lab/outer.ts'
 import { logIn, placeOf } from '../lab/place.ts'
 import { NODES_MAX, ZONES } from '../lab/plan.ts'
+import { parsePublication, SPARES, type Publication } from '../lab/publication.ts'
 import { Failure } from './failure.ts'
 
 /** `fairlead up [FILE|DIR ...]`: a cluster in a box, in the foreground until Ctrl-C. */
@@ -16,7 +17,15 @@ export function register(program: Command): void {
     .option('--nodes <n>', `number of nodes, 1 to ${NODES_MAX}`, '2')
     .option('--zones <names>', 'zones, given to nodes in turn', ZONES.join(','))
     .option('--probe-delays', 'wait initialDelaySeconds before the first probe')
+    .option(
+      '--publish <spec>',
+      'PORT:SERVICE[:PORT], also ADDRESS:PORT:NAMESPACE/SERVICE[:PORT]: a TCP port of this machine that leads to a Service; ' +
+        'may be given several times; without it, load balancers get free ports of 127.0.0.1',
+      (spec: string, before: readonly string[] | undefined) => [...(before ?? []), spec],
+    )
+    .option('--no-publish', 'no port of this machine leads into the cluster')
     .option('--detach', 'return when all is ready; end it with: fairlead down')
+    .addHelpText('after', EXAMPLES)
     .action(up)
 }
 
@@ -24,6 +33,8 @@ interface Flags {
   readonly nodes: string
   readonly zones: string
   readonly probeDelays?: boolean
+  /** false: --no-publish */
+  readonly publish?: readonly string[] | false
   readonly detach?: boolean
 }
 
@@ -62,7 +73,18 @@ function optionsOf(paths: readonly string[], flags: Flags): LabOptions {
   const files = (paths.length > 0 ? paths : [EXAMPLE]).map((path) => resolve(path))
   for (const file of files) if (!existsSync(file)) throw new Failure(`${file} does not exist; check the path`, 2)
   const startedMs = Date.now() - Math.round(process.uptime() * 1000)
-  return { files, nodes, zones, withProbeDelays: flags.probeDelays === true, place: placeOf(), startedMs }
+  const publish = publicationsOf(flags.publish)
+  return { files, nodes, zones, withProbeDelays: flags.probeDelays === true, publish, place: placeOf(), startedMs }
+}
+
+function publicationsOf(specs: readonly string[] | false | undefined): readonly Publication[] {
+  if (specs === undefined) return SPARES
+  if (specs === false) return []
+  return specs.map((spec) => {
+    const parsed = parsePublication(spec)
+    if (parsed.kind === 'wrong') throw new Failure(parsed.problem, 2)
+    return parsed.publication
+  })
 }
 
 function shown(path: string): string {
@@ -71,4 +93,9 @@ function shown(path: string): string {
 
 let shownBytes = 0
 const SHOW_MS = 100
+const EXAMPLES = `
+Examples:
+  fairlead up                                      the example, two nodes
+  fairlead up shop.yaml more/ --nodes 3            files and folders
+  fairlead up shop.yaml --publish 8080:web:80      the Service web at http://127.0.0.1:8080`
 const EXAMPLE = fileURLToPath(new URL('../lab/example', import.meta.url))

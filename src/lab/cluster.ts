@@ -1,5 +1,6 @@
 /** Everything that runs inside the lab, put together: store, kubelets, agents, files. */
 import { Agent } from './agent.ts'
+import { Announcer } from './announce.ts'
 import { tell } from './api/event.ts'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
@@ -15,6 +16,7 @@ import { pageOf } from './page.ts'
 import type { PodRunner } from './pod.ts'
 import { CARRIER } from './program.ts'
 import { seconds, type Progress } from './progress.ts'
+import { Publisher, type Published } from './publish.ts'
 import { Readiness } from './readiness.ts'
 import { targetOf } from './target.ts'
 
@@ -25,6 +27,7 @@ export class Cluster implements ControlAnswers {
   readonly #plane: ControlPlane
   readonly #progress: Progress
   readonly #readiness: Readiness
+  #publisher: Publisher | null = null
   #nodes: readonly LabNode[] = []
   #agents: readonly Agent[] = []
 
@@ -50,6 +53,13 @@ export class Cluster implements ControlAnswers {
         tell(this.store, pod, { type, reason, message, from: `kubelet, ${node.plan.name}` })
       this.kubelets.push(new Kubelet({ store: this.store, place, node, hosts, withProbeDelays, setUps, calm, event }))
     }
+    const plans = nodes.map(({ plan }) => plan)
+    new Announcer(this.store, plans, (problem) => this.#progress.warn(problem)).start()
+    const addresses = plans.map(({ ipv4 }) => ipv4)
+    this.#publisher = new Publisher(this.store, this.options.publish, addresses, (problem) =>
+      this.#progress.warn(problem),
+    )
+    this.#publisher.start()
     this.#plane.start()
     await followFiles(this.store, this.options.files, this.#progress)
   }
@@ -96,6 +106,11 @@ export class Cluster implements ControlAnswers {
 
   page(): string {
     return pageOf(this, this.#progress)
+  }
+
+  /** Ports of the machine that lead into the cluster. */
+  published(): Published[] {
+    return this.#publisher?.published() ?? []
   }
 
   #runner(pod: ApiObject): PodRunner | undefined {

@@ -6,6 +6,7 @@
  *
  * `outside` is not part of the cluster: it reaches pods and load-balancer addresses by static routes through the nodes.
  */
+import { nextHops } from './announce.ts'
 import { run } from './command.ts'
 import { OUTSIDE, POD_MTU, UNDERLAY, VXLAN, type NodePlan } from './plan.ts'
 
@@ -35,7 +36,7 @@ export async function buildUnderlay(nodes: readonly NodePlan[], loadBalancerPool
 
 async function buildOutside(nodes: readonly NodePlan[], pools: readonly string[]): Promise<void> {
   await run(['nsenter', '--net=/run/netns/outside', 'sysctl', '-q', '-w', ...HOST_SYSCTLS])
-  const lines = [...addresses(OUTSIDE)]
+  const lines = [...addresses(OUTSIDE), ...nextHops(nodes)]
   for (const node of nodes) {
     lines.push(`route add ${node.podCIDRs[0]} via ${node.ipv4}`, `route add ${node.podCIDRs[1]} via ${node.ipv6}`)
   }

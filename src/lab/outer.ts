@@ -24,6 +24,7 @@ import {
 } from './place.ts'
 import { nodePlans } from './plan.ts'
 import { CARRIER, INSIDE } from './program.ts'
+import type { Publication } from './publication.ts'
 
 type Process = ReturnType<typeof start>
 
@@ -33,6 +34,7 @@ export interface LabOptions {
   readonly nodes: number
   readonly zones: readonly string[]
   readonly withProbeDelays: boolean
+  readonly publish: readonly Publication[]
   readonly place: string
   /** When the person asked for it, ms since 1970: start times are told from here. */
   readonly startedMs: number
@@ -94,9 +96,12 @@ export async function startLab(options: LabOptions, isDetached: boolean): Promis
 function command(options: LabOptions, isRoot: boolean, isDetached: boolean): [string, ...string[]] {
   const follow = isDetached ? [] : ['setpriv', '--pdeathsig', 'KILL', '--']
   const user = isRoot ? [] : ['--user', '--map-root-user']
+  // Sockets belong to the network they were opened in: these are the machine's.
+  const on = options.publish.flatMap(({ listen }) => ['--on', `tcp:${listen}`])
+  const listening = on.length > 0 ? [CARRIER, 'listen', ...on, '--'] : []
   const unshare = ['unshare', '--fork', '--pid', '--kill-child', '--net', '--mount', '--mount-proc', ...user, '--']
   const inside = [process.execPath, '--disable-warning=ExperimentalWarning', INSIDE, JSON.stringify(options)]
-  return [...follow, ...unshare, CARRIER, 'init', '--', ...inside] as unknown as [string, ...string[]]
+  return [...follow, ...listening, ...unshare, CARRIER, 'init', '--', ...inside] as unknown as [string, ...string[]]
 }
 
 /** The lab tells on file descriptor 3: `born`, then `ready`. */

@@ -1,9 +1,17 @@
 /** The page that `up` ends on: what runs where, and three commands to try. */
-import type { ApiObject } from './api/object.ts'
+import type { ApiObject, Fields } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import { seconds, type Progress } from './progress.ts'
+import type { Published } from './publish.ts'
+import { endpointsOf } from './reach.ts'
 
-export function pageOf({ store }: { readonly store: Store }, progress: Progress): string {
+interface Cluster {
+  readonly store: Store
+  published(): readonly Published[]
+}
+
+export function pageOf(cluster: Cluster, progress: Progress): string {
+  const { store } = cluster
   const pods = store.list('pods')
   const services = store.list('services')
   const lines = [
@@ -27,9 +35,16 @@ export function pageOf({ store }: { readonly store: Store }, progress: Progress)
       lines.push(`... and ${services.length - SHOWN_MAX} more: bin/fairlead get services`)
     lines.push('')
   }
+  const open = cluster.published()
+  if (open.length > 0) lines.push('On this machine:', ...open.map(publishedLine), '')
   lines.push('Try:', ...commandsFor(store).map((command) => `  ${progress.bold(command)}`), '')
   lines.push('Save one of the files and watch what happens. Ctrl-C (or bin/fairlead down) ends it all.')
   return lines.join('\n')
+}
+
+function publishedLine({ listen, target, port }: Published): string {
+  if (port === null) return `  ${listen}  leads nowhere yet: there is no such Service, or it has no such TCP port`
+  return `  ${isHttp(port) ? `http://${listen}` : listen}  ${target}`
 }
 
 /** Three commands that work as printed in this cluster. */
@@ -93,29 +108,18 @@ function serviceLine(store: Store, service: ApiObject): string[] {
 }
 
 function endpoints(store: Store, service: ApiObject): string {
-  const addresses = new Set<string>()
-  for (const slice of store.list('endpointslices', service.metadata.namespace)) {
-    if (
-      slice.metadata.labels?.['kubernetes.io/service-name'] !== service.metadata.name ||
-      slice['addressType'] === 'IPv6'
-    )
-      continue
-    for (const {
-      addresses: [address],
-      conditions,
-    } of slice['endpoints'] ?? [])
-      if (conditions?.ready !== false) addresses.add(address)
-  }
-  return String(addresses.size)
+  const ready = endpointsOf(store, service).filter((endpoint) => endpoint.ready)
+  const first = service['spec']?.ipFamilies?.[0] === 'IPv6' // the other family has the same pods
+  return String(new Set(ready.map(({ ip }) => ip).filter((ip) => ip.includes(':') === first)).size)
 }
 
 function looksHttp(service: ApiObject): boolean {
-  const [port] = service['spec'].ports as { name?: string; appProtocol?: string; protocol?: string; port: number }[]
-  return (
-    port !== undefined &&
-    (port.protocol ?? 'TCP') === 'TCP' &&
-    (/http/.test(port.name ?? '') || [80, 8080, 8000].includes(port.port))
-  )
+  const [port] = service['spec'].ports as Fields[]
+  return port !== undefined && isHttp(port)
+}
+
+function isHttp({ name = '', port, protocol = 'TCP' }: Fields): boolean {
+  return protocol === 'TCP' && (/http/.test(name) || [80, 8080, 8000].includes(port))
 }
 
 function addressOf(service: ApiObject): string | null {

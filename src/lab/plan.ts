@@ -1,6 +1,8 @@
 /** Addresses and names of everything in the lab: pure arithmetic, so that a lab is the same each time. */
 
 export interface NodePlan {
+  /** From 1. */
+  readonly number: number
   readonly name: string
   readonly zone: string
   readonly ipv4: string
@@ -19,6 +21,7 @@ export function nodePlans(count: number, zones: readonly string[]): NodePlan[] {
 
 function nodePlan(number: number, zone: string): NodePlan {
   return {
+    number,
     name: `n${number}`,
     zone,
     ipv4: `172.30.0.${10 + number}`,

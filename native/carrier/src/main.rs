@@ -63,4 +63,6 @@ const COMMANDS: &[Command] = &[
     Command { name: "conntrack", help: conntrack::HELP, run: conntrack::run },
     Command { name: "load", help: load::HELP, run: load::run },
     Command { name: "nft", help: nft::HELP, run: nft::run },
+    Command { name: "listen", help: relay::LISTEN_HELP, run: relay::listen },
+    Command { name: "relay", help: relay::RELAY_HELP, run: relay::relay },
 ];

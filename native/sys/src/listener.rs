@@ -1,9 +1,10 @@
 //! Where to listen: `tcp:8080`, `udp:53`, `tcp:10.0.0.1:80`, `udp:[::1]:53`.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::{BorrowedFd, FromRawFd, RawFd};
 use std::str::FromStr;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,30 @@ pub fn tcp(listen: &Listen, backlog: i32, share: bool) -> io::Result<TcpListener
     let socket = bound(listen, Type::STREAM, Protocol::TCP, share)?;
     socket.listen(backlog)?;
     Ok(socket.into())
+}
+
+/// A listening socket that this process was started with; ask once for each. It is non-blocking, and its children do not get it.
+pub fn inherited(fd: RawFd) -> io::Result<TcpListener> {
+    let closed = || io::Error::new(io::ErrorKind::NotFound, "is no open file that was inherited");
+    if fd <= 2 || fcntl_flags(fd).is_none() {
+        return Err(closed());
+    }
+    // SAFETY: it is open, as was just seen, and stays so while borrowed: nobody else knows of it yet.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    if !SockRef::from(&borrowed).is_listener()? {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "does not listen"));
+    }
+    // SAFETY: it is open and a listening socket; the caller asks once, so this is its only owner.
+    let listener = unsafe { Socket::from_raw_fd(fd) };
+    listener.set_nonblocking(true)?;
+    listener.set_cloexec(true)?;
+    Ok(listener.into())
+}
+
+fn fcntl_flags(fd: RawFd) -> Option<i32> {
+    // SAFETY: F_GETFD reads a flag of this process's table and touches no memory; a closed fd gives EBADF.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    (flags >= 0).then_some(flags)
 }
 
 /// A bound, non-blocking socket: dual-stack unless an address is named or the kernel has no IPv6.
