@@ -10,18 +10,20 @@ await enterWorld()
 import { exec, start } from '../../src/kernel/exec.ts'
 import { endpoint, slice } from '../contract/service-objects.ts'
 import { startApiServer, type ApiServer } from './apiserver.ts'
+import { whyNotBuilt } from './build.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-agent-'))
 let server: ApiServer
 let agent: ChildProcess | null = null
-t.setTimeout(900_000)
+t.setTimeout(600_000)
 t.jobs = 1
+const skip = (await whyNotBuilt()) ?? false
 t.teardown(async () => {
   agent?.kill('SIGKILL')
   await server?.stop()
 })
 
-t.test('a real API server, with a node and a Service of its own', { timeout: 800_000 }, async (t) => {
+t.test('a real API server, with a node and a Service of its own', { timeout: 120_000, skip }, async (t) => {
   server = await startApiServer({ say: (line) => t.comment(line) })
   await server.call('POST', '/api/v1/nodes', {
     apiVersion: 'v1',
@@ -36,7 +38,7 @@ t.test('a real API server, with a node and a Service of its own', { timeout: 800
 
 let address = ''
 
-t.test('what the API server accepts is in the kernel, and follows', { timeout: 120_000 }, async (t) => {
+t.test('what the API server accepts is in the kernel, and follows', { timeout: 120_000, skip }, async (t) => {
   agent = startAgent()
   const created = await server.call('POST', '/api/v1/namespaces/shop/services', {
     apiVersion: 'v1',
@@ -57,14 +59,14 @@ t.test('what the API server accepts is in the kernel, and follows', { timeout: 1
   t.match(listing, /ip daddr 10\.\d+\.0\.0\/\d+ drop/, 'and the service range that its ServiceCIDR object says')
 })
 
-t.test('the API server restarts: nothing changes, then it is followed again', { timeout: 120_000 }, async (t) => {
+t.test('the API server restarts: nothing changes, then it is followed again', { timeout: 120_000, skip }, async (t) => {
   await server.restart()
   t.ok(await leadsTo('10.244.1.11'), 'still programmed')
   await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.12')]))
   await until('followed after the restart', () => leadsTo('10.244.1.12'))
 })
 
-t.test('the agent starts while no API server answers: it acts on its copy', { timeout: 120_000 }, async (t) => {
+t.test('the agent starts while no API server answers: it acts on its copy', { timeout: 120_000, skip }, async (t) => {
   agent!.kill('SIGTERM') // the copy is written when it ends, too
   await ended(agent!)
   const cleaned = await exec([process.execPath, MAIN, 'agent', '--cleanup'])

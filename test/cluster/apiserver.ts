@@ -47,7 +47,7 @@ export async function startApiServer(options: {
   say?: (line: string) => void
 }): Promise<ApiServer> {
   const built = await buildComponents(options.say)
-  if (built.kind === 'missing') throw new Error(built.hint)
+  if (built.kind !== 'built') throw new Error(built.hint)
   const folder = await mkdtemp(join(tmpdir(), 'kube-apiserver-'))
   const daemons: Daemon[] = []
   const clean = (): void => rmSync(folder, { recursive: true, force: true })

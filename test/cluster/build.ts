@@ -10,7 +10,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { describe, exec } from '../../src/kernel/exec.ts'
 
 export type Built =
-  { readonly kind: 'built'; readonly binary: string } | { readonly kind: 'missing'; readonly hint: string }
+  | { readonly kind: 'built'; readonly binary: string }
+  /** `missing`: no Go that is new enough. */
+  | { readonly kind: 'missing' | 'failed'; readonly hint: string }
 
 /** Path of the binary; builds it when the cache does not hold it (about 4 minutes on 2 cores, 1 GB of Go modules). */
 export async function buildComponents(say: (line: string) => void = () => {}): Promise<Built> {
@@ -30,9 +32,10 @@ export async function buildComponents(say: (line: string) => void = () => {}): P
   }
 }
 
-/** null when the binary is there or can be built; else what is missing and what installs it. */
-export async function checkTools(): Promise<string | null> {
-  return (await exists(await binaryPath())) ? null : checkGo()
+/** null when the binary is there; else what builds it, or what to install first. */
+export async function whyNotBuilt(): Promise<string | null> {
+  if (await exists(await binaryPath())) return null
+  return (await checkGo()) ?? 'build it once: bin/test components (about 4 minutes)'
 }
 
 /** Where things that are dear to make are kept between runs. */
@@ -51,7 +54,7 @@ async function compile(binary: string): Promise<Built> {
     env: { ...process.env, CGO_ENABLED: '0' },
     timeoutMs: BUILD_TIMEOUT_MS,
   })
-  if (result.kind !== 'done') return { kind: 'missing', hint: `go build failed: ${describe(result)}` }
+  if (result.kind !== 'done') return { kind: 'failed', hint: `go build failed: ${describe(result)}` }
   await rename(fresh, binary)
   return { kind: 'built', binary }
 }
@@ -114,5 +117,5 @@ const LOCK_POLL_MS = 500
 if (process.argv[1] === import.meta.filename) {
   const built = await buildComponents((line) => console.error(line))
   console.log(built.kind === 'built' ? built.binary : built.hint)
-  process.exitCode = built.kind === 'built' ? 0 : 1
+  process.exitCode = { built: 0, failed: 1, missing: 3 }[built.kind]
 }

@@ -11,13 +11,13 @@ import {
   type Settings,
 } from '../../src/cluster/source/kube.ts'
 import { startApiServer, type ApiServer } from '../cluster/apiserver.ts'
-import { checkTools } from '../cluster/build.ts'
+import { whyNotBuilt } from '../cluster/build.ts'
 import { until } from '../cluster/process.ts'
 
-/** One API server for a test file; null (and the file skipped) where it cannot be built. */
+/** One API server for a test file; null (and the file skipped) where it has not been built: see test/cluster/build.ts. */
 export async function sharedApiServer(t: Test, flags: readonly string[] = []): Promise<ApiServer | null> {
-  t.setTimeout(9 * 60_000) // the first one on a machine is built, see test/cluster/build.ts
-  const missing = await checkTools()
+  t.setTimeout(5 * 60_000)
+  const missing = await whyNotBuilt()
   if (missing !== null) {
     t.test('on a real API server', { skip: `there is none to test with: ${missing}` }, () => {})
     return null
