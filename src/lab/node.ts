@@ -46,8 +46,8 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
 }
 
 /**
- * A process that does nothing but keep the namespaces. Not `unshare --mount=FILE`: on Linux 6.18 that bind mount is now and
- * then refused (EINVAL), since namespace ids come in per-CPU batches and no longer grow, which mnt_ns_loop() relies on.
+ * A process that does nothing but keep the namespaces. Not `unshare --mount=FILE`: on Linux 6.18 that bind mount was now
+ * and then refused with EINVAL (seen, cause not proven; mnt_ns_loop() in fs/namespace.c compares the namespaces' ids).
  */
 async function holdNamespaces({ name }: NodePlan): Promise<number> {
   const command = ['nsenter', `--net=/run/netns/${name}`, '--', 'unshare', '--mount', '--uts', '--', 'cat'] as const

@@ -9,10 +9,10 @@ import { graceOf, isHeld, type DeleteOptions } from './ending.ts'
 import { alreadyExists, conflict, forbidden, notFound, type Failure } from './failure.ts'
 import { History, type Change } from './history.ts'
 import { draft, freeze, same, timestamp, type ApiObject, type Fields, type Ref } from './object.ts'
+import { Objects } from './objects.ts'
 import { locate, type Located } from './locate.ts'
 import { Owned } from './owned.ts'
 import { apiVersionOf, Resources, resourceTitle, type Resource } from './resource.ts'
-import { Space } from './space.ts'
 import { Suffixes } from './suffix.ts'
 
 export type Outcome =
@@ -39,8 +39,7 @@ export class Store {
   readonly #admissions: readonly Admission[]
   readonly #history: History
   readonly #suffixes: Suffixes
-  /** resource -> namespace ('' for objects of the cluster) -> name -> object. */
-  readonly #objects = new Map<string, Map<string, Space>>()
+  readonly #objects = new Objects()
   readonly #owned = new Owned()
   readonly #listeners = new Set<(change: Change) => void>()
   #revision = 0
@@ -59,15 +58,12 @@ export class Store {
   }
 
   get(resource: string, namespace: string, name: string): ApiObject | undefined {
-    return this.#objects.get(resource)?.get(namespace)?.get(name)
+    return this.#objects.get({ resource, namespace, name })
   }
 
   /** Of one namespace, or of all when it is left out; sorted by namespace and name. */
   list(resource: string, namespace?: string): ApiObject[] {
-    const spaces = this.#objects.get(resource)
-    if (spaces === undefined) return []
-    if (namespace !== undefined) return spaces.get(namespace)?.list() ?? []
-    return [...spaces.keys()].toSorted().flatMap((name) => spaces.get(name)!.list())
+    return this.#objects.list(resource, namespace)
   }
 
   /** What names the object with this uid among its ownerReferences. */
@@ -213,8 +209,11 @@ export class Store {
     freeze(next)
     const ref = { resource: resource.plural, namespace: next.metadata.namespace ?? '', name: next.metadata.name }
     if (previous !== null) this.#owned.remove(ref, previous)
-    if (type === 'DELETED') this.#forget(ref)
-    else this.#remember(ref, next)
+    if (type === 'DELETED') this.#objects.delete(ref)
+    else {
+      this.#objects.set(ref, next)
+      this.#owned.add(ref, next)
+    }
     const change: Change = { revision: this.#revision, type, resource, object: next, previous }
     this.#history.add(change)
     this.#tell(change)
@@ -234,18 +233,6 @@ export class Store {
     }
     this.#notifying = false
     if (bugs.length > 0) throw bugs[0]
-  }
-
-  #remember(ref: Ref, object: ApiObject): void {
-    const spaces = this.#objects.getOrInsertComputed(ref.resource, () => new Map())
-    spaces.getOrInsertComputed(ref.namespace, () => new Space()).set(ref.name, object)
-    this.#owned.add(ref, object)
-  }
-
-  #forget(ref: Ref): void {
-    const space = this.#objects.get(ref.resource)?.get(ref.namespace)
-    space?.delete(ref.name)
-    if (space?.size === 0) this.#objects.get(ref.resource)!.delete(ref.namespace)
   }
 
   #nameFor(metadata: ApiObject['metadata'], resource: Resource, namespace: string): string {
