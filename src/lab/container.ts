@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { start } from '../kernel/exec.ts'
 import { WORKDIR } from './env.ts'
+import { HOSTS_FOLDER } from './hostsfiles.ts'
 import type { BoundedLog } from './log.ts'
 import type { ContainerSpec } from './podspec.ts'
 import { CARRIER } from './program.ts'
@@ -36,6 +37,7 @@ export interface Box {
   readonly enter: readonly [string, ...string[]]
   readonly netns: string
   readonly hostname: string
+  /** The folder with its hosts file. */
   readonly hosts: string
 }
 
@@ -52,7 +54,8 @@ export class Container {
   #isOver = false
 
   constructor(work: Work, box: Box, env: Record<string, string>, workingDir: string, log: BoundedLog) {
-    const place = ['--netns', box.netns, '--hostname', box.hostname, '--hosts', box.hosts]
+    const place = ['--netns', box.netns, '--hostname', box.hostname]
+    place.push('--bind', `${box.hosts}:${HOSTS_FOLDER}`)
     place.push('--workdir', existsSync(workingDir) ? workingDir : WORKDIR)
     this.#child = start([...box.enter, CARRIER, 'container', ...place, '--', ...work.command], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,5 +1,8 @@
-/** Hosts files of running pods, kept fresh. Rewritten in place: they are bind-mounted, a new file would not be seen. */
-import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+/**
+ * Hosts files of running pods, kept fresh. Each is in a folder that the pod sees at HOSTS_FOLDER, with /etc/hosts a link
+ * into it: a new file takes the place of the old one, and nobody ever reads half of one.
+ */
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
@@ -20,16 +23,17 @@ export class HostsFiles {
     })
   }
 
-  /** Path of the pod's file, written. */
+  /** The pod's folder, with its file in it. */
   add(pod: ApiObject, ips: readonly string[]): string {
     this.#pods.set(pod.metadata.uid, { pod, ips })
+    mkdirSync(this.#path(pod), { recursive: true })
     this.#write(pod, ips, hostsOf(this.#store, pod.metadata.namespace ?? 'default'))
     return this.#path(pod)
   }
 
   remove(pod: ApiObject): void {
     this.#pods.delete(pod.metadata.uid)
-    rmSync(this.#path(pod), { force: true })
+    rmSync(this.#path(pod), { recursive: true, force: true })
   }
 
   #path(pod: ApiObject): string {
@@ -56,12 +60,13 @@ export class HostsFiles {
   }
 
   #write(pod: ApiObject, ips: readonly string[], services: string): void {
-    const file = openSync(this.#path(pod), 'a+', 0o644)
-    const text = Buffer.from(podHosts(pod, ips, services))
-    ftruncateSync(file, 0)
-    writeSync(file, text)
-    closeSync(file)
+    const file = join(this.#path(pod), HOSTS_FILE)
+    writeFileSync(`${file}.new`, podHosts(pod, ips, services))
+    renameSync(`${file}.new`, file)
   }
 }
 
+/** Where a pod sees its folder, and a node its own. */
+export const HOSTS_FOLDER = '/run/hosts'
+export const HOSTS_FILE = 'hosts'
 const COALESCE_MS = 10

@@ -1,9 +1,10 @@
 /** One node of the lab: its namespaces, its Node object, and the processes that run on it besides pods. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { start } from '../kernel/exec.ts'
 import { conflistOf, type CniNetwork } from './cni.ts'
 import { run } from './command.ts'
+import { HOSTS_FILE, HOSTS_FOLDER } from './hostsfiles.ts'
 import { BoundedLog } from './log.ts'
 import { coverNode } from './mounts.ts'
 import { nodesIn } from './place.ts'
@@ -31,11 +32,13 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
     // On many machines a symbolic link into /run, which is empty here: the file replaces it.
     'etc/resolv.conf': RESOLV_CONF,
     'run/netns/.keep': '',
+    [join(HOSTS_FOLDER, HOSTS_FILE)]: textOf('/etc/hosts'),
   }
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(skeleton, path)), { recursive: true })
     writeFileSync(join(skeleton, path), text)
   }
+  symlinkSync(join(HOSTS_FOLDER, HOSTS_FILE), join(skeleton, 'etc/hosts'))
   await coverNode(place, enter)
   await Promise.all([
     run([...enter, 'cp', '-r', '--remove-destination', `${skeleton}/.`, '/']),
@@ -61,6 +64,14 @@ async function holdNamespaces({ name }: NodePlan): Promise<number> {
     holder.stdin!.write('made?\n') // an echo comes once `cat` runs, inside
   })
   return holder.pid!
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return '' // a machine without one
+  }
 }
 
 export function nodeObject(plan: NodePlan): Record<string, unknown> {

@@ -40,7 +40,7 @@ export class PodRunner {
   /** Aborted when deletion begins. */
   readonly #ending = new AbortController()
   #sandbox: Sandbox | null = null
-  #hostsPath = ''
+  #hostsFolder = ''
   #isInitialized: boolean
   #setUp: Promise<void> = Promise.resolve()
   #isEnding = false
@@ -123,7 +123,7 @@ export class PodRunner {
       const answer = await setUps.run(() => makeSandbox(node, this.#pod))
       if (answer.kind === 'done') {
         this.#sandbox = answer.sandbox
-        this.#hostsPath = hosts.add(this.#pod, answer.sandbox.ips)
+        this.#hostsFolder = hosts.add(this.#pod, answer.sandbox.ips)
         this.#around.changed(this)
         return !signal.aborted
       }
@@ -202,7 +202,7 @@ export class PodRunner {
       enter: node.enter,
       netns: this.#sandbox!.netns,
       hostname: hostNetwork ? node.plan.name : hostname.slice(0, HOSTNAME_MAX),
-      hosts: this.#hostsPath,
+      hosts: this.#hostsFolder,
     }
   }
 
