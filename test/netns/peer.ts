@@ -11,7 +11,7 @@ import { start } from '../../src/kernel/exec.ts'
 import { within } from './world.ts'
 
 export type Answer =
-  | { readonly kind: 'answered'; readonly by: string; readonly seen: string }
+  | { readonly kind: 'answered'; readonly by: string; readonly seen: string; readonly text?: string }
   | { readonly kind: 'refused' }
   | { readonly kind: 'silent' }
 
@@ -22,6 +22,8 @@ export interface Send {
   readonly port: number
   /** Source port; 0: any. */
   readonly fromPort?: number
+  /** What a datagram carries: comes back in the answer. */
+  readonly text?: string
   /** How long no answer means silence. */
   readonly waitMs?: number
 }
@@ -95,9 +97,11 @@ async function open({ protocol, port }: { protocol: 'tcp' | 'udp'; port: number 
   // One socket a family; a reply leaves from the address that was asked because each peer has one address a family.
   for (const type of ['udp4', 'udp6'] as const) {
     const socket = createSocket({ type, ipv6Only: type === 'udp6' })
-    socket.on('message', (_, peer) =>
-      socket.send(JSON.stringify({ by: join(own(type), port), seen: peer.address }), peer.port, peer.address),
-    )
+    socket.on('message', (message, peer) => {
+      const text = message.toString()
+      const answer = { by: join(own(type), port), seen: peer.address, ...(text !== '' && { text }) }
+      socket.send(JSON.stringify(answer), peer.port, peer.address)
+    })
     await new Promise<void>((resolve) => socket.bind(port, resolve))
   }
 }
@@ -119,7 +123,7 @@ function sendTcp({ from, to, port, fromPort, waitMs }: Send): Promise<Answer> {
   })
 }
 
-function sendUdp({ from, to, port, fromPort, waitMs }: Send): Promise<Answer> {
+function sendUdp({ from, to, port, fromPort, text, waitMs }: Send): Promise<Answer> {
   return new Promise((resolve) => {
     const socket: Socket = createSocket({ type: to.includes(':') ? 'udp6' : 'udp4' })
     const timer = setTimeout(() => done({ kind: 'silent' }), waitMs ?? SILENCE_MS)
@@ -130,9 +134,9 @@ function sendUdp({ from, to, port, fromPort, waitMs }: Send): Promise<Answer> {
     }
     socket.on('error', () => done({ kind: 'refused' }))
     socket.on('message', (message) => {
-      done({ kind: 'answered', ...(JSON.parse(message.toString()) as { by: string; seen: string }) })
+      done({ kind: 'answered', ...(JSON.parse(message.toString()) as { by: string; seen: string; text?: string }) })
     })
-    socket.bind(fromPort ?? 0, from, () => socket.connect(port, to, () => socket.send('')))
+    socket.bind(fromPort ?? 0, from, () => socket.connect(port, to, () => socket.send(text ?? '')))
   })
 }
 
