@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- FAMILY... --short --json FILE]`: what Fairlead costs, beside peers, in namespaces of its own. Prints tables;
- * a full run of all families writes results/latest.json and its charts, any other run only the file that --json names.
+ * a full run of all families writes results/latest.md, latest.json and charts, any other run only the file that --json names.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -33,31 +33,36 @@ async function main(): Promise<number> {
   await enterWorld()
   const short = options.short === true
   const machine = await describeMachine()
-  console.log(
+  const results: Record<string, Result> = {}
+  const said: string[] = []
+  const say = (words: string): void => {
+    said.push(words)
+    console.log(words)
+  }
+  say(
     `${Object.entries(machine)
       .map(([name, value]) => `${name} ${value}`)
       .join(', ')}\n`,
   )
-  const results: Record<string, Result> = {}
   let failed = false
   for (const [name, run] of Object.entries(FAMILIES)) {
     if (positionals.length > 0 && !positionals.includes(name)) continue
     try {
       const result = (results[name] = await timed((progress) => run(short, progress)))
       const [before, after] = result.load
-      console.log(`## ${name}\n\n${show(result)}\n${result.seconds} s, load average ${before} -> ${after}\n`)
+      say(`## ${name}\n\n${show(result)}\n${result.seconds} s, load average ${before} -> ${after}\n`)
     } catch (error) {
       failed = true
-      console.log(`## ${name}\n\nfailed: ${error instanceof Error ? error.stack : String(error)}\n`)
+      say(`## ${name}\n\nfailed: ${error instanceof Error ? error.stack : String(error)}\n`)
     }
   }
   const checks = Object.values(results).flatMap((result) => result.checks)
   const missed = checks.filter((check) => !isMet(check))
-  console.log(`${checks.length - missed.length} of ${checks.length} targets met`)
-  for (const { what } of missed) console.log(`  not met: ${what}`)
+  say(`${checks.length - missed.length} of ${checks.length} targets met`)
+  for (const { what } of missed) say(`- not met: ${what}`)
   const json = JSON.stringify({ machine, short, results }, null, 1) + '\n'
   if (options.json) writeFileSync(options.json, json)
-  if (!short && !failed && positionals.length === 0) keep(json, results)
+  if (!short && !failed && positionals.length === 0) keep(json, `# The last full run\n\n${said.join('\n')}\n`, results)
   return failed ? 1 : 0
 }
 
@@ -68,9 +73,10 @@ async function timed(run: (progress: (words: string) => void) => Promise<Report>
   return { ...report, seconds: Math.round((performance.now() - begun) / 1000), load: [before, loadAverage()] }
 }
 
-function keep(json: string, results: Readonly<Record<string, Result>>): void {
+function keep(json: string, words: string, results: Readonly<Record<string, Result>>): void {
   mkdirSync(RESULTS, { recursive: true })
   writeFileSync(new URL('latest.json', RESULTS), json)
+  writeFileSync(new URL('latest.md', RESULTS), words)
   for (const { charts } of Object.values(results)) {
     for (const [name, chart] of Object.entries(charts)) writeFileSync(new URL(`${name}.svg`, RESULTS), svgOf(chart))
   }
