@@ -18,6 +18,8 @@ export function register(program: Command): void {
     .argument('<command...>', 'the command, after --')
     .option('-n, --namespace <namespace>', 'namespace of the target', 'default')
     .option('-c, --container <name>', 'container of the pod (default: the first)')
+    .option('-i, --stdin', 'accepted as kubectl has it; standard input is always passed through')
+    .option('-t, --tty', 'accepted as kubectl has it; a terminal here is a terminal there')
     .passThroughOptions(false)
     .addHelpText('after', EXAMPLES)
     .action(execute)

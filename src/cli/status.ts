@@ -1,6 +1,7 @@
 /** `fairlead status`: every node's agent is asked what it follows, what it programmed, and what is wrong. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { askControl, type Problems } from '../lab/control.ts'
 import type { Report, TargetReport } from '../status/report.ts'
 import { columns, wantsColour } from './columns.ts'
 import { Failure } from './failure.ts'
@@ -34,8 +35,17 @@ async function status(nodes: readonly string[], options: { output?: string; agen
         2,
       )}\n`,
     )
-  } else process.stdout.write(render(asked, wantsColour()))
-  if (problems(asked).length > 0) process.exitCode = 1
+    if (problems(asked).length > 0) process.exitCode = 1
+    return
+  }
+  const files = options.agent === undefined ? await askFiles() : NONE
+  process.stdout.write(render(asked, wantsColour(), Date.now(), files))
+  if (problems(asked).length + files.count > 0) process.exitCode = 1
+}
+
+/** What is wrong with the manifest files of the lab; a lab that does not answer has none to tell. */
+function askFiles(): Promise<Problems> {
+  return askControl<Problems>(findLab().record.controlSocket, '/problems', {}).catch(() => NONE)
 }
 
 /** Where the agent of a lab's node answers. */
@@ -66,7 +76,7 @@ async function ask(node: string, api: Api): Promise<Asked> {
 }
 
 /** The page. Exported for its tests. */
-export function render(asked: readonly Asked[], colour: boolean, nowMs = Date.now()): string {
+export function render(asked: readonly Asked[], colour: boolean, nowMs = Date.now(), files = NONE): string {
   let text = ''
   const write = (part: string): void => void (text += part)
   const reports = asked.flatMap(({ report }) => report ?? [])
@@ -80,7 +90,7 @@ export function render(asked: readonly Asked[], colour: boolean, nowMs = Date.no
   }
   const lacks = missing(reports)
   if (lacks.length > 0) write(`\nthe kernel lacks:\n${lacks.map((line) => `  ${line}\n`).join('')}`)
-  const wrong = problems(asked)
+  const wrong = [...problems(asked), ...[...files.first, ...more('problems', files)].map((line) => `files: ${line}`)]
   if (wrong.length > 0) write(`\nto look at:\n${wrong.map((line) => `  ${line}\n`).join('')}`)
   return text
 }
@@ -131,34 +141,41 @@ function missing(reports: readonly Report[]): string[] {
   )
 }
 
-/** What a person should look at, one line each. */
+/** What a person should look at, one line each; what is so on several nodes, once. */
 function problems(asked: readonly Asked[]): string[] {
-  return asked.flatMap(({ node, report, why }) => {
-    if (!report) return [`${node}: ${why}`]
-    const sources = report.sources.filter(({ error }) => error !== null)
-    return [
-      ...(report.healthy ? [] : [`${node}: changes wait for longer than they may`]),
-      ...sources.map(({ kind, state, error }) => `${node}: ${kind}: ${state}: ${error}`),
-      ...report.targets.flatMap((target) => problemsOf(node, target)),
-      ...report.rejections.first.map(
-        ({ object, field, problem, remedy }) => `${node}: ${object}: ${field}: ${problem}: ${remedy}`,
-      ),
-      ...more(node, 'rejections', report.rejections),
-    ]
+  const nodesOf = new Map<string, Set<string>>()
+  for (const each of asked) {
+    for (const line of problemsOf(each)) nodesOf.set(line, (nodesOf.get(line) ?? new Set()).add(each.node))
+  }
+  return [...nodesOf].map(([line, nodes]) => {
+    const where = nodes.size > 1 && nodes.size === asked.length ? 'all nodes' : [...nodes].join(', ')
+    return `${where}: ${line}`
   })
 }
 
-function problemsOf(node: string, { name, error, drift, refused }: TargetReport): string[] {
+function problemsOf({ report, why }: Asked): string[] {
+  if (!report) return [why]
+  const { sources, targets, rejections, healthy } = report
   return [
-    ...(error === null ? [] : [`${node}: ${name}: ${error}`]),
-    ...(drift === null || drift.clean ? [] : [`${node}: ${name}: drift: ${drift.detail}`]),
-    ...refused.first.map(({ key, reason, remedy }) => `${node}: ${name}: ${key}: ${reason}: ${remedy}`),
-    ...more(node, `refused rows of ${name}`, refused),
+    ...(healthy ? [] : ['changes wait for longer than they may']),
+    ...sources.flatMap(({ kind, state, error }) => (error === null ? [] : `${kind}: ${state}: ${error}`)),
+    ...targets.flatMap((target) => troublesOf(target)),
+    ...rejections.first.map(({ object, field, problem, remedy }) => `${object}: ${field}: ${problem}: ${remedy}`),
+    ...more('rejections', rejections),
   ]
 }
 
-function more(node: string, what: string, { count, first }: { count: number; first: readonly unknown[] }): string[] {
-  return count > first.length ? [`${node}: ... and ${count - first.length} more ${what}`] : []
+function troublesOf({ name, error, drift, refused }: TargetReport): string[] {
+  return [
+    ...(error === null ? [] : [`${name}: ${error}`]),
+    ...(drift === null || drift.clean ? [] : [`${name}: drift: ${drift.detail}`]),
+    ...refused.first.map(({ key, reason, remedy }) => `${name}: ${key}: ${reason}: ${remedy}`),
+    ...more(`refused rows of ${name}`, refused),
+  ]
+}
+
+function more(what: string, { count, first }: { count: number; first: readonly unknown[] }): string[] {
+  return count > first.length ? [`... and ${count - first.length} more ${what}`] : []
 }
 
 /** 12s, 5m, 3h, 2d. */
@@ -168,3 +185,5 @@ function ago(since: string, nowMs: number): string {
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
 }
+
+const NONE: Problems = { count: 0, first: [] }

@@ -5,7 +5,7 @@ import { tell } from './api/event.ts'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import type { ControlAnswers, Entry } from './control.ts'
-import { followFiles, makeControlPlane, type ControlPlane } from './controlplane.ts'
+import { followFiles, makeControlPlane, type ControlPlane, type FollowedFiles } from './controlplane.ts'
 import { HostsFiles } from './hostsfiles.ts'
 import { Kubelet } from './kubelet.ts'
 import { Limit } from './limit.ts'
@@ -28,6 +28,7 @@ export class Cluster implements ControlAnswers {
   readonly #progress: Progress
   readonly #readiness: Readiness
   #publisher: Publisher | null = null
+  #files: FollowedFiles | null = null
   #nodes: readonly LabNode[] = []
   #agents: readonly Agent[] = []
 
@@ -61,7 +62,8 @@ export class Cluster implements ControlAnswers {
     )
     this.#publisher.start()
     this.#plane.start()
-    await followFiles(this.store, this.options.files, this.#progress)
+    this.#files = followFiles(this.store, this.options.files, this.#progress)
+    await this.#files.applied
   }
 
   /** Resolves when all that was asked for runs, or when that takes too long. */
@@ -106,6 +108,10 @@ export class Cluster implements ControlAnswers {
 
   page(): string {
     return pageOf(this, this.#progress)
+  }
+
+  problems(): string[] {
+    return this.#files?.problems() ?? []
   }
 
   /** Ports of the machine that lead into the cluster. */

@@ -6,6 +6,8 @@ export interface ControlAnswers {
   enter(words: string, options: { namespace: string; container: string | undefined }): Entry
   /** The page `up` ends on, as of now. */
   page(): string
+  /** What of the manifest files the cluster does not have, and why; one line each. */
+  problems(): readonly string[]
 }
 
 export type Entry =
@@ -21,11 +23,22 @@ export function serveControl(answers: ControlAnswers): Server {
     const answer = ((): unknown => {
       if (url.pathname === '/enter') return answers.enter(words, { namespace, container })
       if (url.pathname === '/page') return { kind: 'done', text: answers.page() }
+      if (url.pathname === '/problems') return problemsOf(answers.problems())
       return { kind: 'unknown', message: `the lab does not know ${url.pathname}` }
     })()
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify(answer))
   })
+}
+
+export interface Problems {
+  /** All there are; `first` holds at most PROBLEMS_MAX of them. */
+  readonly count: number
+  readonly first: readonly string[]
+}
+
+function problemsOf(all: readonly string[]): Problems {
+  return { count: all.length, first: all.slice(0, PROBLEMS_MAX).map((line) => line.slice(0, LINE_MAX)) }
 }
 
 /** Asks a running lab. Rejects when it does not answer. */
@@ -47,4 +60,6 @@ export function askControl<Answer>(
   })
 }
 
+const PROBLEMS_MAX = 20
+const LINE_MAX = 1000
 const ANSWER_MAX_MS = 10_000

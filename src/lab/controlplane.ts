@@ -24,10 +24,18 @@ export function makeControlPlane(progress: Progress): ControlPlane {
   return { store, start: () => runner.start() }
 }
 
-/** Applies the files, and again whenever one is saved. Resolves when they are applied for the first time. */
-export function followFiles(store: Store, paths: readonly string[], progress: Progress): Promise<void> {
+export interface FollowedFiles {
+  /** Resolves when they are applied for the first time. */
+  readonly applied: Promise<void>
+  /** What of them the cluster does not have, and why; one line each. */
+  problems(): string[]
+}
+
+/** Applies the files, and again whenever one is saved. */
+export function followFiles(store: Store, paths: readonly string[], progress: Progress): FollowedFiles {
   const { promise, resolve } = Promise.withResolvers<void>()
   const held = new Map<string, Manifest>()
+  let rejected: string[] = []
   let isFirst = true
   const watched = watchManifests({
     paths,
@@ -43,23 +51,31 @@ export function followFiles(store: Store, paths: readonly string[], progress: Pr
         [...held.values()].map(({ object }) => object),
         { owner: 'files' },
       )
+      const before = new Set(rejected)
+      rejected = applied.flatMap(rejectionOf)
+      for (const problem of rejected) if (!before.has(problem)) progress.warn(problem)
       tell(applied, isFirst, performance.now() - startMs, progress)
       isFirst = false
       resolve()
     },
   })
   void watched.done
-  return promise
+  return { applied: promise, problems: () => [...watched.problems().map(describeProblem), ...rejected] }
 }
 
 function tell(applied: readonly Applied[], isFirst: boolean, ms: number, progress: Progress): void {
-  for (const { object, action, message } of applied) if (action === 'rejected') progress.warn(`${object}: ${message}`)
   if (isFirst)
     return progress.done(`${applied.filter(({ action }) => action !== 'rejected').length} objects from files`, ms)
   const changes = applied.filter(({ action }) => action !== 'unchanged' && action !== 'rejected')
   const shown = changes.slice(0, CHANGES_SHOWN).map(({ object, action }) => `${object} ${action}`)
   const more = changes.length > shown.length ? `, and ${changes.length - shown.length} more` : ''
   progress.news(`saved: ${shown.join(', ') || 'nothing of the cluster changed'}${more} (${Math.round(ms)} ms)`)
+}
+
+/** Most messages begin with the object by themselves. */
+function rejectionOf({ object, action, message }: Applied): string[] {
+  if (action !== 'rejected') return []
+  return [message.startsWith(object) ? message : `${object}: ${message}`]
 }
 
 const idOf = (object: Raw | Reference): string => String(anyObject(object as Raw))
