@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { cut } from '../lab/api/object.ts'
 import { Failure } from './failure.ts'
 import { collect, objectsFrom } from './files.ts'
 import { connect, messageOf, type Api, type ApiObject } from './lab-client.ts'
@@ -41,7 +42,7 @@ async function applyOne(
   if (typeof metadata?.name !== 'string' || metadata.name === '') return { problem: `${kind} has no metadata.name` }
   const resource = (await resourceOf(api, apiVersion, kind)) ?? guess(apiVersion, kind)
   const namespace = resource.namespaced ? (metadata.namespace ?? fallback) : null
-  const title = titleOf(resource, metadata.name)
+  const title = titleOf(resource, cut(metadata.name))
   const path = pathOf(resource, namespace, metadata.name)
   const before = await api.ask({ path })
   const placed = namespace === null ? object : { ...object, metadata: { ...metadata, namespace } }

@@ -194,5 +194,14 @@ t.test('load balancer addresses: from the pool, kept, let go, waited for', async
   wide.runner.settle()
   const given = wide.store.list('services').map(({ status }) => status.loadBalancer.ingress[0].ip)
   t.same(given, ['172.30.0.193', '172.30.0.194', '172.30.0.195'])
+  for (const [name, loadBalancerIP] of Object.entries({ wrong: '127.1', far: '192.0.2.1' }))
+    make(wide.store, name, { type: 'LoadBalancer', loadBalancerIP })
+  wide.runner.settle()
+  const told = wide.store.list('events').map(({ message }) => message as string)
+  for (const asked of ['127.1', '192.0.2.1'])
+    t.ok(
+      told.some((message) => message.startsWith(`spec.loadBalancerIP ${asked} is no address of 172.30.0.192/26`)),
+      asked,
+    )
   wide.runner.stop()
 })

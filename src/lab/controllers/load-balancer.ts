@@ -3,7 +3,7 @@ import { parseAddress } from '../../cluster/address.ts'
 import { tell } from '../api/event.ts'
 import type { Change } from '../api/history.ts'
 import { IpRange } from '../api/ip-range.ts'
-import type { ApiObject, Fields } from '../api/object.ts'
+import { cut, type ApiObject, type Fields } from '../api/object.ts'
 import { refOf, type Store } from '../api/store.ts'
 import { objectAt, type Controller } from './controller.ts'
 
@@ -41,6 +41,10 @@ function assign(store: Store, service: ApiObject, ranges: readonly IpRange[]): s
   const others = store.list('services').filter((other) => other.metadata.uid !== service.metadata.uid)
   const taken = new Set(others.flatMap(ingressOf))
   const asked = parseAddress(service['spec'].loadBalancerIP)
+  if (service['spec'].loadBalancerIP && !ranges.some((range) => asked !== null && range.has(asked))) {
+    const message = `spec.loadBalancerIP ${cut(service['spec'].loadBalancerIP)} is no address of ${ranges.map(({ cidr }) => cidr).join(' or ')}, so another was given: use one of those or leave it out`
+    tell(store, service, { type: 'Warning', reason: 'LoadBalancerIPIgnored', message, from: 'load-balancer' })
+  }
   return (service['spec'].ipFamilies as string[]).flatMap((family) => {
     const range = ranges.find((candidate) => `IPv${candidate.family}` === family)
     if (range === undefined) return []
