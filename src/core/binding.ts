@@ -27,6 +27,10 @@ export class Binding<Row = any> {
   /** Callers of `audit`; of those, the ones that the running audit answers have been taken off. */
   #auditors: PromiseWithResolvers<Drift>[] = []
   #auditDue = false
+  /** Ends the running audit because a change came; null: none runs. */
+  #yield: AbortController | null = null
+  /** Audits in a row that gave way. */
+  #yields = 0
   #recovering = false
   #recoveredAt = 0
   #applied: Revision | null = null
@@ -90,7 +94,10 @@ export class Binding<Row = any> {
 
   /** The table may have changed. */
   nudge(): void {
-    if (this.#cursor.due) this.#pendingSince ??= this.#options.clock.now()
+    if (this.#cursor.due) {
+      this.#pendingSince ??= this.#options.clock.now()
+      if (this.#yields < YIELDS_MAX) this.#yield?.abort(new Error('a change came first'))
+    }
     this.#nudges.resolve()
   }
 
@@ -102,7 +109,7 @@ export class Binding<Row = any> {
     const timer = this.#auditOften()
     while (!signal.aborted) {
       this.#nudges = Promise.withResolvers()
-      if (this.#auditDue && this.#applied !== null) await this.#audit()
+      if (this.#mayAudit()) await this.#audit()
       else if (this.#cursor.due) await this.#apply()
       else await this.#rest()
     }
@@ -174,22 +181,37 @@ export class Binding<Row = any> {
     this.#recoveredAt = clock.now()
   }
 
+  /** Changes come first; but where they never end, an audit that gave way YIELDS_MAX times does not again. */
+  #mayAudit(): boolean {
+    return this.#auditDue && this.#applied !== null && (!this.#cursor.due || this.#yields >= YIELDS_MAX)
+  }
+
   async #audit(): Promise<void> {
     const auditors = this.#auditors.splice(0)
     const started = this.#options.clock.now()
+    const giveWay = (this.#yield = new AbortController())
     this.#auditDue = false
     try {
-      const drift = await this.#bounded((signal) => this.#target.audit(signal))
+      const drift = await this.#bounded((signal) => this.#target.audit(AbortSignal.any([signal, giveWay.signal])))
+      this.#yields = 0
       this.#drift = drift.clean ? null : drift.detail
       this.#lastError = null
       this.#say({ kind: 'audited', drift, ms: this.#options.clock.now() - started })
       if (!drift.clean) this.recover(`audit: ${drift.detail}`)
       for (const auditor of auditors) auditor.resolve(drift)
     } catch (thrown) {
+      if (giveWay.signal.aborted && !this.#options.signal.aborted) {
+        this.#yields++
+        this.#auditDue = true
+        this.#auditors.unshift(...auditors)
+        return
+      }
       const error = asError(thrown)
       this.#lastError = error
       if (!this.#options.signal.aborted) this.#say({ kind: 'audit failed', error })
       for (const auditor of auditors) auditor.reject(error)
+    } finally {
+      this.#yield = null
     }
   }
 
@@ -253,4 +275,5 @@ function asError(thrown: unknown): Error {
 
 const RECOVERY_SPACING_MS = 500
 const STOP_GRACE_MS = 5_000
+const YIELDS_MAX = 3
 const AUDITORS_MAX = 1_000

@@ -424,3 +424,36 @@ t.test('a delta from 0 cannot change while it is applied, and is over afterwards
   table.put('e', 1)
   t.equal(cursor.begun, false)
 })
+
+t.test('a long audit gives way to changes, but not for ever', async (t) => {
+  const target = new World<number>()
+  const { table, binding, kinds, end } = setUp(target)
+  table.put('a', 0)
+  table.markSynced()
+  await binding.whenApplied(table.number)
+  let running = 0
+  let finish = (): void => {}
+  target.audit = (signal?: AbortSignal) =>
+    new Promise((resolve, reject) => {
+      running++
+      finish = () => resolve({ clean: true })
+      signal!.addEventListener('abort', () => reject(signal!.reason as Error), { once: true })
+    })
+  const audited = binding.audit()
+  for (let i = 1; i <= 3; i++) {
+    await until(() => running === i, `audit ${i}`)
+    table.put('a', i)
+    await binding.whenApplied(table.number)
+    t.equal(target.rows.get('a'), i, 'a change does not wait for the audit')
+  }
+  await until(() => running === 4, 'the audit that stays')
+  table.put('a', 4)
+  for (let i = 0; i < 20; i++) await turn()
+  t.equal(target.rows.get('a'), 3, 'now the change waits')
+  finish()
+  t.same(await audited, { clean: true })
+  await binding.whenApplied(table.number)
+  t.equal(target.rows.get('a'), 4)
+  t.notOk(kinds().includes('audit failed'), 'giving way is no failure')
+  await end()
+})
