@@ -31,6 +31,8 @@ export class Binding<Row = any> {
   #yield: AbortController | null = null
   /** Audits in a row that gave way. */
   #yields = 0
+  /** And what it gave way to was not applied yet. */
+  #gaveWay = false
   #recovering = false
   #recoveredAt = 0
   #applied: Revision | null = null
@@ -129,6 +131,7 @@ export class Binding<Row = any> {
   }
 
   async #apply(): Promise<void> {
+    this.#gaveWay = false
     await this.#space()
     if (this.#options.signal.aborted) return
     this.#flyingSince ??= this.#pendingSince ?? this.#options.clock.now()
@@ -183,7 +186,8 @@ export class Binding<Row = any> {
 
   /** Changes come first; but where they never end, an audit that gave way YIELDS_MAX times does not again. */
   #mayAudit(): boolean {
-    return this.#auditDue && this.#applied !== null && (!this.#cursor.due || this.#yields >= YIELDS_MAX)
+    const patient = this.#yields < YIELDS_MAX || this.#gaveWay
+    return this.#auditDue && this.#applied !== null && !(this.#cursor.due && patient)
   }
 
   async #audit(): Promise<void> {
@@ -202,6 +206,7 @@ export class Binding<Row = any> {
     } catch (thrown) {
       if (giveWay.signal.aborted && !this.#options.signal.aborted) {
         this.#yields++
+        this.#gaveWay = true
         this.#auditDue = true
         this.#auditors.unshift(...auditors)
         return
