@@ -76,6 +76,24 @@ t.test('two agents load at once: one of them is told, what is in use is whole at
   }
 })
 
+// The fifth transaction puts it to use.
+t.test('a generation that another agent has begun to fill is not put to use', async (t) => {
+  const first = target()
+  for (let after = 1; after <= 4; after++) {
+    t.same(await first.apply(full(rows([2, 3])), signal), [])
+    let done = 0
+    const halting: Nft = {
+      run: (text) => (++done > 3 ? Promise.resolve({ kind: 'failed', reason: 'killed' }) : nftProcess.run(text)),
+      close() {},
+    }
+    const half = (): Promise<unknown> => target(halting).apply(full(rows([4])), signal).catch(() => {}) // prettier-ignore
+    const own = target(interrupted(after, half))
+    const applied = await own.apply(full(rows([2, 3, 4])), signal).catch((error: Error) => error.message)
+    const stands = typeof applied === 'string' ? first : own
+    t.same(await stands.audit(signal), { clean: true }, `after ${after}: ${JSON.stringify(applied)}`)
+  }
+})
+
 t.test('a change of an agent whose generation was replaced by one of the same name is refused', async (t) => {
   const [own, other] = [target(), target()]
   t.same(await own.apply(full(rows([2, 3])), signal), [])
