@@ -1,10 +1,11 @@
 import type { Key } from '../../core/delta.ts'
 import type { Family } from '../../cluster/protocol.ts'
 import type { Range, ServiceRow } from '../rows.ts'
-import { activate, claim, countRules, foundation, pickChain, ranges, skeleton } from './chains.ts'
+import { activate, claim, countRules, foundation, ranges, skeleton } from './chains.ts'
 import { Checksums } from './checksums.ts'
 import { elements, picks, rangeFamily } from './elements.ts'
 import { FAMILY, pickName, TABLE, type Generation, type Pick } from './names.ts'
+import { pickChain } from './picks.ts'
 
 /** What the kernel holds of ours, as far as a change must know it. */
 export class Loaded {
