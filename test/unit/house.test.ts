@@ -175,7 +175,7 @@ async function setup({
 
 const ALL_THERE: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
-    ['nft', 'iptables', 'ipset', 'conntrack', 'ip', 'unshare', 'nsenter', 'sysctl', 'curl', 'wget', 'cc'].map(
+    ['nft', 'iptables', 'ipset', 'conntrack', 'ip', 'unshare', 'nsenter', 'sysctl', 'curl', 'wget', 'ping', 'cc'].map(
       (tool) => [tool, ''],
     ),
   ),
