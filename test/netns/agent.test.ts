@@ -116,6 +116,37 @@ t.test('UDP with one source port: follows its endpoint, and healthy flows are le
   await ended(agent)
 })
 
+t.test('a connection begun before its Service was programmed gets there', async (t) => {
+  await inside('n1', 'nft', 'delete', 'table', 'inet', 'fairlead_service')
+  // Conntrack looks only where some rule asks for it.
+  await inside(
+    'n1',
+    'nft',
+    'add table inet other; add chain inet other c { type filter hook prerouting priority 0; }; add rule inet other c ct state new',
+  )
+  const early = run(
+    'outside',
+    'load',
+    'connect',
+    '--to',
+    `${VIP}:80`,
+    '--count',
+    '1',
+    '--threads',
+    '1',
+    '--timeout-ms',
+    '30000',
+  )
+  await until('its entry stands, untranslated', async () => {
+    const entries = await inside('n1', 'conntrack', '-L', '-p', 'tcp', '--orig-port-dst', '80')
+    return /SYN_SENT .*src=172.30.0.1 dst=10.96.0.10 .*UNREPLIED.* src=10.96.0.10 /.test(entries)
+  })
+  write([A])
+  await startAgent()
+  t.match(await finish(early), { failedTotal: 0 })
+  await inside('n1', 'nft', 'delete', 'table', 'inet', 'other')
+})
+
 t.test('--cleanup leaves nothing, twice', async (t) => {
   for (let i = 0; i < 2; i++) {
     const result = await exec([process.execPath, MAIN, 'agent', '--cleanup'])

@@ -1,4 +1,4 @@
-use crate::frontends::{Frontend, Frontends};
+use crate::frontends::{Frontend, Frontends, TCP};
 use std::net::{IpAddr, SocketAddr};
 use sys::netlink::{Builder, FLAG_ACK, FLAG_REQUEST, Message, NETFILTER_HEADER, attributes, netfilter_header};
 
@@ -9,6 +9,8 @@ pub struct Entry<'a> {
     frontend: Frontend,
     /// Who answers.
     answerer: SocketAddr,
+    /// TCP that has not been answered yet.
+    opening: bool,
     tuple: &'a [u8],
     zone: Option<&'a [u8]>,
     id: Option<&'a [u8]>,
@@ -19,25 +21,33 @@ impl<'a> Entry<'a> {
     pub fn parse(message: &Message<'a>) -> Option<Entry<'a>> {
         let family = *message.body.first()?;
         let (mut original, mut reply, mut zone, mut id) = (None, None, None, None);
+        let mut opening = false;
         for (kind, value) in message.attributes(NETFILTER_HEADER) {
             match kind {
                 TUPLE_ORIG => original = Some(value),
                 TUPLE_REPLY => reply = Some(value),
                 ZONE => zone = Some(value),
                 ID => id = Some(value),
+                PROTOINFO => opening = tcp_state(value) == Some(SYN_SENT),
                 _ => {}
             }
         }
         let tuple = original?;
         let (protocol, _, destination) = ends(tuple)?;
         let (_, answerer, _) = ends(reply?)?;
-        Some(Entry { family, frontend: Frontend { address: destination, protocol }, answerer, tuple, zone, id })
+        let frontend = Frontend { address: destination, protocol };
+        Some(Entry { family, frontend, answerer, opening, tuple, zone, id })
     }
 
     /// Sent to one of the frontends, and answered by none of its endpoints. Never translated means answered by the
-    /// frontend itself, which is no endpoint: stale too.
+    /// frontend itself, which is no endpoint: stale too. TCP ends by itself, and may outlive its endpoint: stale is only what
+    /// was never translated and never answered, which each retransmitted SYN would keep alive.
     pub fn is_stale(&self, frontends: &Frontends) -> bool {
-        frontends.get(&self.frontend).is_some_and(|endpoints| !endpoints.contains(&self.answerer))
+        let Some(endpoints) = frontends.get(&self.frontend) else { return false };
+        match self.frontend.protocol {
+            TCP => self.opening && self.answerer == self.frontend.address,
+            _ => !endpoints.contains(&self.answerer),
+        }
     }
 
     /// The request to delete this very entry. The id keeps a younger one with the same addresses alive.
@@ -52,6 +62,12 @@ impl<'a> Entry<'a> {
             }
         });
     }
+}
+
+fn tcp_state(protoinfo: &[u8]) -> Option<u8> {
+    let (_, tcp) = attributes(protoinfo).find(|(kind, _)| *kind == PROTOINFO_TCP)?;
+    let (_, state) = attributes(tcp).find(|(kind, _)| *kind == PROTOINFO_TCP_STATE)?;
+    state.first().copied()
 }
 
 /// Protocol, source and destination of a tuple.
@@ -102,6 +118,11 @@ pub const TUPLE_ORIG: u16 = 1;
 pub const TUPLE_PROTO: u16 = 2;
 pub const PROTO_NUM: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
+const PROTOINFO: u16 = 4;
+const PROTOINFO_TCP: u16 = 1;
+const PROTOINFO_TCP_STATE: u16 = 1;
+/// linux/netfilter/nf_conntrack_tcp.h
+const SYN_SENT: u8 = 1;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
 const TUPLE_IP: u16 = 1;

@@ -63,7 +63,7 @@ struct Row {
 }
 
 // IANA protocol numbers
-const TCP: u8 = 6;
+pub const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 

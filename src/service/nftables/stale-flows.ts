@@ -1,12 +1,12 @@
 import type { Delta, Key } from '../../core/delta.ts'
 import { frontendKey, type FrontendAddress, type ServiceRow, type Slot } from '../rows.ts'
 
-/** A UDP frontend whose flows may be stale, and the endpoints that flows may still go to. */
+/** A frontend whose flows may be stale, and the endpoints that flows may still go to. */
 export interface Suspect {
   readonly ip: string
-  readonly protocol: 'udp'
+  readonly protocol: 'udp' | 'tcp'
   readonly port: number
-  /** `10.1.1.2:53`, `[fd00::2]:53`. Empty: no flow is good. */
+  /** `10.1.1.2:53`, `[fd00::2]:53`. Empty: no flow is good. For tcp always: only what was never translated is stale. */
   readonly endpoints: readonly string[]
 }
 
@@ -14,6 +14,8 @@ export interface Suspect {
  * UDP has no connections that end: a flow that conntrack knows keeps going where it went, also after that endpoint is gone,
  * and also if it began before the frontend was programmed and so goes nowhere (kubernetes issues 48370, 122740, 139628).
  * This says which frontends lost an endpoint, got their first one, or are gone; flows to the others are never touched.
+ * TCP ends by itself; but a SYN that left before its frontend was programmed made an entry that each retransmission keeps
+ * alive and untranslated (kubernetes issue 48719).
  */
 export class StaleFlows {
   /** By frontend, then slot: the endpoint there. */
@@ -40,7 +42,7 @@ export class StaleFlows {
       touch(frontendKey(row.at))
       this.#slotsOf(row.at).set(key, text(row))
     }
-    return [...before].flatMap(([key, was]) => this.#suspect(key, was, delta.from === 0))
+    return [...[...before].flatMap(([key, was]) => this.#suspect(key, was, delta.from === 0)), ...begunTooEarly(delta)]
   }
 
   #suspect(key: Key, was: ReadonlySet<string>, full: boolean): readonly Suspect[] {
@@ -60,6 +62,20 @@ export class StaleFlows {
     let frontend = this.#frontends.get(key)
     if (frontend === undefined) this.#frontends.set(key, (frontend = { at, slots: new Map() }))
     return frontend.slots
+  }
+}
+
+/**
+ * TCP frontends that are new: all after a full load; else those of addresses from outside the service ranges, since what
+ * is sent to a ClusterIP that does not exist yet is dropped and leaves no entry.
+ */
+function* begunTooEarly(delta: Delta<ServiceRow>): Iterable<Suspect> {
+  for (const [key, row] of delta.put) {
+    if (row.kind !== 'frontend' || row.protocol !== 'tcp' || row.slots === 0) continue
+    const was = delta.was.get(key)
+    const isNew = was?.kind !== 'frontend' || was.slots === 0
+    if (delta.from === 0 || (isNew && row.scope === 'external'))
+      yield { ip: row.ip, protocol: 'tcp', port: row.port, endpoints: [] }
   }
 }
 
