@@ -83,6 +83,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     tables,
     services,
     rejections,
+    faults: () => graph.faults(),
     rows,
     bindings: () => runner.bindings,
     sources: source.states,

@@ -15,7 +15,7 @@ import { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
 import { ProgrammingLatency } from '../status/programming.ts'
 import { parseWhere, serve, type Listening, type Routes, type Where } from '../status/server.ts'
-import { statusz } from '../status/statusz.ts'
+import { statusz, type Fault } from '../status/statusz.ts'
 import { Failure } from './failure.ts'
 import { version } from './version.ts'
 
@@ -33,6 +33,7 @@ export interface StatusParts {
   readonly tables: Tables
   readonly services: ServiceTables
   readonly rejections: Readable<Rejection>
+  readonly faults: () => Iterable<Fault>
   /** The binding of the service rows. */
   readonly rows: Binding
   readonly bindings: () => readonly Binding[]
@@ -72,6 +73,7 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
       }),
     sources: () => [...parts.sources()].map((state) => ({ state, objects: objectsOf(tables, state.kind) })),
     rejections: parts.rejections,
+    faults: parts.faults,
     kernel: () => kernel,
   })
   const probes: Routes = { '/healthz': withNode(answers['/healthz']!), '/livez': withNode(answers['/livez']!) }
@@ -113,6 +115,7 @@ function measure(parts: StatusParts, metrics: Metrics): ReturnType<typeof kubePr
     bindings: parts.bindings,
     sources: parts.sources,
     rejections: parts.rejections,
+    faults: parts.faults,
   })
   const counters = kubeProxyMetrics(metrics, {
     changes: () => ({ services: tables.services.number, endpoints: tables.slices.number }),

@@ -155,11 +155,15 @@ function problems(asked: readonly Asked[]): string[] {
 
 function problemsOf({ report, why }: Asked): string[] {
   if (!report) return [why]
-  const { sources, targets, rejections, healthy } = report
+  const { sources, targets, faults, rejections, healthy } = report
   return [
     ...(healthy ? [] : ['changes wait for longer than they may']),
     ...sources.flatMap(({ kind, state, error }) => (error === null ? [] : `${kind}: ${state}: ${error}`)),
     ...targets.flatMap((target) => troublesOf(target)),
+    ...faults.first.map(
+      (fault) => `${fault}: this is a bug, please report it; the object has no effect until it changes`,
+    ),
+    ...more('faults', faults),
     ...rejections.first.map(({ object, field, problem, remedy }) => `${object}: ${field}: ${problem}: ${remedy}`),
     ...more('rejections', rejections),
   ]

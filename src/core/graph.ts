@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import type { Key } from './delta.ts'
 import type { InputTable, Owner } from './table.ts'
 
 /** What the graph needs of a derived table. */
 export interface Settling {
+  readonly name: string
+  /** Driver keys whose derivation threw, and what. */
+  readonly faults: ReadonlyMap<Key, Error>
   /** Recomputes what is dirty. */
   settle(): void
 }
@@ -49,6 +53,11 @@ export class Graph implements Owner {
     }
     this.#settling = false
     if (bugs.length > 0) throw bugs[0]
+  }
+
+  /** Derivations that threw, and have not succeeded since: bugs of ours, each of which takes away the rows of its key. */
+  *faults(): Iterable<{ readonly table: string; readonly key: Key; readonly error: Error }> {
+    for (const { name, faults } of this.#derived) for (const [key, error] of faults) yield { table: name, key, error }
   }
 
   /** `callback` runs at the first change after a settle, inside whatever made that change: schedule there, do not act. */

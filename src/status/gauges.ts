@@ -13,6 +13,7 @@ export interface Observed {
   readonly bindings: () => Iterable<{ status(): Status }>
   readonly sources: () => Iterable<KindState>
   readonly rejections: Readable<Rejection>
+  readonly faults: () => Iterable<unknown>
 }
 
 export function gauges(metrics: Metrics, observer: Observer, observed: Observed): void {
@@ -65,6 +66,7 @@ function standing(metrics: Metrics, observed: Observed): void {
   const applied = target('last_applied_timestamp_seconds', 'When an apply last succeeded')
   const source = metrics.gauge('fairlead_source_state', '1: in this state', ['kind', 'state'])
   const failures = metrics.gauge('fairlead_source_failures', 'Failures since all was well', ['kind'])
+  const faults = metrics.gauge('fairlead_derivation_faults', 'Derivations that threw: bugs; their objects have no rows')
   const rejections = metrics.gauge('fairlead_rejections', 'Things in objects that cannot be used')
   metrics.onCollect(() => {
     for (const table of observed.tables) rows.set(table.size, table.name)
@@ -81,6 +83,7 @@ function standing(metrics: Metrics, observed: Observed): void {
       failures.set(count, kind)
     }
     rejections.set(observed.rejections.size)
+    faults.set([...observed.faults()].length)
   })
 }
 

@@ -13,6 +13,8 @@ export interface Report {
   readonly sources: readonly SourceReport[]
   readonly targets: readonly TargetReport[]
   /** All there are; `first` holds at most REPORTED_MAX of them. */
+  /** Derivations that threw: bugs of ours. */
+  readonly faults: { readonly count: number; readonly first: readonly string[] }
   readonly rejections: { readonly count: number; readonly first: readonly Rejection[] }
   readonly kernel: readonly KernelFeature[]
   readonly memoryBytes: number

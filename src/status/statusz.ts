@@ -7,6 +7,13 @@ import type { Observer } from './observer.ts'
 import { REPORTED_MAX, type KernelFeature, type Report, type SourceReport, type TargetReport } from './report.ts'
 import { json, type Answer } from './server.ts'
 
+/** As Graph.faults gives them. */
+export interface Fault {
+  readonly table: string
+  readonly key: string
+  readonly error: Error
+}
+
 export interface Parts {
   readonly node: string
   readonly version: string
@@ -17,6 +24,7 @@ export interface Parts {
   /** The state of each kind, and the table it fills. */
   readonly sources: () => Iterable<{ readonly state: KindState; readonly objects: number }>
   readonly rejections: Readable<Rejection>
+  readonly faults: () => Iterable<Fault>
   readonly kernel: () => readonly KernelFeature[]
 }
 
@@ -31,12 +39,19 @@ export function statusz(parts: Parts): () => Answer {
       healthy: parts.healthy(),
       sources: [...parts.sources()].map(sourceReport),
       targets: [...parts.bindings()].map(({ rows, status }) => targetReport(rows, status, parts.observer)),
+      faults: faultsOf(parts.faults()),
       rejections: { count: parts.rejections.size, first: firstOf(parts.rejections.entries()) },
       kernel: parts.kernel(),
       memoryBytes: process.memoryUsage.rss(),
     }
     return json(200, report)
   }
+}
+
+function faultsOf(all: Iterable<Fault>): Report['faults'] {
+  const faults = [...all]
+  const first = faults.slice(0, REPORTED_MAX).map(({ table, key, error }) => `${table} of ${key}: ${error.message}`)
+  return { count: faults.length, first }
 }
 
 function sourceReport({ state, objects }: { state: KindState; objects: number }): SourceReport {

@@ -371,6 +371,8 @@ t.test('targets go at their own pace; bugs of a listener or of a derivation stop
   await late.whenApplied(2)
   t.match(await warned, /a bug in the log/)
   graph.add({
+    name: 'bad',
+    faults: new Map(),
     settle() {
       if (table.get('a') === 2) throw new Error('a bug in core')
     },

@@ -147,6 +147,7 @@ t.test('names of our own', (t) => {
     bindings: () => [{ status: () => status }],
     sources: () => states as never,
     rejections,
+    faults: () => ['one'],
   })
   observer.hear({ ...applied(0), target: 'nftables' })
   observer.hear({ kind: 'recovering', target: 'nftables', reason: 'flushed' })

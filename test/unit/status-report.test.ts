@@ -48,6 +48,7 @@ function troubled(): Report {
     ...{ node: 'n1', version: '0.1.0', healthy: () => false, observer, rejections },
     bindings: () => [{ rows: 120, status }],
     sources: () => [{ state, objects: 7 }],
+    faults: () => [{ table: 'service plans', key: 'a/s0', error: new Error('oops') }],
     kernel: () => [{ name: 'sctp', present: false, remedy: 'SCTP services do not work' }],
   })()
   return JSON.parse(answer.body) as Report
@@ -64,6 +65,7 @@ t.test('what an agent says', (t) => {
       },
     ],
     rejections: { count: 25 },
+    faults: { count: 1 },
   })
   t.equal(troubled().rejections.first.length, 20, 'bounded')
   t.end()
@@ -90,6 +92,7 @@ t.test('and how it is shown', (t) => {
     'n1: nftables: f 10.0.0.1 tcp 80: no room: make some',
     'n1: Service a/s0: spec.x: is bad: mend it',
     'n1: ... and 5 more rejections',
+    'n1: service plans of a/s0: oops: this is a bug, please report it; the object has no effect until it changes',
     'n2: gone',
   ])
     t.ok(page.includes(`  ${line}\n`), line)
@@ -99,6 +102,7 @@ t.test('and how it is shown', (t) => {
     sources: [],
     targets: [],
     rejections: { count: 0, first: [] },
+    faults: { count: 0, first: [] },
     kernel: [],
   }
   t.notMatch(render([{ node: 'n1', report: well, why: '' }], false, NOW), 'to look at')
