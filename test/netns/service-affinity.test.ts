@@ -218,7 +218,7 @@ const pods = (): Raw =>
 async function asks(from: string, [to, port]: readonly [string, number], times: number): Promise<string[]> {
   const answers: string[] = []
   for (let i = 0; i < times; i++) {
-    const answer = await hosts.peer(from).send({ protocol: 'tcp', from, to, port })
+    const answer = await hosts.peer(from).send({ protocol: 'tcp', from, to, port, waitMs: 10_000 })
     answers.push(answer.kind === 'answered' ? answer.by : answer.kind)
   }
   return answers
