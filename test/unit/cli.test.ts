@@ -165,6 +165,7 @@ async function status(t: Test): Promise<void> {
     healthy: true,
     sources: [{ kind: 'Service', state: 'watching', since: new Date().toISOString(), objects: 3, error: null }],
     targets: [],
+    faults: { count: 0, first: [] },
     rejections: { count: 0, first: [] },
     kernel: [{ name: 'sctp', present: false, remedy: 'SCTP services do not work' }],
     memoryBytes: 50e6,
