@@ -40,6 +40,26 @@ export function watchCpu(): () => Busy {
   }
 }
 
+export interface Memory {
+  readonly rssMB: number
+  readonly peakMB: number
+  /** Of the RSS, what belongs to this process alone: no pages of files. */
+  readonly ownMB: number
+  /** RSS of its children. */
+  readonly helpersMB: number
+}
+
+export function memoryOf(pid: number): Memory {
+  const status = statusOf(pid)
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
+  return {
+    rssMB: status['VmRSS']! / 1000,
+    peakMB: status['VmHWM']! / 1000,
+    ownMB: status['RssAnon']! / 1000,
+    helpersMB: children.reduce((sum, each) => sum + (statusOf(Number(each))['VmRSS'] ?? 0), 0) / 1000,
+  }
+}
+
 export interface Machine {
   readonly date: string
   readonly cpu: string
@@ -74,6 +94,12 @@ function cpuTimes(): { idle: number; softirq: number } {
   const [, , , idle, iowait, , softirq] = line.trim().split(/\s+/).slice(1).map(Number) as number[]
   const seconds = (ticks: number): number => (ticks * TICK_MS) / 1000
   return { idle: seconds(idle! + iowait!), softirq: seconds(softirq!) }
+}
+
+/** Numbers of /proc/PID/status, sizes in kB. */
+function statusOf(pid: number): Record<string, number> {
+  const fields = readFileSync(`/proc/${pid}/status`, 'utf8').matchAll(/^(\w+):\s+(\d+)/gm)
+  return Object.fromEntries([...fields].map(([, name, number]) => [name!, Number(number)]))
 }
 
 /** Fields of /proc/PID/stat after the name: proc(5) counts them from 3. */

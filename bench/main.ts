@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { enterWorld } from '../test/netns/world.ts'
 import { svgOf } from './chart.ts'
+import { agents } from './families/agents.ts'
 import { change } from './families/change.ts'
 import { core } from './families/core.ts'
 import { forward } from './families/forward.ts'
@@ -82,7 +83,7 @@ function keep(json: string, words: string, results: Readonly<Record<string, Resu
   }
 }
 
-const FAMILIES = { core, forward, program, change, memory }
+const FAMILIES = { core, forward, program, change, agents, memory }
 const RESULTS = new URL('results/', import.meta.url)
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 

@@ -1,10 +1,11 @@
 /** What is measured in processes of their own: see task.ts. Results are plain data, times in milliseconds. */
-import { connect, createServer, type AddressInfo, type Server } from 'node:net'
+import type { Journey, Trip } from './agents.ts'
 import { exec, describe } from '../src/kernel/exec.ts'
 import { crowdSlice, oneSlice, podIP, service, sliceOf, SPECIAL, type Size } from './cluster.ts'
 import { childCpu, type Cpu } from './machine.ts'
 import { changeOf, COMMANDS, textOf, type Peer } from './peers.ts'
 import { Pipeline, type FromNothing } from './pipeline.ts'
+import { knock, listen } from './place.ts'
 
 export interface PeerLoad {
   readonly applyMs: number
@@ -68,12 +69,18 @@ export const TASKS = {
       const before = places[round % 2]!.accepted
       const begun = performance.now()
       pipeline.inlets.slices.put(slice(round))
-      while (places[round % 2]!.accepted === before && performance.now() - begun < FOLLOW_MAX_MS) await knock()
+      while (places[round % 2]!.accepted === before && performance.now() - begun < FOLLOW_MAX_MS)
+        await knock(SPECIAL.follow)
       times.push(performance.now() - begun)
     }
     await pipeline.close()
     for (const place of places) place.server.close()
     return times
+  },
+
+  /** A whole agent in a room of the API server. Loaded only here: others are measured with what they need. */
+  async agent(trip: Trip): Promise<Journey> {
+    return (await import('./agents.ts')).travel(trip)
   },
 }
 
@@ -88,33 +95,6 @@ async function feed(peer: Peer, stdin: string, more: readonly string[] = []): Pr
     applyMs,
     cpu: { userMs: after.userMs - before.userMs, systemMs: after.systemMs - before.systemMs },
   }
-}
-
-interface Place {
-  readonly server: Server
-  readonly port: number
-  accepted: number
-}
-
-async function listen(): Promise<Place> {
-  const server = createServer((socket) => {
-    place.accepted++
-    socket.on('error', () => {})
-    socket.resetAndDestroy()
-  })
-  const place = { server, port: 0, accepted: 0 }
-  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve))
-  return Object.assign(place, { port: (server.address() as AddressInfo).port })
-}
-
-/** One connection to the Service that `follow` watches; ends when it is accepted, reset or refused. */
-function knock(): Promise<void> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: SPECIAL.follow, port: 80 })
-    socket.setTimeout(1000, () => socket.destroy())
-    socket.on('error', () => {})
-    socket.once('close', () => resolve())
-  })
 }
 
 /** Lets what the last change left be collected and sent, as between the events of a real cluster. */

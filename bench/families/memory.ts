@@ -1,21 +1,15 @@
 /** The shipped agent on an API server of 10,000 Services and 100,000 endpoints: memory when settled, and at its peak. */
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { start } from '../../src/kernel/exec.ts'
 import { createStore } from '../../src/lab/api/create.ts'
 import { createApiServer } from '../../src/lab/api/server.ts'
 import { ip, within } from '../../test/netns/world.ts'
 import { NODE, servicesOf, sliceOf, slicesOf, type Size } from '../cluster.ts'
+import { memoryOf, type Memory } from '../machine.ts'
 import { median, type Report } from '../report.ts'
 
-interface Memory {
-  /** Quiet again after a full load and some changes. */
-  readonly settledMB: number
-  readonly peakMB: number
-  /** Of which belongs to this process alone (not shared file pages). */
-  readonly ownMB: number
-  /** The native helpers that stay: nft channel and monitor. */
-  readonly helpersMB: number
+/** Quiet again after a full load and some changes; the helpers are those that stay, nft channel and monitor. */
+interface Settled extends Memory {
   /** From start to all programmed. */
   readonly readySeconds: number
 }
@@ -39,7 +33,7 @@ export async function memory(short: boolean, progress: (words: string) => void):
   const rounds = short ? 1 : 3
   progress('memory: a first start, so that compiled code is at hand as on every later one')
   const first = await measure('', update, 0)
-  const results = new Map<string, Memory[]>(Object.keys(variants).map((name) => [name, []]))
+  const results = new Map<string, Settled[]>(Object.keys(variants).map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     for (const [name, variant] of Object.entries(variants)) {
       progress(`memory: round ${round + 1} of ${rounds}, ${name}`)
@@ -48,8 +42,8 @@ export async function memory(short: boolean, progress: (words: string) => void):
   }
   server.closeAllConnections()
   server.close()
-  const of = (name: string, field: keyof Memory): number => median(results.get(name)!.map((each) => each[field]))
-  const fields = ['settledMB', 'ownMB', 'peakMB', 'helpersMB', 'readySeconds'] as const
+  const of = (name: string, field: keyof Settled): number => median(results.get(name)!.map((each) => each[field]))
+  const fields = ['rssMB', 'ownMB', 'peakMB', 'helpersMB', 'readySeconds'] as const
   return {
     tables: [
       {
@@ -58,7 +52,7 @@ export async function memory(short: boolean, progress: (words: string) => void):
         rows: [...results.keys()].map((name) => [name, ...fields.map((field) => of(name, field))]),
       },
     ],
-    checks: [{ what: 'settled RSS', value: of('as shipped', 'settledMB'), unit: 'MB', target: { below: 150 } }],
+    checks: [{ what: 'settled RSS', value: of('as shipped', 'rssMB'), unit: 'MB', target: { below: 150 } }],
     charts: {},
     notes: [
       `A start before these, which compiles if it was the first of this installation: peak ${Math.round(first.peakMB)} MB.`,
@@ -91,7 +85,7 @@ function agentOf(variant: string): { readonly command: readonly string[]; readon
   }
 }
 
-async function measure(variant: string, update: (round: number) => void, quietSeconds: number): Promise<Memory> {
+async function measure(variant: string, update: (round: number) => void, quietSeconds: number): Promise<Settled> {
   const namespace = `m-${serial++}`
   await ip(`netns add ${namespace}`, `-n ${namespace} link set lo up`)
   const { command, env } = agentOf(variant)
@@ -124,30 +118,12 @@ async function measure(variant: string, update: (round: number) => void, quietSe
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     await new Promise((resolve) => setTimeout(resolve, quietSeconds * 1000))
-    const pid = child.pid!
-    const status = statusOf(pid)
-    return {
-      settledMB: status['VmRSS']! / 1000,
-      peakMB: status['VmHWM']! / 1000,
-      ownMB: status['RssAnon']! / 1000,
-      helpersMB: childrenOf(pid).reduce((sum, each) => sum + (statusOf(each)['VmRSS'] ?? 0), 0) / 1000,
-      readySeconds,
-    }
+    return { ...memoryOf(child.pid!), readySeconds }
   } finally {
     ending.abort()
     await ended
     await ip(`netns del ${namespace}`)
   }
-}
-
-/** Numbers of /proc/PID/status, sizes in kB. */
-function statusOf(pid: number): Record<string, number> {
-  const fields = readFileSync(`/proc/${pid}/status`, 'utf8').matchAll(/^(\w+):\s+(\d+)/gm)
-  return Object.fromEntries([...fields].map(([, name, number]) => [name!, Number(number)]))
-}
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
 }
 
 const SOCKET = '/run/bench-api.sock'
