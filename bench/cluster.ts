@@ -10,9 +10,13 @@ export interface Size {
   readonly dual?: boolean
   /** Besides, one Service of each kind that brings other rules and maps into play, one of them of 5,000 endpoints. */
   readonly special?: boolean
+  /** Besides, a Service for each way in: what `rules` compares. */
+  readonly ways?: boolean
 }
 
 export function* servicesOf(size: Size): Iterable<Raw> {
+  if (size.ways)
+    for (const { name, ip, spec, balancer } of WAYS) yield withBalancer(service(name, [ip], spec), balancer)
   for (let i = 0; i < size.services; i++) {
     const ips = size.dual ? [clusterIP(i), clusterIP6(i)] : [clusterIP(i)]
     yield service(`s${i}`, ips, {
@@ -33,6 +37,7 @@ export function* servicesOf(size: Size): Iterable<Raw> {
 }
 
 export function* slicesOf(size: Size): Iterable<Raw> {
+  if (size.ways) for (const [i, { name }] of WAYS.entries()) yield slice(name, 0, onNode(WAYS_FIRST + i * 1000))
   for (let i = 0; i < size.services; i++) {
     yield sliceOf(size, i)
     if (size.dual) yield sliceOf(size, i, 6)
@@ -105,6 +110,12 @@ function endpointsFrom(first: number, count: number, family: 4 | 6 = 4): Raw[] {
   )
 }
 
+/** Two endpoints of this node. */
+const onNode = (first: number): Raw[] => [first, first + 100].map((number) => endpoint(podIP(number), number))
+
+const withBalancer = (service: Raw, address: string | undefined): Raw =>
+  address === undefined ? service : { ...service, status: { loadBalancer: { ingress: [{ ip: address }] } } }
+
 /** One in a hundred is on the node that we look from. */
 function endpoint(address: string, number: number): Raw {
   return {
@@ -155,8 +166,29 @@ export const SPECIAL = {
   crowd: '10.111.0.4',
   follow: '10.111.0.5',
 } as const
-export const CROWD = 5_000
 export const BACKEND_PORT = 8080
-const SPECIAL_FIRST = 4_000_000
-const NODE_PORT_FIRST = 30_000
 const PORT = { name: 'http', port: 80, protocol: 'TCP', targetPort: BACKEND_PORT }
+/** One Service each, of two endpoints of this node. `balancer`: its load balancer's address. */
+export const WAYS: readonly { name: string; ip: string; spec: Raw; balancer?: string; at: string }[] = [
+  { name: 'plain', ip: '10.111.1.1', spec: {}, at: '10.111.1.1:80' },
+  {
+    ...{ name: 'sticky', ip: '10.111.1.2', at: '10.111.1.2:80' },
+    spec: { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } } },
+  },
+  {
+    ...{ name: 'ported', ip: '10.111.1.3', at: '172.30.0.11:29001' },
+    spec: { type: 'NodePort', ports: [{ ...PORT, nodePort: 29_001 }] },
+  },
+  {
+    ...{ name: 'local', ip: '10.111.1.4', at: '172.30.0.11:29002' },
+    spec: { type: 'NodePort', externalTrafficPolicy: 'Local', ports: [{ ...PORT, nodePort: 29_002 }] },
+  },
+  {
+    ...{ name: 'ranged', ip: '10.111.1.5', balancer: '192.0.2.5', at: '192.0.2.5:80' },
+    spec: { type: 'LoadBalancer', loadBalancerSourceRanges: ['10.245.0.0/16', '203.0.113.0/24'] },
+  },
+]
+export const CROWD = 5_000
+const SPECIAL_FIRST = 4_000_000
+const WAYS_FIRST = 4_010_000
+const NODE_PORT_FIRST = 30_000

@@ -3,6 +3,7 @@
  *
  *   c-NAME 10.127.1.2 ── n-NAME (the rules, if any) ── b-NAME 10.127.0.2
  *   pods 10.244.1.0/24                                 endpoints 10.128.0.0/10
+ *   not pods 10.245.1.0/24
  *
  * A namespace answers for every address of its range, so any number of endpoints is there.
  */
@@ -48,7 +49,7 @@ export class Lane {
     const [client, node, backend] = [`c-${name}`, `n-${name}`, `b-${name}`] as const
     await ip(
       ...[client, node, backend].flatMap((each) => [`netns add ${each}`, `-n ${each} link set lo up`]),
-      ...wire(node, client, 'client', '10.127.1', '10.244.1.0/24'),
+      ...wire(node, client, 'client', '10.127.1', `${PODS}.0/24`, `${OUTSIDERS}.0/24`),
       ...wire(node, backend, 'backend', '10.127.0', '10.128.0.0/10'),
     )
     await inside(node, 'sysctl', '-qw', 'net.ipv4.ip_forward=1')
@@ -60,9 +61,9 @@ export class Lane {
   }
 
   /** Connects as fast as it can, from eight threads, each time to one of `places` (IP:PORT) at random. */
-  async load(seconds: number, places: readonly string[]): Promise<Load> {
+  async load(seconds: number, places: readonly string[], who: 'pods' | 'outsiders' = 'pods'): Promise<Load> {
     writeFileSync(PLACES, places.join('\n'))
-    const from = Array.from({ length: CLIENTS }, (_, i) => `10.244.1.${i + 10}`).join(',')
+    const from = Array.from({ length: CLIENTS }, (_, i) => `${who === 'pods' ? PODS : OUTSIDERS}.${i + 10}`).join(',')
     const flags = ['--to', `@${PLACES}`, '--from', from, '--random', '--threads', '8', '--seconds', `${seconds}`]
     const before = cpuOf(this.#server)
     const busy = watchCpu()
@@ -94,7 +95,7 @@ export class Lane {
   }
 }
 
-function wire(node: string, end: string, device: string, net: string, range: string): string[] {
+function wire(node: string, end: string, device: string, net: string, ...ranges: string[]): string[] {
   return [
     `link add ${device} netns ${node} type veth peer name eth0 netns ${end}`,
     `-n ${node} addr add ${net}.1/30 dev ${device}`,
@@ -102,11 +103,13 @@ function wire(node: string, end: string, device: string, net: string, range: str
     `-n ${node} link set ${device} up`,
     `-n ${end} link set eth0 up`,
     `-n ${end} route add default via ${net}.1`,
-    `-n ${end} route add local ${range} dev lo`,
-    `-n ${node} route add ${range} via ${net}.2`,
+    ...ranges.map((range) => `-n ${end} route add local ${range} dev lo`),
+    ...ranges.map((range) => `-n ${node} route add ${range} via ${net}.2`),
   ]
 }
 
 /** Addresses that connections come from. */
 const CLIENTS = 16
+const PODS = '10.244.1'
+const OUTSIDERS = '10.245.1'
 const PLACES = '/run/bench-places'

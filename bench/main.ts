@@ -12,6 +12,7 @@ import { core } from './families/core.ts'
 import { forward } from './families/forward.ts'
 import { memory } from './families/memory.ts'
 import { program } from './families/program.ts'
+import { rules } from './families/rules.ts'
 import { describeMachine, loadAverage } from './machine.ts'
 import { isMet, show, type Report } from './report.ts'
 
@@ -83,7 +84,7 @@ function keep(json: string, words: string, results: Readonly<Record<string, Resu
   }
 }
 
-const FAMILIES = { core, forward, program, change, agents, memory }
+const FAMILIES = { core, forward, rules, program, change, agents, memory }
 const RESULTS = new URL('results/', import.meta.url)
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 

@@ -45,6 +45,11 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
+/** Within a round the machine is the same: `part(value, base)` is taken there, of as many rounds as both have; then the median. */
+export function byRound<T>(values: readonly T[], bases: readonly T[], part: (value: T, base: T) => number): number {
+  return median(values.slice(0, bases.length).map((value, round) => part(value, bases[round]!)))
+}
+
 /** Nearest rank; of no values NaN. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b)

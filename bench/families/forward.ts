@@ -2,7 +2,7 @@
 import { clusterIP, podIP, SPECIAL, type Size } from '../cluster.ts'
 import { Lane, type Load } from '../lane.ts'
 import type { Peer } from '../peers.ts'
-import { median, type Report } from '../report.ts'
+import { byRound, median, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
 
 type Who = 'direct' | 'Fairlead' | Peer
@@ -79,18 +79,17 @@ function placesOf({ who, services, kind }: Runner): string[] {
 }
 
 function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly string[]): Report {
-  const of = (runner: Runner, value: (load: Load, round: number) => number): number =>
-    median(results.get(runner)!.map(value))
+  const of = (runner: Runner, value: (load: Load) => number): number => median(results.get(runner)!.map(value))
   const find = (who: Who, services: number, kind: Runner['kind'] = ''): Runner =>
     [...results.keys()].find((it) => it.who === who && it.services === services && it.kind === kind)!
   const direct = results.get(find('direct', 1))!
-  // Within a round the machine is the same: ratios are taken there, and then the median.
-  const ofDirect = (runner: Runner): number => of(runner, ({ rate }, round) => rate / direct[round]!.rate)
-  const byCpu = (runner: Runner): number => of(runner, ({ cpuUs }, round) => direct[round]!.cpuUs / cpuUs)
-  const ofSelf = (services: number, value: (load: Load) => number): number => {
-    const one = results.get(find('Fairlead', 1))!
-    return of(find('Fairlead', services), (load, round) => value(load) / value(one[round]!))
-  }
+  const against = (runner: Runner, bases: readonly Load[], part: (load: Load, base: Load) => number): number =>
+    byRound(results.get(runner)!, bases, part)
+  const rate = (load: Load, base: Load): number => load.rate / base.rate
+  const ofDirect = (runner: Runner): number => against(runner, direct, rate)
+  const byCpu = (runner: Runner): number => against(runner, direct, (load, base) => base.cpuUs / load.cpuUs)
+  const ofSelf = (services: number, part: (load: Load, base: Load) => number): number =>
+    against(find('Fairlead', services), results.get(find('Fairlead', 1))!, part)
   const rows = [...results].map(([runner, loads]) => [
     runner.kind === '' ? runner.who : `${runner.who}, ${runner.kind}`,
     runner.services,
@@ -98,7 +97,7 @@ function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly
     ofDirect(runner),
     byCpu(runner),
     of(runner, ({ cpuUs }) => cpuUs),
-    of(runner, ({ cpuUs }, round) => cpuUs - direct[round]!.cpuUs),
+    against(runner, direct, (load, base) => load.cpuUs - base.cpuUs),
     of(runner, ({ clientUs }) => clientUs),
     of(runner, ({ machineUs }) => machineUs),
     of(runner, ({ softirqUs }) => softirqUs),
@@ -147,13 +146,13 @@ function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly
       },
       {
         what: '30,000 services, rate of that with 1',
-        value: ofSelf(30_000, ({ rate }) => rate),
+        value: ofSelf(30_000, rate),
         unit: '',
         target: { atLeast: 0.9 },
       },
       {
         what: '10,000 services, CPU/conn of that with 1',
-        value: ofSelf(10_000, ({ cpuUs }) => cpuUs),
+        value: ofSelf(10_000, (load, base) => load.cpuUs / base.cpuUs),
         unit: '',
         target: { below: 1.05 },
       },
