@@ -3,12 +3,11 @@ import { createInlets, createTables } from '../src/cluster/tables.ts'
 import { Graph } from '../src/core/graph.ts'
 import type { Event } from '../src/core/progress.ts'
 import { Runner } from '../src/core/runner.ts'
-import { deleteStaleFlows } from '../src/kernel/conntrack.ts'
 import { RulesetMonitor } from '../src/kernel/monitor.ts'
 import { NftChannel } from '../src/kernel/nft-channel.ts'
 import { nftProcess } from '../src/kernel/nft.ts'
+import { ConntrackTarget } from '../src/service/conntrack/target.ts'
 import { deriveServices } from '../src/service/derive.ts'
-import { StaleFlows } from '../src/service/nftables/stale-flows.ts'
 import { NftTarget } from '../src/service/nftables/target.ts'
 import { DEFAULT_OPTIONS } from '../src/service/options.ts'
 import { NODE, SERVICE_CIDR, servicesOf, slicesOf, type Size } from './cluster.ts'
@@ -43,13 +42,10 @@ export class Pipeline {
     this.#rows = deriveServices(this.#graph, tables, { ...DEFAULT_OPTIONS, node: 'n1' }).rows
     this.#runner = new Runner(this.#graph, { signal, auditEveryMs: 0, onEvent: (event) => this.#hear(event) })
     const monitor = new RulesetMonitor({ signal, onTable() {}, onForeignChange() {}, onGap() {} })
-    const flows = new StaleFlows()
-    const committed: NonNullable<ConstructorParameters<typeof NftTarget>[0]['committed']> = async (delta, signal) => {
-      const suspects = flows.committed(delta)
-      if (suspects.length > 0) await deleteStaleFlows(suspects, signal)
-    }
     const nfts = { changes: monitor.count(this.#channel), loads: monitor.count(nftProcess) }
-    this.#runner.attach(this.#rows, new NftTarget({ ...nfts, committed }))
+    const rules = this.#runner.attach(this.#rows, new NftTarget(nfts))
+    const programmed = (number: number): Promise<void> => rules.whenApplied(number)
+    this.#runner.attach(this.#rows, new ConntrackTarget({ rows: this.#rows, programmed, onCleaned() {} }))
   }
 
   /** Resolves at the next commit of a delta. */
@@ -97,6 +93,7 @@ export class Pipeline {
   }
 
   #hear(event: Event): void {
+    if (event.kind === 'applied' && event.target !== 'nftables') return
     if (event.kind === 'applied') {
       const { resolve } = this.#applied
       this.#applied = Promise.withResolvers()

@@ -6,23 +6,21 @@ import { describeProblem } from '../cluster/manifest.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { connect, Copies, createEvents, findSettings, kubeSource, type KindState } from '../cluster/source/kube.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
-import type { Delta } from '../core/delta.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { union } from '../core/union.ts'
-import { deleteStaleFlows } from '../kernel/conntrack.ts'
 import { RulesetMonitor } from '../kernel/monitor.ts'
 import { NftChannel } from '../kernel/nft-channel.ts'
 import { nftProcess } from '../kernel/nft.ts'
+import { ConntrackTarget } from '../service/conntrack/target.ts'
 import { deriveServices } from '../service/derive.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
 import { NftTarget } from '../service/nftables/target.ts'
 import { FAMILY, TABLE } from '../service/nftables/names.ts'
-import { StaleFlows } from '../service/nftables/stale-flows.ts'
-import type { ServiceRow } from '../service/rows.ts'
 import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
+import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
 import { Failure } from './failure.ts'
 import { version } from './version.ts'
@@ -38,6 +36,7 @@ export interface AgentOptions extends StatusAddresses {
   readonly externalIpCidrs?: readonly string[]
   readonly localPodCidrs?: readonly string[]
   readonly serviceProxyName?: string
+  readonly conntrackTcpBeLiberal?: boolean
   readonly stateDir: string
   readonly auditSeconds: number
 }
@@ -73,8 +72,14 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     },
   })
   const changes = monitor.count(new NftChannel())
-  const committed = staleFlows(log)
-  const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), committed }))
+  const flows = new ConntrackTarget({
+    rows: services.rows,
+    programmed: (number) => rows.whenApplied(number),
+    onCleaned: (cleaned) => tellCleaned(cleaned, log, status.counters),
+  })
+  const inherit = flows.inherit.bind(flows)
+  const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), inherit }))
+  followLoads(rows, runner.attach(services.rows, flows), observer)
   const status = await serveStatus({
     options,
     signal,
@@ -84,6 +89,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     services,
     rejections,
     faults: () => graph.faults(),
+    set: options.conntrackTcpBeLiberal === true ? await makeLiberal(log, observer) : () => [],
     rows,
     bindings: () => runner.bindings,
     sources: source.states,
@@ -147,18 +153,5 @@ async function startSource(options: AgentOptions, tables: Tables, log: Log, sign
     states: () => states().values(),
     post: (event) => void events.postEvent(event),
     done: done.then(() => connection.close()),
-  }
-}
-
-/** After each commit: UDP flows that lead to endpoints that are gone are forgotten by the kernel. A failure harms only those flows. */
-function staleFlows(log: Log): (delta: Delta<ServiceRow>, signal: AbortSignal) => Promise<void> {
-  const flows = new StaleFlows()
-  return async (delta, signal) => {
-    const suspects = flows.committed(delta)
-    if (suspects.length === 0) return
-    const result = await deleteStaleFlows(suspects, signal)
-    if (result.kind === 'failed') log.warn('stale UDP flows were not deleted', { reason: result.reason })
-    else if (result.deleted > 0)
-      log.info('stale UDP flows deleted', { deleted: result.deleted, scanned: result.scanned })
   }
 }

@@ -4,12 +4,14 @@ import type { Rejection } from '../cluster/rejection.ts'
 import type { Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
 import type { Readable } from '../core/table.ts'
-import { probeFeatures } from '../kernel/features.ts'
+import { readConnections } from '../kernel/conntrack.ts'
+import { probeFeatures, type Feature } from '../kernel/features.ts'
 import type { ServiceTables } from '../service/derive.ts'
+import { ConnectionsWatch } from '../status/connections.ts'
 import { problemEvents } from '../status/events.ts'
 import { gauges } from '../status/gauges.ts'
 import { Health } from '../status/health.ts'
-import { kubeProxyMetrics } from '../status/kubeproxy.ts'
+import { kubeProxyMetrics, type KubeProxyMetrics } from '../status/kubeproxy.ts'
 import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
@@ -34,6 +36,8 @@ export interface StatusParts {
   readonly services: ServiceTables
   readonly rejections: Readable<Rejection>
   readonly faults: () => Iterable<Fault>
+  /** What options made of the kernel. */
+  readonly set: () => readonly Feature[]
   /** The binding of the service rows. */
   readonly rows: Binding
   readonly bindings: () => readonly Binding[]
@@ -43,6 +47,7 @@ export interface StatusParts {
 
 export interface StatusSide {
   readonly health: Health
+  readonly counters: KubeProxyMetrics
   close(): Promise<void>
 }
 
@@ -74,7 +79,8 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
     sources: () => [...parts.sources()].map((state) => ({ state, objects: objectsOf(tables, state.kind) })),
     rejections: parts.rejections,
     faults: parts.faults,
-    kernel: () => kernel,
+    kernel: () => [...kernel, ...parts.set()],
+    connections: readConnections,
   })
   const probes: Routes = { '/healthz': withNode(answers['/healthz']!), '/livez': withNode(answers['/livez']!) }
   const inner: Routes = { ...probes, '/metrics': () => metricsAnswer(metrics), '/statusz': status }
@@ -83,11 +89,13 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
     await listen(options.metricsBindAddress, inner, log),
     ...(options.statusSocket ? [await listen(options.statusSocket, inner, log)] : []),
   ]
-  const telling = tellProblems(parts)
+  const watch = new ConnectionsWatch(log, readConnections)
+  const timers = [tellProblems(parts), setInterval(() => watch.look(), LOOK_EVERY_MS).unref()]
   return {
     health,
+    counters,
     async close() {
-      clearInterval(telling)
+      timers.forEach((timer) => clearInterval(timer))
       await Promise.all(servers.flatMap((server) => (server.kind === 'listening' ? [server.close()] : [])))
     },
   }
@@ -107,7 +115,7 @@ function tellProblems({ rejections, bindings, post }: StatusParts): NodeJS.Timeo
   }, TELL_EVERY_MS).unref()
 }
 
-function measure(parts: StatusParts, metrics: Metrics): ReturnType<typeof kubeProxyMetrics> {
+function measure(parts: StatusParts, metrics: Metrics): KubeProxyMetrics {
   const { tables, services, rows } = parts
   gauges(metrics, parts.observer, {
     version,
@@ -116,6 +124,7 @@ function measure(parts: StatusParts, metrics: Metrics): ReturnType<typeof kubePr
     sources: parts.sources,
     rejections: parts.rejections,
     faults: parts.faults,
+    connections: readConnections,
   })
   const counters = kubeProxyMetrics(metrics, {
     changes: () => ({ services: tables.services.number, endpoints: tables.slices.number }),
@@ -163,3 +172,4 @@ const rowsOf = ({ services }: StatusParts, table: string): number =>
   [services.rows, services.health].find(({ name }) => name === table)?.size ?? 0
 
 const TELL_EVERY_MS = 2_000
+const LOOK_EVERY_MS = 5_000

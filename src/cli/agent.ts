@@ -7,6 +7,7 @@ import { NftTarget } from '../service/nftables/target.ts'
 import { createLog, parseLogOptions } from '../status/log.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
+import { alone } from './sole.ts'
 
 export function register(program: Command): void {
   const cidrs = (text: string): readonly string[] => text.split(',').map((part) => parseRange(part))
@@ -32,6 +33,10 @@ export function register(program: Command): void {
     .option(
       '--service-proxy-name <name>',
       'serve the Services with this service.kubernetes.io/service-proxy-name; default: those without',
+    )
+    .option(
+      '--conntrack-tcp-be-liberal',
+      'set net.netfilter.nf_conntrack_tcp_be_liberal: packets out of their window break no connection',
     )
     .option(
       '--state-dir <path>',
@@ -62,8 +67,10 @@ async function agent(options: AgentOptions & { cleanup?: boolean; log: string })
   const { unknown, ...logOptions } = parseLogOptions(options.log)
   if (unknown.length > 0) throw new Failure(`--log: ${unknown.join(', ')} is no level or format`, 2)
   if (!(options.auditSeconds >= 0)) throw new Failure('--audit-seconds: expected a number of seconds, or 0', 2)
-  if (options.cleanup) return cleanup()
-  await runAgent(options, createLog(logOptions))
+  const log = createLog(logOptions)
+  const { node } = options
+  if (options.cleanup) return alone({ node, log, waitMs: 0 }, cleanup)
+  await alone({ node, log, waitMs: END_MAX_MS }, () => runAgent(options, log))
 }
 
 async function cleanup(): Promise<void> {
@@ -79,6 +86,9 @@ function parseRange(text: string): string {
   if (range === null) throw new Failure(`${text} is no range such as 10.0.0.0/8 or fd00::/8`, 2)
   return range.cidr
 }
+
+/** A pod that takes another's place is there while that one ends. */
+const END_MAX_MS = 5_000
 
 const EXAMPLES = `
 Examples:

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { askControl, type Problems } from '../lab/control.ts'
+import { nearLimit } from '../status/connections.ts'
 import type { Report, TargetReport } from '../status/report.ts'
 import { columns, wantsColour } from './columns.ts'
 import { Failure } from './failure.ts'
@@ -80,8 +81,8 @@ export function render(asked: readonly Asked[], colour: boolean, nowMs = Date.no
   let text = ''
   const write = (part: string): void => void (text += part)
   const reports = asked.flatMap(({ report }) => report ?? [])
-  columns(['NODE', 'HEALTHY', 'FOLLOWS', 'OBJECTS', 'REJECTED', 'MEMORY', 'UP'], write, colour).print(
-    asked.map(({ node, report }) => (report ? nodeCells(report, nowMs) : [node, 'no', '-', '-', '-', '-', '-'])),
+  columns(['NODE', 'HEALTHY', 'FOLLOWS', 'OBJECTS', 'REJECTED', 'CONNTRACK', 'MEMORY', 'UP'], write, colour).print(
+    asked.map(({ node, report }) => (report ? nodeCells(report, nowMs) : [node, 'no', '-', '-', '-', '-', '-', '-'])),
   )
   const targets = reports.flatMap((report) => report.targets.map((target) => targetCells(report.node, target, nowMs)))
   if (targets.length > 0) {
@@ -104,6 +105,7 @@ function nodeCells(report: Report, nowMs: number): string[] {
     `${following}/${report.sources.length} kinds`,
     String(objects),
     String(report.rejections.count),
+    report.connections === null ? '-' : `${report.connections.entries}/${report.connections.max}`,
     `${Math.round(report.memoryBytes / 1e6)} MB`,
     ago(report.startedAt, nowMs),
   ]
@@ -155,9 +157,11 @@ function problems(asked: readonly Asked[]): string[] {
 
 function problemsOf({ report, why }: Asked): string[] {
   if (!report) return [why]
-  const { sources, targets, faults, rejections, healthy } = report
+  const { sources, targets, faults, rejections, healthy, connections } = report
+  const near = connections === null ? null : nearLimit(connections)
   return [
     ...(healthy ? [] : ['changes wait for longer than they may']),
+    ...(near === null ? [] : [near]),
     ...sources.flatMap(({ kind, state, error }) => (error === null ? [] : `${kind}: ${state}: ${error}`)),
     ...targets.flatMap((target) => troublesOf(target)),
     ...faults.first.map(

@@ -1,9 +1,9 @@
 /** Fairlead's own metrics: tables, targets, sources, rejections, conntrack and the process. */
-import { readFileSync } from 'node:fs'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { KindState } from '../cluster/source/kube/reflector.ts'
 import type { Event, Status } from '../core/progress.ts'
 import type { Readable } from '../core/table.ts'
+import { connectionMetrics, type Connections } from './connections.ts'
 import { exponential, type Metrics } from './metrics.ts'
 import type { Observer } from './observer.ts'
 
@@ -14,13 +14,14 @@ export interface Observed {
   readonly sources: () => Iterable<KindState>
   readonly rejections: Readable<Rejection>
   readonly faults: () => Iterable<unknown>
+  readonly connections: () => Connections | null
 }
 
 export function gauges(metrics: Metrics, observer: Observer, observed: Observed): void {
   metrics.gauge('fairlead_build_info', 'Always 1', ['version']).set(1, observed.version)
   deeds(metrics, observer)
   standing(metrics, observed)
-  conntrack(metrics)
+  connectionMetrics(metrics, observed.connections)
   processFigures(metrics)
 }
 
@@ -87,19 +88,6 @@ function standing(metrics: Metrics, observed: Observed): void {
   })
 }
 
-/** A full table drops new connections and says nothing (kubernetes issue 18604): so it is shown. */
-function conntrack(metrics: Metrics): void {
-  const entries = metrics.gauge('fairlead_conntrack_entries', 'Connections the kernel tracks')
-  const max = metrics.gauge(
-    'fairlead_conntrack_max',
-    'Connections the kernel can track; beyond it new ones are dropped',
-  )
-  metrics.onCollect(() => {
-    entries.set(readNumber('/proc/sys/net/netfilter/nf_conntrack_count'))
-    max.set(readNumber('/proc/sys/net/netfilter/nf_conntrack_max'))
-  })
-}
-
 /** As every Prometheus client names them. */
 function processFigures(metrics: Metrics): void {
   const cpu = metrics.counter('process_cpu_seconds_total', 'User and system CPU time')
@@ -114,13 +102,4 @@ function processFigures(metrics: Metrics): void {
     counted = total
     memory.set(process.memoryUsage.rss())
   })
-}
-
-/** NaN when there is no such file: no conntrack in this kernel, or not readable from here. */
-function readNumber(path: string): number {
-  try {
-    return Number(readFileSync(path, 'utf8'))
-  } catch {
-    return NaN
-  }
 }

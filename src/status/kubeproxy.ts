@@ -42,6 +42,7 @@ export function kubeProxyMetrics(metrics: Metrics, side: ServiceSide): KubeProxy
     FAMILY,
   )
   collected(metrics, side)
+  const conntrack = conntrackMetrics(metrics, seconds)
   const code = (name: string) =>
     metrics.counter(`${P}proxy_${name}_total`, `Cumulative proxy ${name} HTTP status`, ['code'])
   return {
@@ -53,17 +54,7 @@ export function kubeProxyMetrics(metrics: Metrics, side: ServiceSide): KubeProxy
       [...linear(0.25, 0.25, 2), ...linear(1, 1, 59), ...linear(60, 5, 12), ...linear(120, 30, 7)],
       FAMILY,
     ),
-    conntrackDeleted: metrics.counter(
-      `${P}conntrack_reconciler_deleted_entries_total`,
-      'Cumulative conntrack flows deleted by conntrack reconciler',
-      FAMILY,
-    ),
-    conntrackSeconds: metrics.histogram(
-      `${P}conntrack_reconciler_sync_duration_seconds`,
-      'ReconcileConntrackFlowsLatency latency in seconds',
-      seconds,
-      FAMILY,
-    ),
+    ...conntrack,
     hear(event) {
       for (const family of FAMILIES) {
         if (event.kind === 'failed') failures.add(1, family)
@@ -74,6 +65,23 @@ export function kubeProxyMetrics(metrics: Metrics, side: ServiceSide): KubeProxy
       }
     },
   }
+}
+
+/** What its conntrack reconciler counts: entries deleted, and how long a look through the table took, deletions included. */
+function conntrackMetrics(metrics: Metrics, seconds: readonly number[]) {
+  const conntrackDeleted = metrics.counter(
+    `${P}conntrack_reconciler_deleted_entries_total`,
+    'Cumulative conntrack flows deleted by conntrack reconciler',
+    FAMILY,
+  )
+  for (const family of FAMILIES) conntrackDeleted.add(0, family)
+  const conntrackSeconds = metrics.histogram(
+    `${P}conntrack_reconciler_sync_duration_seconds`,
+    'ReconcileConntrackFlowsLatency latency in seconds',
+    seconds,
+    FAMILY,
+  )
+  return { conntrackDeleted, conntrackSeconds }
 }
 
 /** What is read when somebody asks. */

@@ -1,6 +1,7 @@
 /** What an agent says of itself on /statusz: the whole of `fairlead status`, of one node. JSON. */
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Refused } from '../core/delta.ts'
+import type { Connections } from './connections.ts'
 
 export interface Report {
   readonly node: string
@@ -17,6 +18,8 @@ export interface Report {
   readonly faults: { readonly count: number; readonly first: readonly string[] }
   readonly rejections: { readonly count: number; readonly first: readonly Rejection[] }
   readonly kernel: readonly KernelFeature[]
+  /** null: the kernel does not tell. */
+  readonly connections: Connections | null
   readonly memoryBytes: number
 }
 

@@ -3,6 +3,7 @@ import type { Rejection } from '../cluster/rejection.ts'
 import type { KindState } from '../cluster/source/kube/reflector.ts'
 import type { Status } from '../core/progress.ts'
 import type { Readable } from '../core/table.ts'
+import type { Connections } from './connections.ts'
 import type { Observer } from './observer.ts'
 import { REPORTED_MAX, type KernelFeature, type Report, type SourceReport, type TargetReport } from './report.ts'
 import { json, type Answer } from './server.ts'
@@ -26,6 +27,7 @@ export interface Parts {
   readonly rejections: Readable<Rejection>
   readonly faults: () => Iterable<Fault>
   readonly kernel: () => readonly KernelFeature[]
+  readonly connections: () => Connections | null
 }
 
 /** A route for `/statusz`. */
@@ -42,6 +44,7 @@ export function statusz(parts: Parts): () => Answer {
       faults: faultsOf(parts.faults()),
       rejections: { count: parts.rejections.size, first: firstOf(parts.rejections.entries()) },
       kernel: parts.kernel(),
+      connections: parts.connections(),
       memoryBytes: process.memoryUsage.rss(),
     }
     return json(200, report)

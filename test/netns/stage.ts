@@ -1,10 +1,9 @@
 import { Cursor } from '../../src/core/cursor.ts'
 import type { Table } from '../../src/core/table.ts'
-import { deleteStaleFlows } from '../../src/kernel/conntrack.ts'
 import { NftChannel } from '../../src/kernel/nft-channel.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
+import { ConntrackTarget } from '../../src/service/conntrack/target.ts'
 import { NftTarget } from '../../src/service/nftables/target.ts'
-import { StaleFlows } from '../../src/service/nftables/stale-flows.ts'
 import type { ServiceOptions } from '../../src/service/options.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
 import type { Raw } from '../contract/service-objects.ts'
@@ -18,22 +17,20 @@ export class Stage {
   deleted = 0
   readonly #channel = new NftChannel()
   readonly #cursor: Cursor<ServiceRow>
-  readonly #flows = new StaleFlows()
+  readonly #flows: ConntrackTarget
 
   constructor(options: Partial<ServiceOptions> = {}) {
     this.room = new Room(options)
     this.#cursor = new Cursor(this.room.services.rows as Table<ServiceRow>, this.room.graph.epoch)
-    this.target = new NftTarget({
-      changes: this.#channel,
-      loads: nftProcess,
-      committed: async (delta, signal) => {
-        const suspects = this.#flows.committed(delta)
-        if (suspects.length === 0) return
-        const cleaned = await deleteStaleFlows(suspects, signal)
-        if (cleaned.kind === 'failed') throw new Error(cleaned.reason)
-        this.deleted = cleaned.deleted
+    this.#flows = new ConntrackTarget({
+      rows: this.room.services.rows,
+      programmed: () => Promise.resolve(),
+      onCleaned: (cleaned) => {
+        if (cleaned.kind === 'cleaned') for (const { deleted } of cleaned.families) this.deleted += deleted
       },
     })
+    const inherit = this.#flows.inherit.bind(this.#flows)
+    this.target = new NftTarget({ changes: this.#channel, loads: nftProcess, inherit })
   }
 
   put(...objects: readonly Raw[]): Promise<void> {
@@ -63,6 +60,7 @@ export class Stage {
     const delta = this.#cursor.take()
     if (delta === null) return
     const refused = await this.target.apply(delta, SIGNAL)
+    await this.#flows.apply(delta, SIGNAL)
     this.#cursor.landed(refused)
     if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused)}`)
     const drift = await this.target.audit(SIGNAL)

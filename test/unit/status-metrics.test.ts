@@ -3,6 +3,7 @@ import { InputTable } from '../../src/core/table.ts'
 import type { Event, Status } from '../../src/core/progress.ts'
 import type { Rejection } from '../../src/cluster/rejection.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
+import type { Connections } from '../../src/status/connections.ts'
 import { gauges } from '../../src/status/gauges.ts'
 import { kubeProxyMetrics } from '../../src/status/kubeproxy.ts'
 import { silent } from '../../src/status/log.ts'
@@ -106,6 +107,8 @@ t.test("kube-proxy's names", (t) => {
   proxy.hear(applied(6))
   proxy.hear({ kind: 'failed', target: 'services', error: new Error('x'), retries: 1, retryInMs: 1 })
   proxy.healthz.add(1, '503')
+  proxy.conntrackDeleted.add(3, 'IPv4')
+  proxy.conntrackSeconds.observe(0.003, 'IPv4')
   metrics.render()
   changes = { services: 2, endpoints: 9 }
   const text = metrics.render()
@@ -124,6 +127,9 @@ t.test("kube-proxy's names", (t) => {
     'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv6",traffic_policy="external"} 1',
     'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv6",traffic_policy="internal"} 0',
     'kubeproxy_proxy_healthz_total{code="503"} 1',
+    'kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv4"} 3',
+    'kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv6"} 0',
+    'kubeproxy_conntrack_reconciler_sync_duration_seconds_bucket{ip_family="IPv4",le="0.004"} 1',
   ])
     t.ok(text.includes(`\n${line}\n`), line)
   t.match(text, /kubeproxy_sync_proxy_rules_last_timestamp_seconds\{ip_family="IPv4"\} \d{10}/)
@@ -140,6 +146,7 @@ t.test('names of our own', (t) => {
     ...{ target: 'nftables', table: 'services', applied: null, pending: 4, pendingSince: null },
     ...{ refused: new Map(), lastError: null, lastAppliedAt: 9000, retries: 0, drift: 'x' },
   }
+  let connections: Connections | null = { entries: 7, max: 100, drops: 40 }
   const states = [{ kind: 'Pod', phase: 'watching', since: 0, problem: null, failures: 2 }]
   gauges(metrics, observer, {
     version: '1.2.3',
@@ -148,11 +155,13 @@ t.test('names of our own', (t) => {
     sources: () => states as never,
     rejections,
     faults: () => ['one'],
+    connections: () => connections,
   })
   observer.hear({ ...applied(0), target: 'nftables' })
   observer.hear({ kind: 'recovering', target: 'nftables', reason: 'flushed' })
   metrics.render()
   states[0]!.phase = 'retrying'
+  connections = { entries: 8, max: 100, drops: 43 }
   const text = metrics.render()
   for (const line of [
     'fairlead_build_info{version="1.2.3"} 1',
@@ -166,9 +175,14 @@ t.test('names of our own', (t) => {
     'fairlead_source_state{kind="Pod",state="retrying"} 1',
     'fairlead_source_failures{kind="Pod"} 2',
     'fairlead_rejections 0',
+    'fairlead_conntrack_entries 8',
+    'fairlead_conntrack_max 100',
+    'fairlead_conntrack_drops_total 3',
   ])
     t.ok(text.includes(`\n${line}\n`) || text.startsWith(`${line}\n`), line)
   t.notMatch(text, 'state="watching"', 'a state that was left is gone')
   t.match(text, /process_resident_memory_bytes \d{7,}/)
+  connections = null
+  t.match(metrics.render(), '\nfairlead_conntrack_entries NaN\n', 'not 0, which would be a figure')
   t.end()
 })

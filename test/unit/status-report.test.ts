@@ -50,6 +50,7 @@ function troubled(): Report {
     sources: () => [{ state, objects: 7 }],
     faults: () => [{ table: 'service plans', key: 'a/s0', error: new Error('oops') }],
     kernel: () => [{ name: 'sctp', present: false, remedy: 'SCTP services do not work' }],
+    connections: () => ({ entries: 243_000, max: 262_144, drops: 0 }),
   })()
   return JSON.parse(answer.body) as Report
 }
@@ -81,11 +82,12 @@ t.test('and how it is shown', (t) => {
     false,
     NOW,
   )
-  t.match(page, /n1 +no +0\/1 kinds +7 +25 +\d+ MB/)
+  t.match(page, /n1 +no +0\/1 kinds +7 +25 +243000\/262144 +\d+ MB/)
   t.match(page, /n1 +nftables +120 +4 +1 +drift +\+2 -1 in 3\.2 ms, 61s ago\n/)
   for (const line of [
     'sctp (all nodes): SCTP services do not work',
     'n1: changes wait for longer than they may',
+    'n1: conntrack is 92 % full (243000 of 262144): new connections are dropped once it is full; on the node: sysctl -w net.netfilter.nf_conntrack_max=524288',
     'n1: Service: stale: forbidden: allow list of services',
     'n1: nftables: nft is busy',
     'n1: nftables: drift: table fairlead is gone',
@@ -104,6 +106,7 @@ t.test('and how it is shown', (t) => {
     rejections: { count: 0, first: [] },
     faults: { count: 0, first: [] },
     kernel: [],
+    connections: { entries: 200_000, max: 262_144, drops: 0 },
   }
   t.notMatch(render([{ node: 'n1', report: well, why: '' }], false, NOW), 'to look at')
   t.match(render([{ node: 'n1', report: well, why: '' }], true, NOW), '\x1b[32myes')

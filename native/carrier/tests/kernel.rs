@@ -118,9 +118,11 @@ fn stale(namespace: &Namespace, ip: &str, endpoints: &[&str]) -> (u64, u64) {
     let before = namespace.carrier(&["conntrack", "count"], "")["count"].as_u64().unwrap();
     let done = namespace.carrier(&["conntrack", "stale"], &format!("{question}\n"));
     let after = namespace.carrier(&["conntrack", "count"], "")["count"].as_u64().unwrap();
-    let deleted = done["deleted"].as_u64().unwrap();
+    let [of_family] = &done["families"].as_array().unwrap()[..] else { panic!("one family was asked about: {done}") };
+    assert_eq!(of_family["family"], if ip.contains(':') { "IPv6" } else { "IPv4" });
+    let deleted = of_family["deleted"].as_u64().unwrap();
     assert_eq!(before - after, deleted);
-    (done["scanned"].as_u64().unwrap(), deleted)
+    (of_family["scanned"].as_u64().unwrap(), deleted)
 }
 
 #[test]

@@ -13,8 +13,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     match flags.rest.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["stale"] => {
             let frontends = frontends::read(std::io::stdin().lock())?;
-            let done = stale::delete(&frontends)?;
-            println!("{{\"scanned\":{},\"deleted\":{}}}", done.scanned, done.deleted);
+            println!("{}", serde_json::json!({ "families": stale::delete(&frontends)? }));
         }
         ["count"] => {
             let (count, max) = count::count()?;
@@ -36,8 +35,9 @@ stale reads one JSON line for each frontend in question:
   {\"ip\": \"fd00::a\", \"protocol\": \"udp\", \"port\": 53, \"endpoints\": [\"[fd00:1::2]:53\"]}
 and deletes the entries that were made to such a frontend and are not answered by one of its endpoints, those that were
 never translated included; without endpoints, all of that frontend. No other entry is touched. If a line cannot be read,
-nothing is deleted. Prints {\"scanned\": entries looked at, \"deleted\": entries deleted}. Connection tracking is listed once
-for each address family asked about; the kernel leaves out other protocols if it can.
+nothing is deleted. Connection tracking is listed once for each address family asked about; the kernel leaves out other
+protocols if it can. Prints
+  {\"families\": [{\"family\": \"IPv4\", \"scanned\": entries looked at, \"deleted\": entries deleted, \"seconds\": time taken}]}
 
 count prints {\"count\": entries of this network namespace, \"max\": how many the table holds}.
 

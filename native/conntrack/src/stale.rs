@@ -3,34 +3,42 @@ use crate::frontends::Frontends;
 use cli::{Failure, failed};
 use nix::errno::Errno;
 use nix::libc;
+use serde::Serialize;
 use std::collections::BTreeSet;
+use std::time::Instant;
 use sys::netlink::{
     Builder, FLAG_DUMP, FLAG_REQUEST, KIND_DONE, KIND_ERROR, Netlink, SUBSYSTEM_CONNTRACK, messages, netfilter_header,
     netfilter_kind,
 };
 
-#[derive(Default)]
+/// What was done in an address family.
+#[derive(Serialize)]
 pub struct Done {
+    /// As Kubernetes writes it: IPv4 or IPv6.
+    pub family: &'static str,
     pub scanned: u64,
     pub deleted: u64,
+    pub seconds: f64,
 }
 
 /// Lists connection tracking once for each address family asked about, and deletes while listing: memory stays bounded
 /// however many entries there are.
-pub fn delete(frontends: &Frontends) -> Result<Done, Failure> {
-    let mut done = Done::default();
-    let mut families: BTreeSet<u8> = BTreeSet::new();
-    for frontend in frontends.keys() {
-        families.insert(if frontend.address.is_ipv4() { libc::AF_INET as u8 } else { libc::AF_INET6 as u8 });
-    }
-    for family in families {
-        let of_family =
-            frontends.keys().filter(|frontend| frontend.address.is_ipv4() == (family == libc::AF_INET as u8));
+pub fn delete(frontends: &Frontends) -> Result<Vec<Done>, Failure> {
+    let mut all = Vec::new();
+    for (name, family) in [("IPv4", libc::AF_INET), ("IPv6", libc::AF_INET6)] {
+        let of_family = frontends.keys().filter(|frontend| frontend.address.is_ipv4() == (family == libc::AF_INET));
         let protocols: BTreeSet<u8> = of_family.map(|frontend| frontend.protocol).collect();
+        if protocols.is_empty() {
+            continue;
+        }
         let protocol = if protocols.len() == 1 { protocols.first().copied() } else { None };
-        delete_family(frontends, family, protocol, &mut done)?;
+        let begun = Instant::now();
+        let mut done = Done { family: name, scanned: 0, deleted: 0, seconds: 0.0 };
+        delete_family(frontends, family as u8, protocol, &mut done)?;
+        done.seconds = begun.elapsed().as_secs_f64();
+        all.push(done);
     }
-    Ok(done)
+    Ok(all)
 }
 
 fn delete_family(frontends: &Frontends, family: u8, protocol: Option<u8>, done: &mut Done) -> Result<(), Failure> {

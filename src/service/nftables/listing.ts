@@ -3,32 +3,46 @@ import { start } from '../../kernel/exec.ts'
 import { Checksums } from './checksums.ts'
 import { FAMILY, TABLE } from './names.ts'
 
+/** Who is told of the elements of a listing. */
+export interface Elements {
+  /** `data`: '' for a member of a set. */
+  add(map: string, key: string, data: string): void
+}
+
 /** Reads all elements of a generation from the kernel, as a stream: nothing is held but sums. */
 export async function listChecksums(generation: string, signal: AbortSignal): Promise<Checksums> {
-  const child = start(['nft', '-n', 'list', 'table', FAMILY, TABLE], { stdio: ['ignore', 'pipe', 'pipe'], signal })
+  const sums = new Checksums()
+  await list(['table', FAMILY, TABLE], new ListingReader(sums, `_${generation}`), signal)
+  return sums
+}
+
+/** Reads the elements of one map. */
+export async function listMap(map: string, elements: Elements, signal: AbortSignal): Promise<void> {
+  await list(['map', FAMILY, TABLE, map], new ListingReader(elements, map), signal)
+}
+
+async function list(what: readonly string[], reader: ListingReader, signal: AbortSignal): Promise<void> {
+  const child = start(['nft', '-n', 'list', ...what], { stdio: ['ignore', 'pipe', 'pipe'], signal })
   const ended = new Promise<string | null>((resolve) => {
     let errors = ''
     child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(0, 1000)))
     child.once('error', (error) => resolve(error.message))
     child.once('close', (code) => resolve(code === 0 ? null : `exit code ${code}: ${errors.trim()}`))
   })
-  const sums = new Checksums()
-  const reader = new ListingReader(sums, `_${generation}`)
   if (child.stdout) for await (const line of createInterface({ input: child.stdout })) reader.line(line)
   const failure = await ended
-  if (failure !== null) throw new Error(`cannot list nftables table ${FAMILY} ${TABLE}: ${failure}`)
-  return sums
+  if (failure !== null) throw new Error(`cannot list nftables ${what.join(' ')}: ${failure}`)
 }
 
 /** Understands nft's listing as far as `map NAME {`, `elements = { KEY : DATA, ... }`. */
 export class ListingReader {
-  readonly #sums: Checksums
+  readonly #elements: Elements
   readonly #suffix: string
   #map: string | null = null
   #inElements = false
 
-  constructor(sums: Checksums, suffix: string) {
-    this.#sums = sums
+  constructor(elements: Elements, suffix: string) {
+    this.#elements = elements
     this.#suffix = suffix
   }
 
@@ -50,8 +64,8 @@ export class ListingReader {
   #element(map: string, text: string): void {
     if (text === '') return
     const colon = text.indexOf(' : ')
-    if (colon < 0) this.#sums.add(map, text, '')
-    else this.#sums.add(map, text.slice(0, colon), text.slice(colon + 3))
+    if (colon < 0) this.#elements.add(map, text, '')
+    else this.#elements.add(map, text.slice(0, colon), text.slice(colon + 3))
   }
 }
 

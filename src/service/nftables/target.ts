@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
 import { listNames, type Nft, type NftResult, type TableNames } from '../../kernel/nft.ts'
-import type { ServiceRow } from '../rows.ts'
+import type { FrontendAddress, ServiceRow } from '../rows.ts'
 import { activate, claim, foundation, skeleton } from './chains.ts'
 import { Edit, Loaded, rangeRules } from './edit.ts'
+import { addUdpFrontends } from './inherited.ts'
 import { isFrontend, isolate, reason, refusedRow } from './isolate.ts'
 import { listChecksums } from './listing.ts'
 import { chainName, FAMILY, other, ownerName, TABLE, type Generation } from './names.ts'
@@ -13,8 +14,11 @@ export interface NftTargetOptions {
   readonly changes: Nft
   /** For full loads: each transaction's memory is given back. */
   readonly loads: Nft
-  /** Called after each commit with the delta that was committed: cleans conntrack of what is stale. */
-  readonly committed?: (delta: Delta<ServiceRow>, signal: AbortSignal) => Promise<void>
+  /**
+   * Called by the first full load once packets meet what it loaded, with the UDP frontends that the kernel served before.
+   * What it finds there goes only after that: whoever dies in between leaves it to the next.
+   */
+  readonly inherit?: (before: readonly FrontendAddress[], signal: AbortSignal) => Promise<void>
 }
 
 /**
@@ -27,15 +31,15 @@ export class NftTarget implements Target<ServiceRow> {
   #loaded: Loaded | null = null
   #batchMax = BATCH_MAX
   #chainsMax = CHAINS_SPARE
+  /** UDP frontends that the kernel held when we came; null: handed over. */
+  #before: Map<string, FrontendAddress> | null = new Map()
 
   constructor(options: NftTargetOptions) {
     this.#options = options
   }
 
   async apply(delta: Delta<ServiceRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    const refused = delta.from === 0 ? await this.#load(delta, signal) : await this.#change(delta, signal)
-    await this.#options.committed?.(delta, signal)
-    return refused
+    return delta.from === 0 ? this.#load(delta, signal) : this.#change(delta, signal)
   }
 
   async audit(signal: AbortSignal): Promise<Drift> {
@@ -63,6 +67,7 @@ export class NftTarget implements Target<ServiceRow> {
   async #load(delta: Delta<ServiceRow>, signal: AbortSignal): Promise<readonly Refused[]> {
     this.#loaded = null
     const names = await listNames(FAMILY, TABLE, signal)
+    if (names !== null && this.#before !== null) await addUdpFrontends(this.#before, names.maps, signal)
     const active = names === null ? null : await this.#activeOf(names)
     const generation = active === null ? 'a' : other(active)
     const loaded = new Loaded(generation, randomBytes(6).toString('hex'))
@@ -76,6 +81,8 @@ export class NftTarget implements Target<ServiceRow> {
     }
     const swap = claim(generation, loaded.owner) + rangeRules(loaded.ranges.values(), generation) + activate(generation)
     await this.#commit(swap, signal)
+    if (this.#before !== null) await this.#options.inherit?.([...this.#before.values()], signal)
+    this.#before = null
     if (names !== null && active !== null && stands) await this.#commit(removal(names, active), signal)
     this.#loaded = loaded
     this.#chainsMax = loaded.chains.size * 2 + CHAINS_SPARE
