@@ -3,6 +3,7 @@
 mod common;
 
 use common::{CARRIER, Namespace, eventually};
+use serde_json::{Value, json};
 
 #[test]
 fn a_port_leads_where_it_is_told() {
@@ -49,3 +50,83 @@ fn what_cannot_be_is_told() {
 }
 
 const CURL: &[&str] = &["curl", "-s", "-m", "5", "http://127.0.0.1:7000"];
+
+#[test]
+fn ports_are_opened_led_elsewhere_and_closed() {
+    let Some(near) = Namespace::make() else { return };
+    let mut echo = near.start(&[CARRIER, "echo", "--listen", "tcp:[::1]:9000", "--listen", "udp:127.0.0.1:9000"]);
+    echo.line();
+    let mut relay = near.start(&["timeout", "60", CARRIER, "relay"]);
+    let mut order = |text: &str| {
+        relay.say(&format!("{text}\n"));
+        relay.json()
+    };
+    let curl = |place: &str| near.command(&["curl", "-s", "-m", "5", place]).output().unwrap();
+    let answered = |place: &str| String::from_utf8(curl(place).stdout).unwrap().starts_with("pod: ");
+
+    assert_eq!(
+        order(r#"{"listen":"tcp:127.0.0.1:30080","to":["[::1]:9000"]}"#),
+        json!({"listen":"tcp:127.0.0.1:30080"})
+    );
+    assert!(answered("http://127.0.0.1:30080"));
+    // Not the one that is named: refused by the kernel.
+    assert_eq!(curl("http://127.0.0.2:30080").status.code(), Some(7));
+    order(r#"{"listen":"tcp:127.0.0.1:30080","to":["[::1]:1"]}"#);
+    // Reset before curl looks, or after.
+    assert!(matches!(curl("http://127.0.0.1:30080").status.code(), Some(7 | 56)), "led to nobody");
+    order(r#"{"listen":"tcp:127.0.0.1:30080","to":["[::1]:9000"]}"#);
+    assert!(answered("http://127.0.0.1:30080"));
+
+    let taken = order(r#"{"listen":"udp:127.0.0.1:9000","to":[]}"#);
+    assert_eq!((&taken["listen"], &taken["code"]), (&json!("udp:127.0.0.1:9000"), &json!("EADDRINUSE")));
+    order(r#"{"close":"tcp:127.0.0.1:30080"}"#);
+    assert_eq!(curl("http://127.0.0.1:30080").status.code(), Some(7), "closed when the answer is there");
+    assert_eq!(relay.finish().1, 0);
+}
+
+#[test]
+fn each_client_of_udp_gets_its_own_answers() {
+    let Some(near) = Namespace::make() else { return };
+    let listen = ["--listen", "udp:127.0.0.1:9001", "--listen", "udp:127.0.0.1:9002"];
+    let mut echo = near.start(&[&[CARRIER, "echo"][..], &listen].concat());
+    echo.line();
+    let mut relay = near.start(&["timeout", "60", CARRIER, "relay"]);
+    let mut order = |text: &str| {
+        relay.say(&format!("{text}\n"));
+        relay.json()
+    };
+    order(r#"{"listen":"udp:[::1]:30053","to":["127.0.0.1:9001"]}"#);
+    let load = |count: &str| {
+        let to = ["--to", "[::1]:30053", "--count", count, "--threads", "4", "--timeout-ms", "5000"];
+        near.carrier(&[&["load", "connect", "--udp"][..], &to].concat(), "")
+    };
+    // More clients than flows: the quietest ones make room.
+    assert_eq!(load("5000")["failedTotal"], 0);
+    order(r#"{"listen":"udp:[::1]:30053","to":["127.0.0.1:9002"]}"#);
+    assert_eq!(load("10")["failedTotal"], 0);
+    assert_eq!(relay.finish().1, 0);
+}
+
+#[test]
+fn draining_lets_nobody_in_and_carries_who_is_there() {
+    let Some(near) = Namespace::make() else { return };
+    let mut server = near.start(&[CARRIER, "load", "serve", "--listen", "tcp:9000"]);
+    server.line();
+    let mut relay = near.start(&["timeout", "60", CARRIER, "relay", "--drain"]);
+    for order in
+        [r#"{"listen":"tcp:127.0.0.1:30080","to":["127.0.0.1:9000"]}"#, r#"{"listen":"udp:[::1]:30080","to":[]}"#]
+    {
+        relay.say(&format!("{order}\n"));
+        relay.json();
+    }
+    let mut held = near.start(&[CARRIER, "load", "hold", "--to", "127.0.0.1:30080", "--count", "3"]);
+    held.line();
+    drop(relay.input.take());
+    let refused = || near.command(&["curl", "-s", "http://127.0.0.1:30080"]).output().unwrap().status.code() == Some(7);
+    eventually("nobody is let in", refused);
+    assert!(relay.child.try_wait().unwrap().is_none(), "it is there as long as they are");
+    let (told, _) = held.finish();
+    let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!(told["broken"], 0, "{told}");
+    assert_eq!(relay.finish().1, 0, "and ends with them");
+}

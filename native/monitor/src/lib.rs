@@ -16,14 +16,17 @@ use sys::netlink::{Message, Netlink, messages};
 
 /// Runs until who reads its output is gone.
 pub fn run(arguments: &[String]) -> Outcome {
-    let flags = cli::parse(arguments, &[], &["nft", "link", "address", "route", "neighbour"])?;
+    let flags = cli::parse(arguments, &[], &["nft", "link", "address", "route", "neighbour", "list"])?;
     let sources = sources(&flags)?;
+    let mut buffer = vec![0; RECEIVE_BYTES];
+    // Events come from now on: what changes while the list is made is told after it.
+    let listed = if flags.has("list") { route::addresses(&mut buffer)? } else { Vec::new() };
+    let mut text: String = listed.into_iter().map(line).collect();
     let mut ready = event("ready");
     if flags.has("nft") {
         put(&mut ready, "generation", nft::generation()?);
     }
-    let mut text = line(ready);
-    let mut buffer = vec![0; RECEIVE_BYTES];
+    text += &line(ready);
     loop {
         if write(&text).is_err() {
             return Ok(ExitCode::SUCCESS);
@@ -36,6 +39,10 @@ pub fn run(arguments: &[String]) -> Outcome {
                     messages(bytes).filter_map(|message| (source.read)(&message)).for_each(|event| text += &line(event))
                 }
                 Err(Errno::ENOBUFS) => {
+                    // What waits in the socket is older than what was lost: a list made now would be undone by it.
+                    if flags.has("list") {
+                        return Err(Failure::Failed("events were lost: start again for a new list".to_string()));
+                    }
                     let mut overrun = event("overrun");
                     put(&mut overrun, "source", source.name);
                     text += &line(overrun);
@@ -66,6 +73,9 @@ fn sources(flags: &Flags) -> Result<Vec<Source>, Failure> {
     if groups != 0 {
         let socket = Netlink::route(groups).map_err(failed("cannot listen to links and routes"))?;
         sources.push(Source { name: "route", socket, read: route::read });
+    }
+    if flags.has("list") && !flags.has("address") {
+        return Err(usage("--list is of addresses: give --address, too"));
     }
     if sources.is_empty() {
         return Err(usage("nothing to monitor: give --nft, --link, --address, --route or --neighbour"));
@@ -125,7 +135,7 @@ const BUFFER_BYTES: usize = 8 * 1024 * 1024;
 pub const HELP: &str = "\
 Kernel network changes as JSON lines: nftables, links, addresses, routes, neighbours
 
-usage: fairlead-carrier monitor [--nft] [--link] [--address] [--route] [--neighbour]
+usage: fairlead-carrier monitor [--nft] [--link] [--address] [--route] [--neighbour] [--list]
 
 The first line is {\"event\":\"ready\"}, with --nft also the ruleset's present \"generation\". Then, as they happen:
   {\"event\":\"nft-generation\",\"id\":7,\"pid\":4242,\"process\":\"nft\"}    a transaction was committed (pid as the machine sees it)
@@ -135,6 +145,7 @@ The first line is {\"event\":\"ready\"}, with --nft also the ruleset's present \
   {\"event\":\"route\",\"op\":..,\"destination\":\"10.1.0.0\",\"prefixLength\":16,\"gateway\":\"10.0.0.2\",\"index\":2,\"table\":254,\"protocol\":4}
   {\"event\":\"neighbour\",\"op\":..,\"family\":\"ipv4\"|\"ipv6\"|\"bridge\",\"index\":2,\"address\":\"10.0.0.2\",\"linkAddress\":\"02:..\",\"state\":128}
   {\"event\":\"overrun\",\"source\":\"nft\"|\"route\"}    events were lost: look at everything again
+With --list, the addresses there are come before \"ready\", as new ones, and an overrun ends it with exit code 1.
 Changes of set and map elements are left out in the kernel (they still make a generation). Ends when its output is closed.
 
 example:

@@ -1,8 +1,11 @@
 //! Addresses, routes and neighbours (linux/rtnetlink.h); links are next door.
 
 use crate::{Event, event, link, put};
+use cli::{Failure, failed};
+use nix::errno::Errno;
+use std::io;
 use std::net::IpAddr;
-use sys::netlink::Message;
+use sys::netlink::{Builder, FLAG_DUMP, FLAG_REQUEST, KIND_DONE, KIND_ERROR, Message, Netlink, messages};
 
 /// Flag, and the multicast groups it stands for.
 pub const GROUPS: &[(&str, &[u32])] = &[("link", &[1]), ("neighbour", &[3]), ("address", &[5, 9]), ("route", &[7, 11])];
@@ -21,13 +24,42 @@ pub fn read(message: &Message) -> Option<Event> {
     }
 }
 
+/// All addresses there are, as events of new ones.
+pub fn addresses(buffer: &mut [u8]) -> Result<Vec<Event>, Failure> {
+    for _ in 0..LISTS_MAX {
+        if let Some(events) = list_addresses(buffer).map_err(failed("cannot list addresses"))? {
+            return Ok(events);
+        }
+    }
+    Err(Failure::Failed("addresses change too quickly to be listed".to_string()))
+}
+
+/// None: something changed meanwhile, and some may be missing.
+fn list_addresses(buffer: &mut [u8]) -> io::Result<Option<Vec<Event>>> {
+    let socket = Netlink::route(0)?;
+    let mut request = Builder::default();
+    request.message(RTM_GETADDR, FLAG_REQUEST | FLAG_DUMP, &[0; ADDRESS_HEADER], |_| {});
+    socket.send(&request.bytes)?;
+    let (mut events, mut whole) = (Vec::new(), true);
+    loop {
+        for message in messages(socket.receive(buffer)?) {
+            whole &= message.flags & FLAG_DUMP_INTERRUPTED == 0;
+            match message.kind {
+                KIND_DONE => return Ok(whole.then_some(events)),
+                KIND_ERROR => return Err(message.error().unwrap_or(Errno::EPROTO).into()),
+                _ => events.extend(read(&message)),
+            }
+        }
+    }
+}
+
 /// struct ifaddrmsg: family, prefix length, flags, scope: one byte each; index: four.
 fn address(op: &str, message: &Message) -> Option<Event> {
     let mut address = event("address");
     put(&mut address, "op", op);
     put(&mut address, "index", number(message.body, 4)?);
     let (mut peer, mut local) = (None, None);
-    for (kind, value) in message.attributes(8) {
+    for (kind, value) in message.attributes(ADDRESS_HEADER) {
         match kind {
             1 => peer = ip(value),
             2 => local = ip(value),
@@ -100,6 +132,11 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
     }
 }
 
+const RTM_GETADDR: u16 = 22;
+const ADDRESS_HEADER: usize = 8;
+/// NLM_F_DUMP_INTR
+const FLAG_DUMP_INTERRUPTED: u16 = 0x10;
+const LISTS_MAX: usize = 100;
 const AF_INET: u8 = 2;
 const AF_BRIDGE: u8 = 7;
 const AF_INET6: u8 = 10;
@@ -108,7 +145,6 @@ const AF_INET6: u8 = 10;
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use sys::netlink::{Builder, messages};
 
     fn read_one(kind: u16, header: &[u8], attributes: &[(u16, &[u8])]) -> Option<Value> {
         let mut built = Builder::default();
