@@ -21,6 +21,7 @@ import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
+import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
 import { Failure } from './failure.ts'
 import { version } from './version.ts'
@@ -50,7 +51,8 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const tables = createTables()
   const graph = new Graph()
   const observer = new Observer(log)
-  const services = deriveServices(graph, tables, serviceOptions(options))
+  const chosen = serviceOptions(options)
+  const services = deriveServices(graph, { ...tables, ...hostAddresses(chosen, log, signal) }, chosen)
   const rejections = union<Rejection>('problems', [
     tables.rejections,
     services.rejections,
@@ -80,6 +82,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const inherit = flows.inherit.bind(flows)
   const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), inherit }))
   followLoads(rows, runner.attach(services.rows, flows), observer)
+  const localhost = serveLocalhost(runner, graph, tables, services, chosen)
   const status = await serveStatus({
     options,
     signal,
@@ -87,6 +90,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     observer,
     tables,
     services,
+    localhost: localhost === null ? [] : [localhost.rows],
     rejections,
     faults: () => graph.faults(),
     set: options.conntrackTcpBeLiberal === true ? await makeLiberal(log, observer) : () => [],
@@ -99,6 +103,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
 
   log.info('agent started', { node: options.node, version, source: source.from })
   await runner.run()
+  localhost?.close()
   await source.done
   changes.close()
   await status.close()

@@ -23,9 +23,10 @@ export function register(program: Command): void {
     .option('--context <name>', 'context of the kubeconfig')
     .option('--directory <path...>', 'read the cluster from YAML and JSON files instead of an API server')
     .option(
-      '--nodeport-addresses <cidrs>',
-      'node ports answer on the addresses of this node in these ranges; default: its first InternalIPs',
-      cidrs,
+      '--nodeport-addresses <list>',
+      "addresses of this node that answer node ports; ranges: those of its interfaces therein (link-local ones only by a link-local range), with 127.0.0.1 or ::1 for its own processes, TCP and UDP; primary: the Node's first InternalIPs; localhost: 127.0.0.0/8,::1/128; all: 0.0.0.0/0,::/0",
+      (text: string) => text.split(',').map((part) => (WORDS.has(part.trim()) ? part.trim() : parseRange(part))),
+      ['primary'],
     )
     .option('--service-cidrs <cidrs>', "service ranges, besides the cluster's ServiceCIDR objects", cidrs)
     .option('--external-ip-cidrs <cidrs>', 'only externalIPs in these ranges are honoured; default: all', cidrs)
@@ -90,9 +91,12 @@ function parseRange(text: string): string {
 /** A pod that takes another's place is there while that one ends. */
 const END_MAX_MS = 5_000
 
+/** As kube-proxy's nodePortAddresses. */
+const WORDS = new Set(['primary', 'localhost', 'all'])
 const EXAMPLES = `
 Examples:
   fairlead agent                                     in a pod of a DaemonSet, with its service account
   fairlead agent --kubeconfig ~/.kube/config --node worker-1
+  fairlead agent --nodeport-addresses primary,localhost    node ports on 127.0.0.1 and ::1, too
   fairlead agent --directory manifests/ --node n1    no API server: files, followed as they change
   fairlead agent --cleanup                           leave nothing in the kernel`

@@ -1,6 +1,4 @@
-import { createInterface } from 'node:readline'
-import { carrier } from './carrier.ts'
-import { start } from './exec.ts'
+import { hearKernel } from './events.ts'
 import type { Nft } from './nft.ts'
 
 export interface MonitorOptions {
@@ -23,7 +21,12 @@ export class RulesetMonitor {
 
   constructor(options: MonitorOptions) {
     this.#options = options
-    void this.#run()
+    void hearKernel({
+      flags: ['--nft'],
+      signal: options.signal,
+      onEvent: (event) => this.#hear(event as MonitorEvent),
+      onEnd: (why) => options.onGap(`the ruleset monitor ended: ${why}`),
+    })
   }
 
   /** Counts the transactions of `nft` as ours. */
@@ -41,33 +44,6 @@ export class RulesetMonitor {
       },
       close: () => nft.close(),
     }
-  }
-
-  async #run(): Promise<void> {
-    const { signal, onGap } = this.#options
-    for (let delayMs = RESTART_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, RESTART_MAX_MS)) {
-      const why = await this.#follow(() => (delayMs = RESTART_MS))
-      if (signal.aborted) return
-      onGap(`the ruleset monitor ended: ${why}`)
-      await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
-    }
-  }
-
-  #follow(begun: () => void): Promise<string> {
-    const child = start([carrier, 'monitor', '--nft'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      signal: this.#options.signal,
-    })
-    let last = ''
-    child.stderr?.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-500)))
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      begun()
-      this.#hear(JSON.parse(line) as MonitorEvent)
-    })
-    return new Promise((resolve) => {
-      child.once('error', (error) => resolve(`${carrier}: ${error.message}`))
-      child.once('close', (code, killedBy) => resolve(`${killedBy ?? `exit code ${code}`} ${last.trim()}`))
-    })
   }
 
   #hear(event: MonitorEvent): void {
@@ -100,5 +76,3 @@ type MonitorEvent =
 
 /** Long enough for our own transaction to be counted before its event is judged. */
 const SETTLE_MS = 100
-const RESTART_MS = 200
-const RESTART_MAX_MS = 10_000

@@ -19,11 +19,12 @@ export class Agent {
     this.#socket = join(nodesIn(place), `${node.plan.name}.status.sock`)
     const sockets = ['--api-server', `unix://${apiSocketIn(place)}`, '--status-socket', this.#socket]
     const agent = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, 'agent', '--node', node.plan.name]
+    const nodePorts = ['--nodeport-addresses', 'primary,localhost']
     const env = { NODE_COMPILE_CACHE: join(CACHE, 'node'), ...process.env }
     const tell = (how: string): void => {
       if (Number.isInteger(Math.log2(this.#kept.restarts))) onEnd(how)
     }
-    this.#kept = new Kept([...node.enter, ...agent, ...sockets], env, node.log, tell)
+    this.#kept = new Kept([...node.enter, ...agent, ...sockets, ...nodePorts], env, node.log, tell)
   }
 
   /** Waits until all it knows is in the kernel. False: not within that time, or it does not stay up. */

@@ -20,6 +20,7 @@ import {
 import { rowsOf, sameRow } from './frontends.ts'
 import { deriveHealth, type HealthPort } from './healthports.ts'
 import { hereOf, type HereKey } from './here.ts'
+import type { HostAddress } from './nodeports.ts'
 import type { ServiceOptions } from './options.ts'
 import { plan, type Plan } from './plan.ts'
 import { deriveRanges } from './ranges.ts'
@@ -32,6 +33,8 @@ export interface ServiceInputs {
   readonly slices: Readable<EndpointSlice>
   readonly nodes: Readable<Node>
   readonly serviceCIDRs: Readable<{ readonly cidrs: readonly string[] }>
+  /** What the interfaces of this host have. Index: `all` (''). Absent: not known; then only `primary` addresses answer node ports. */
+  readonly addresses?: Readable<HostAddress>
 }
 
 export interface ServiceTables {
@@ -43,6 +46,8 @@ export interface ServiceTables {
   readonly health: Derived<HealthPort>
   /** What no single object shows to be wrong: addresses that two want, too many endpoints. */
   readonly rejections: Derived<Rejection>
+  /** What else follows from this node reads it here. */
+  readonly here: Readable<readonly string[]>
 }
 
 /** Decides how every Service address works on one node. */
@@ -50,8 +55,8 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
   const here = derive<readonly string[], Node>(graph, {
     name: 'here',
     driver: inputs.nodes,
-    inputs: [],
-    rows: (key, node) => hereOf(key, node, options),
+    inputs: inputs.addresses ? [inputs.addresses] : [],
+    rows: (key, node, read) => hereOf(key, node, options, () => hostAddresses(read, inputs)),
   })
   const holders = deriveHolders(graph, inputs, here, options)
   const { services, slices, nodes } = inputs
@@ -100,7 +105,7 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
     rows: (key, each, read) => rejectionsOf(key, each, read, health),
   })
   const rows = union('service rows', [frontends, crowds, ...deriveRanges(graph, here, inputs.serviceCIDRs, options)])
-  return { rows, plans, health, rejections }
+  return { rows, plans, health, rejections, here }
 }
 
 interface Holder {
@@ -186,5 +191,7 @@ function* rejectionsOf(
   ]
 }
 
+const hostAddresses = (read: Read, { addresses }: ServiceInputs): readonly string[] =>
+  addresses === undefined ? [] : read.by(addresses, 'all', '').map(([, { ip }]) => ip)
 const list = (read: Read, here: Readable<readonly string[]>, key: HereKey): readonly string[] =>
   read.get(here, key) ?? []

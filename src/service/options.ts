@@ -2,8 +2,11 @@
 export interface ServiceOptions {
   /** Name of this node. */
   readonly node: string
-  /** Which addresses of this node answer node ports: its first InternalIP of each family, or all within these CIDRs. */
-  readonly nodePortAddresses: 'primary' | readonly string[]
+  /**
+   * Which addresses of this node answer node ports, each word adding some: `primary`, the Node's first InternalIP of each
+   * family; a CIDR, what the host's interfaces have in it; `localhost` and `all`, the CIDRs of all loopback addresses and of all.
+   */
+  readonly nodePortAddresses: readonly string[]
   /** Service ranges known from configuration, besides the cluster's ServiceCIDR objects. */
   readonly serviceCIDRs: readonly string[]
   /** externalIPs outside of these are refused (CVE-2020-8554: whoever may write a Service could take any address). null: all are allowed. */
@@ -15,7 +18,7 @@ export interface ServiceOptions {
 }
 
 export const DEFAULT_OPTIONS: Omit<ServiceOptions, 'node'> = {
-  nodePortAddresses: 'primary',
+  nodePortAddresses: ['primary'],
   serviceCIDRs: [],
   externalIPAllowed: null,
   localPodCIDRs: null,

@@ -43,9 +43,9 @@ function* eventsOf(
   }
 }
 
-/** `Service shop/frontend` or `Node n1`; null for anything else: there is nothing an Event could be about. */
+/** `Service shop/frontend` or `Node n1`, perhaps with more words behind that say which part of it; null for anything else: there is nothing an Event could be about. */
 function regardingOf(object: string): ClusterEvent['regarding'] | null {
-  const match = /^(\w+) (?:([^/ ]+)\/)?([^/ ]+)$/.exec(object)
+  const match = /^(\w+) (?:([^/ ]+)\/)?([^/ ]+)(?: .*)?$/.exec(object)
   const apiVersion = match && API_VERSIONS[match[1]!]
   return match && apiVersion ? { apiVersion, kind: match[1]!, namespace: match[2] ?? '', name: match[3]! } : null
 }

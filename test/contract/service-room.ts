@@ -2,6 +2,7 @@ import { createInlets, createTables, type Tables } from '../../src/cluster/table
 import { Cursor } from '../../src/core/cursor.ts'
 import { Graph } from '../../src/core/graph.ts'
 import type { Table } from '../../src/core/table.ts'
+import { createAddressTable } from '../../src/kernel/addresses.ts'
 import { deriveServices, type ServiceTables } from '../../src/service/derive.ts'
 import { Fake, type Packet, type Route } from '../../src/service/fake.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../../src/service/options.ts'
@@ -11,6 +12,8 @@ import { NODES, SERVICE_CIDR, type Raw } from './service-objects.ts'
 /** The service room from raw objects to the fake, as it runs in an agent: by deltas. */
 export class Room {
   readonly tables: Tables = createTables()
+  /** What the interfaces of the node have. */
+  readonly addresses = createAddressTable()
   readonly graph = new Graph()
   readonly services: ServiceTables
   readonly fake: Fake
@@ -20,7 +23,9 @@ export class Room {
   /** Starts with two nodes and the service range, synced. */
   constructor(options: Partial<ServiceOptions> = {}, objects: readonly Raw[] = [...NODES, SERVICE_CIDR]) {
     const node = options.node ?? 'n1'
-    this.services = deriveServices(this.graph, this.tables, { ...DEFAULT_OPTIONS, ...options, node })
+    this.addresses.markSynced()
+    const inputs = { ...this.tables, addresses: this.addresses }
+    this.services = deriveServices(this.graph, inputs, { ...DEFAULT_OPTIONS, ...options, node })
     const self = NODES.find(({ metadata }) => metadata['name'] === node)
     this.fake = new Fake(self?.['status'].addresses.map(({ address }: { address: string }) => address))
     this.#cursor = new Cursor(this.services.rows as Table<ServiceRow>, this.graph.epoch)

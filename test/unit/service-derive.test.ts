@@ -191,18 +191,6 @@ t.test('type changes: ClusterIP, NodePort, LoadBalancer, ExternalName and back',
   t.end()
 })
 
-t.test('node ports: primary addresses, or all within the CIDRs given', (t) => {
-  const nodes = [node('n1', [NODE, '10.99.0.1', 'fd00:172:30::11'], ['10.244.1.0/24'], null), SERVICE_CIDR]
-  const objects = [service('web', [IP], { type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] }), pods(A1)]
-  const addresses = (room: Room) =>
-    [...room.rows().values()].flatMap((row) => (row.kind === 'frontend' && row.port === 30080 ? [row.ip] : []))
-  t.same(addresses(new Room({}, nodes).put(...objects)), [NODE])
-  t.same(addresses(new Room({ nodePortAddresses: ['10.0.0.0/8'] }, nodes).put(...objects)), ['10.99.0.1'])
-  t.same(addresses(new Room({ nodePortAddresses: ['0.0.0.0/0', '::/0'] }, nodes).put(...objects)), ['10.99.0.1', NODE])
-  t.same(addresses(new Room({ nodePortAddresses: [] }, nodes).put(...objects)), [])
-  t.end()
-})
-
 t.test('the node: comes late, moves zone, changes its address', (t) => {
   const hints = (zone: string) => ({ hints: { forZones: [{ name: zone }] } })
   const zoned = slice('web-1', 'web', [endpoint(A1, READY, hints('zone-a')), endpoint(B1, READY, hints('zone-b'))])
