@@ -2,6 +2,7 @@
  * What deciding about Services costs: all rows from nothing, one endpoint's change, memory. Pure computation, nothing
  * outside is touched. `node --expose-gc bench/service.ts [--json] [NAME ...]`; without names all run.
  */
+import { packEndpoints } from '../src/cluster/endpointlist.ts'
 import { createTables, type Tables } from '../src/cluster/tables.ts'
 import { Cursor } from '../src/core/cursor.ts'
 import { Graph } from '../src/core/graph.ts'
@@ -91,7 +92,7 @@ function slice(service: number, part: number, size: number, unready: number) {
   })
   const ports = [{ name: 'http', protocol: 'tcp' as const, port: 8080 }]
   const of = { namespace: 'd', name: `s${service}-${part}`, service: `s${service}`, family: 4 as const }
-  return { ...of, ports, endpoints, triggeredAt: 0 }
+  return { ...of, ports, endpoints: packEndpoints(endpoints), triggeredAt: 0 }
 }
 
 function cpuMs(): number {

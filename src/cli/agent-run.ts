@@ -21,6 +21,7 @@ import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
+import { collectWhenQuiet } from './agent-heap.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
 import { Failure } from './failure.ts'
@@ -101,6 +102,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   })
   runner.attach(services.health, new HealthPorts(() => status.health.healthy))
 
+  collectWhenQuiet(observer, signal)
   log.info('agent started', { node: options.node, version, source: source.from })
   await runner.run()
   localhost?.close()

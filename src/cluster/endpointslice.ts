@@ -1,4 +1,5 @@
 import { parseAddress, specialKind, familyOf } from './address.ts'
+import { packEndpoints, type Endpoint, type EndpointList } from './endpointlist.ts'
 import { intern } from './intern.ts'
 import { parseMetadata } from './metadata.ts'
 import { parsePort, type Family, type Port } from './protocol.ts'
@@ -15,25 +16,9 @@ export interface EndpointSlice {
   readonly family: Family
   /** A null port means all ports: of no use to a service proxy, left out with a rejection. */
   readonly ports: readonly Port[]
-  readonly endpoints: readonly Endpoint[]
+  readonly endpoints: EndpointList
   /** When what the slice says last became true, as far as the cluster tells: ms since 1970; 0: it does not. */
   readonly triggeredAt: number
-}
-
-export interface Endpoint {
-  /** addresses[0]: the only one consumers may use (API documentation). Canonical. */
-  readonly address: string
-  /** nil means true. */
-  readonly ready: boolean
-  /** nil means the same as ready. */
-  readonly serving: boolean
-  /** nil means false. */
-  readonly terminating: boolean
-  readonly node: string | null
-  readonly zone: string | null
-  /** hints.forZones / hints.forNodes; null: no such hint. */
-  readonly hintZones: readonly string[] | null
-  readonly hintNodes: readonly string[] | null
 }
 
 /** Of a discovery.k8s.io/v1 EndpointSlice as JSON. Never throws. */
@@ -62,7 +47,7 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
     service: typeof service === 'string' && service.length <= SERVICE_NAME_MAX ? intern(service) : '',
     family,
     ports: ports(meta.raw['ports'], report),
-    endpoints: endpoints(meta.raw['endpoints'], family, report),
+    endpoints: packEndpoints(endpoints(meta.raw['endpoints'], family, report)),
     triggeredAt: triggeredAt(meta.metadata['annotations']),
   })
 }

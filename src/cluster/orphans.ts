@@ -19,7 +19,7 @@ export function deriveOrphans(
     inputs: [services],
     rows: (key, slice, read) => {
       // Without the label it was rejected when it was parsed.
-      if (slice.service === '' || slice.endpoints.length === 0) return []
+      if (slice.service === '' || slice.endpoints.count === 0) return []
       const owner = `${slice.namespace}/${slice.service}`
       if (read.get(services, owner) !== undefined) return []
       return [[key, orphan(key, owner)]]

@@ -11,20 +11,19 @@ export function union<Row>(name: string, tables: readonly Readable<Row>[]): Read
 
 class UnionTable<Row> extends Table<Row> {
   readonly #tables: readonly Table<Row>[]
+  #size = 0
 
   constructor(name: string, tables: readonly Readable<Row>[]) {
     super(name)
     this.#tables = tables.map(asTable)
+    for (const _ of this.entries()) this.#size++
     this.#tables.forEach((table, i) => {
       table.watch({ changed: (key, was, now) => this.#changed(i, key, was, now) })
     })
   }
 
-  /** Counted, not kept: a key may be in several tables. */
   get size(): number {
-    let size = 0
-    for (const _ of this.entries()) size++
-    return size
+    return this.#size
   }
   get number(): number {
     return this.#tables.reduce((sum, table) => sum + table.number, 0)
@@ -48,6 +47,7 @@ class UnionTable<Row> extends Table<Row> {
     if (this.#isHidden(at, key)) return
     const behind = this.#from(at + 1, key)
     const [before, after] = [was ?? behind, now ?? behind]
+    this.#size += (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1)
     if (before !== undefined && after !== undefined && this.same(before, after)) return
     this.carry(key, before, after, this.plan(key, before, after))
   }

@@ -6,7 +6,7 @@ import type { Report } from '../status/report.ts'
 import { Kept } from './kept.ts'
 import type { LabNode } from './node.ts'
 import { apiSocketIn, nodesIn } from './place.ts'
-import { CACHE, MAIN } from './program.ts'
+import { CACHE, COMMAND } from './program.ts'
 
 export class Agent {
   readonly node: LabNode
@@ -18,7 +18,7 @@ export class Agent {
     this.node = node
     this.#socket = join(nodesIn(place), `${node.plan.name}.status.sock`)
     const sockets = ['--api-server', `unix://${apiSocketIn(place)}`, '--status-socket', this.#socket]
-    const agent = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, 'agent', '--node', node.plan.name]
+    const agent = [COMMAND, 'agent', '--node', node.plan.name]
     const nodePorts = ['--nodeport-addresses', 'primary,localhost']
     const env = { NODE_COMPILE_CACHE: join(CACHE, 'node'), ...process.env }
     const tell = (how: string): void => {

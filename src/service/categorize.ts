@@ -1,6 +1,6 @@
-import type { Endpoint } from '../cluster/endpointslice.ts'
+import type { Endpoint } from '../cluster/endpointlist.ts'
 import type { Candidates } from './endpoints.ts'
-import type { Members } from './slots.ts'
+import { pack, type Packed } from './members.ts'
 
 /** Where this node is, as far as it decides who serves its traffic. */
 export interface Location {
@@ -20,9 +20,9 @@ export interface Policy {
 /** Who may serve the traffic of one ServicePort in one family on this node. */
 export interface Categories {
   /** null: no frontend uses Cluster policy. */
-  readonly cluster: Members | null
+  readonly cluster: Packed | null
   /** null: no frontend uses Local policy. */
-  readonly local: Members | null
+  readonly local: Packed | null
   /** An endpoint that could serve exists somewhere in the cluster. */
   readonly any: boolean
   /** Addresses on this node that stand in either set. */
@@ -65,7 +65,7 @@ export function categorize(all: Candidates, policy: Policy, location: Location):
   return {
     cluster: policy.usesCluster ? filter(all, inCluster) : null,
     local: policy.usesLocal ? filter(all, inLocal) : null,
-    here: here.length === 0 ? NOBODY : here,
+    here: here.length === 0 ? NOBODY : here.slice(),
     ...{ any, ready, localReady, terminating },
   }
 }
@@ -94,11 +94,15 @@ function topology(
   return null
 }
 
-/** By `map`, which makes arrays of just the size: those that grow keep room for more, and these stay for long. */
-function filter(all: Candidates, keep: (i: number) => boolean): Members {
-  const kept: number[] = []
-  for (let i = 0; i < all.endpoints.length; i++) if (keep(i)) kept.push(i)
-  return { ips: kept.map((i) => all.endpoints[i]!.address), ports: kept.map((i) => all.ports[i]!) }
+function filter(all: Candidates, keep: (i: number) => boolean): Packed {
+  const ips: string[] = []
+  const ports: number[] = []
+  for (let i = 0; i < all.endpoints.length; i++) {
+    if (!keep(i)) continue
+    ips.push(all.endpoints[i]!.address)
+    ports.push(all.ports[i]!)
+  }
+  return pack({ ips, ports })
 }
 
 function stateOf(endpoint: Endpoint, policy: Policy): State {

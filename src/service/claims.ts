@@ -44,7 +44,7 @@ export function claimsOf(
   const reject = (field: string, problem: string, remedy: string): void => {
     rejections.push({ object: `Service ${service.namespace}/${service.name}`, field, problem, remedy })
   }
-  const clusterIPs = service.clusterIPs.filter((ip) => {
+  const clusterIPs = usable(service.clusterIPs, (ip) => {
     if (!isNode(ip)) return true
     reject('spec.clusterIPs', `${ip} is the address of a node: serving it would cut the node off`, RENUMBER)
     return false
@@ -68,6 +68,12 @@ export function claimsOf(
     for (const ip of external.externalIPs) claim(ip, port.port, 'external-ip', i, 'spec.externalIPs')
   })
   return { clusterIPs, claims: [...claims.values()], rejections }
+}
+
+/** The list itself when all of it passes: it is held for as long as the Service is. */
+function usable(ips: readonly string[], passes: (ip: string) => boolean): readonly string[] {
+  const passed = ips.filter(passes)
+  return passed.length === ips.length ? ips : passed
 }
 
 /** Under which values of the index `claims` of services its rivals are found. */

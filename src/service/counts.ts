@@ -21,7 +21,7 @@ export function* countPorts(plan: Plan): Iterable<PortCounts> {
   for (const [i, backend] of plan.backends.entries()) {
     const { title, protocol, family, ready, localReady, terminating, local, any } = backend
     const isExternal = plan.openings.some((opening) => opening.backend === i && opening.kind !== 'cluster-ip')
-    const nobodyHere = any && local !== null && local.ips.length === 0
+    const nobodyHere = any && local !== null && local.count === 0
     yield {
       ...{ service: title, protocol, family, ready, localReady, terminating },
       noLocalInternal: nobodyHere && plan.internalLocal,

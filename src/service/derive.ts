@@ -4,6 +4,7 @@ import type { Rejection } from '../cluster/rejection.ts'
 import type { Service } from '../cluster/service.ts'
 import type { Key } from '../core/delta.ts'
 import { derive, type Derived, type Read } from '../core/derive.ts'
+import { expand } from '../core/expand.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Readable } from '../core/table.ts'
 import { union } from '../core/union.ts'
@@ -17,7 +18,7 @@ import {
   type ClaimKind,
   type Claims,
 } from './claims.ts'
-import { rowsOf, sameRow } from './frontends.ts'
+import { addressesOf, openedOf, ownerOf, rowsOf, sameRow, type Opened } from './frontends.ts'
 import { deriveHealth, type HealthPort } from './healthports.ts'
 import { hereOf, type HereKey } from './here.ts'
 import type { HostAddress } from './nodeports.ts'
@@ -77,12 +78,25 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
       return [[key, plan(service, facts)]]
     },
   })
-  const frontends = derive<ServiceRow, Plan>(graph, {
-    name: 'service rows of plans',
+  const addresses = derive<ServiceRow, Plan>(graph, {
+    name: 'service addresses',
     driver: plans,
     inputs: [],
     same: sameRow,
-    rows: (_, each) => rowsOf(each),
+    rows: (_, each) => addressesOf(each),
+  })
+  const opened = derive<Opened, Plan>(graph, {
+    name: 'service frontends',
+    driver: plans,
+    inputs: [],
+    rows: (_, each) => openedOf(each),
+  })
+  const frontends = expand<ServiceRow, Opened>(graph, {
+    name: 'service rows of frontends',
+    driver: opened,
+    owner: ownerOf,
+    same: sameRow,
+    rows: rowsOf,
   })
   const shards = derive<Shard, Plan>(graph, {
     name: 'service shards',
@@ -104,7 +118,12 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
     inputs: [health],
     rows: (key, each, read) => rejectionsOf(key, each, read, health),
   })
-  const rows = union('service rows', [frontends, crowds, ...deriveRanges(graph, here, inputs.serviceCIDRs, options)])
+  const rows = union('service rows', [
+    addresses,
+    frontends,
+    crowds,
+    ...deriveRanges(graph, here, inputs.serviceCIDRs, options),
+  ])
   return { rows, plans, health, rejections, here }
 }
 

@@ -1,4 +1,5 @@
-import type { Endpoint, EndpointSlice } from '../cluster/endpointslice.ts'
+import { unpackEndpoints, type Endpoint } from '../cluster/endpointlist.ts'
+import type { EndpointSlice } from '../cluster/endpointslice.ts'
 import type { Family } from '../cluster/protocol.ts'
 import type { ServicePort } from '../cluster/service.ts'
 
@@ -29,7 +30,7 @@ export function candidates(
     const target = slice.ports.find((each) => each.name === port.name && each.protocol === port.protocol)
     if (target === undefined) continue
     if (usual === 0) usual = target.port
-    for (const endpoint of slice.endpoints) {
+    for (const endpoint of unpackEndpoints(slice.endpoints)) {
       const key = target.port === usual ? endpoint.address : `${endpoint.address} ${target.port}`
       const twin = seen.get(key)
       if (twin === undefined) {

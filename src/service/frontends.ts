@@ -1,4 +1,5 @@
 import type { Key } from '../core/delta.ts'
+import { unpack, type Packed } from './members.ts'
 import type { Backend, Opening, Plan } from './plan.ts'
 import {
   addressKey,
@@ -11,22 +12,57 @@ import {
   type ServiceRow,
   type Slot,
 } from './rows.ts'
-import { layOut, MAX_EXACT, placesFor, type Layout, type Members } from './slots.ts'
+import { layOut, MAX_EXACT, placesFor, type Layout } from './slots.ts'
 
-/** The rows of a Service, but for the slots of sets with more than MAX_EXACT endpoints: those are rows of shards. */
-export function rowsOf(plan: Plan): readonly (readonly [Key, ServiceRow])[] {
-  const rows: [Key, ServiceRow][] = []
-  const layouts = plan.backends.map(({ cluster, local }) => ({ cluster: small(cluster), local: small(local) }))
-  for (const opening of plan.openings) {
+/** A frontend, and what its other rows follow from: those of 100,000 endpoints are made when asked for, never held. */
+export interface Opened {
+  readonly at: FrontendAddress
+  readonly frontend: Frontend
+  /** Client ranges that are let in; null: everybody. */
+  readonly sources: readonly string[] | null
+  /** Endpoints of its sets; null: no such set, or one of more than MAX_EXACT, whose slots are rows of shards. */
+  readonly main: Packed | null
+  readonly local: Packed | null
+}
+
+/** By frontendKey. */
+export function openedOf(plan: Plan): readonly (readonly [Key, Opened])[] {
+  return plan.openings.map((opening) => {
     const backend = plan.backends[opening.backend]!
-    rows.push([frontendKey(opening.at), frontend(plan, backend, opening)])
-    for (const cidr of opening.sources ?? []) {
-      rows.push([sourceKey(opening.at, cidr), { kind: 'source', at: opening.at, cidr }])
+    const sets = new Map(setsOf(plan, opening).map(({ set, from }) => [set, backend[from]]))
+    const opened: Opened = {
+      at: opening.at,
+      frontend: frontend(plan, backend, opening),
+      sources: opening.sources,
+      main: small(sets.get('main')),
+      local: small(sets.get('local')),
     }
-    for (const { set, from } of setsOf(plan, opening)) {
-      addSlots(rows, opening.at, set, layouts[opening.backend]![from], plan.affinity > 0)
-    }
-  }
+    return [frontendKey(opening.at), opened]
+  })
+}
+
+/** The rows of a frontend, but for the slots of large sets. */
+export function rowsOf(
+  key: Key,
+  { at, frontend, sources, main, local }: Opened,
+): readonly (readonly [Key, ServiceRow])[] {
+  const rows: [Key, ServiceRow][] = [[key, frontend]]
+  for (const cidr of sources ?? []) rows.push([sourceKey(at, cidr), { kind: 'source', at, cidr }])
+  const hasAffinity = frontend.affinity > 0
+  if (main !== null) addSlots(rows, at, 'main', layOut(unpack(main)), hasAffinity)
+  if (local !== null) addSlots(rows, at, 'local', layOut(unpack(local)), hasAffinity)
+  return rows
+}
+
+/** The frontendKey of whose rows `key` is one. */
+export function ownerOf(key: Key): Key | undefined {
+  const [kind, ip, protocol, port] = key.split(' ', 4)
+  return kind === 's' || kind === 'f' || kind === 'l' || kind === 'c' ? `f ${ip} ${protocol} ${port}` : undefined
+}
+
+/** The addresses of a Service, and those of its endpoints on this node. */
+export function addressesOf(plan: Plan): readonly (readonly [Key, ServiceRow])[] {
+  const rows: [Key, ServiceRow][] = []
   for (const ip of plan.clusterIPs) rows.push([addressKey(ip), { kind: 'address', ip }])
   for (const { here } of plan.backends) for (const ip of here) rows.push([hairpinKey(ip), { kind: 'hairpin', ip }])
   return rows
@@ -62,7 +98,7 @@ export function sameRow(a: ServiceRow, b: ServiceRow): boolean {
 
 function frontend(plan: Plan, backend: Backend, opening: Opening): Frontend {
   const isInternal = opening.kind === 'cluster-ip'
-  const count = new Map(setsOf(plan, opening).map(({ set, from }) => [set, placesFor(backend[from]!.ips.length)]))
+  const count = new Map(setsOf(plan, opening).map(({ set, from }) => [set, placesFor(backend[from]!.count)]))
   const local = count.get('local') ?? null
   // KEP-2086, KEP-1669: refused when nothing could answer anywhere, dropped when only this node has nothing.
   const emptyHere = backend.any ? 'drop' : 'reject'
@@ -83,8 +119,8 @@ function frontend(plan: Plan, backend: Backend, opening: Opening): Frontend {
   }
 }
 
-const small = (members: Members | null): Layout =>
-  layOut(members !== null && members.ips.length <= MAX_EXACT ? members : NOBODY)
+const small = (members: Packed | null | undefined): Packed | null =>
+  members === null || members === undefined || members.count > MAX_EXACT ? null : members
 
 function sameFrontend(a: Frontend, b: Frontend): boolean {
   return (
@@ -106,4 +142,3 @@ const SPLIT = [
   { set: 'main', from: 'cluster' },
   { set: 'local', from: 'local' },
 ] as const
-const NOBODY: Members = { ips: [], ports: [] }

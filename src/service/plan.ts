@@ -1,4 +1,5 @@
 import { contains, familyOf } from '../cluster/address.ts'
+import { unpackEndpoints } from '../cluster/endpointlist.ts'
 import type { EndpointSlice } from '../cluster/endpointslice.ts'
 import type { Family, Protocol } from '../cluster/protocol.ts'
 import type { Rejection } from '../cluster/rejection.ts'
@@ -81,7 +82,8 @@ export function plan(service: Service, facts: Facts): Plan {
   return {
     ...{ namespace: service.namespace, name: service.name, created: service.created },
     clusterIPs: facts.claims.clusterIPs,
-    ...{ backends, openings: affordable },
+    // Copies have no room to grow, which lists that grew have.
+    ...{ backends, openings: affordable.slice() },
     affinity: service.affinitySeconds,
     internalLocal: service.internalTrafficPolicy === 'Local',
     externalLocal: service.externalTrafficPolicy === 'Local',
@@ -131,7 +133,7 @@ function healthOf(service: Service, { slices, location }: Facts): Plan['health']
     const ready = new Set<string>()
     for (const slice of slices) {
       if (slice.family !== family) continue
-      for (const { address, node, ready: isReady } of slice.endpoints) {
+      for (const { address, node, ready: isReady } of unpackEndpoints(slice.endpoints)) {
         if (node === location.node && (isReady || service.publishNotReady)) ready.add(address)
       }
     }
@@ -145,7 +147,7 @@ function healthOf(service: Service, { slices, location }: Facts): Plan['health']
 function bounded(openings: readonly Opening[], backends: readonly Backend[]): readonly Opening[] {
   let slots = 0
   const end = openings.findIndex(({ backend }) => {
-    slots += (backends[backend]!.cluster?.ips.length ?? 0) + (backends[backend]!.local?.ips.length ?? 0)
+    slots += (backends[backend]!.cluster?.count ?? 0) + (backends[backend]!.local?.count ?? 0)
     return slots > SLOTS_MAX
   })
   return end === -1 ? openings : openings.slice(0, end)
@@ -161,7 +163,7 @@ function tooManySlots(service: Service, all: readonly Opening[], kept: readonly 
 }
 
 const tooMany = ({ cluster, local }: Backend): boolean =>
-  Math.max(cluster?.ips.length ?? 0, local?.ips.length ?? 0) > ENDPOINTS_MAX
+  Math.max(cluster?.count ?? 0, local?.count ?? 0) > ENDPOINTS_MAX
 
 function tooManyEndpoints(service: Service, backend: Backend): Rejection {
   return {

@@ -1,5 +1,6 @@
 import type { Key } from '../core/delta.ts'
 import { addSlots, setsOf } from './frontends.ts'
+import { unpack } from './members.ts'
 import type { Plan } from './plan.ts'
 import type { FrontendAddress, ServiceRow, Slot } from './rows.ts'
 import { layOut, MAX_EXACT, type Layout } from './slots.ts'
@@ -19,13 +20,13 @@ export function shardsOf(key: Key, plan: Plan): readonly (readonly [Key, Shard])
   plan.backends.forEach((backend, i) => {
     for (const from of ['cluster', 'local'] as const) {
       const members = backend[from]
-      if (members === null || members.ips.length <= MAX_EXACT) continue
+      if (members === null || members.count <= MAX_EXACT) continue
       const uses = plan.openings
         .filter((opening) => opening.backend === i)
         .flatMap((opening) =>
           setsOf(plan, opening).flatMap((it) => (it.from === from ? [{ at: opening.at, set: it.set }] : [])),
         )
-      for (const [number, stretch] of cut(layOut(members))) {
+      for (const [number, stretch] of cut(layOut(unpack(members)))) {
         shards.push([`${key} ${i} ${from} ${number}`, { ...stretch, uses, affinity: plan.affinity > 0 }])
       }
     }

@@ -8,12 +8,7 @@
  * everybody. Empty places have no row: the kernel draws again, and after some misses takes slot SPARSE_FALLBACK.
  */
 import { hash32 } from './hash.ts'
-
-/** Endpoints as two lists of one length. */
-export interface Members {
-  readonly ips: readonly string[]
-  readonly ports: readonly number[]
-}
+import type { Members } from './members.ts'
 
 /** Lists of one length: slot `slots[i]` holds the endpoint `ips[i]`, `ports[i]`, known to affinity as `ids[i]`. */
 export interface Layout extends Members {

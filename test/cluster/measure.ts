@@ -64,7 +64,7 @@ async function source(kubeconfig: string): Promise<void> {
   const before = process.cpuUsage()
   const last = [...tables.slices.entries()].length
   const changed = () =>
-    [...tables.slices.entries()].filter(([, row]) => row.endpoints[0]!.address.startsWith('10.9.')).length
+    [...tables.slices.entries()].filter(([, row]) => row.endpoints.addresses.startsWith('10.9.')).length
   await until('changes', () => changed() === last, { deadlineMs: 120_000, everyMs: 100 })
   const cpu = process.cpuUsage(before)
   console.log(`after ${last} changed slices  ${memory()}, CPU ${((cpu.user + cpu.system) / 1e6).toFixed(2)} s`)

@@ -83,7 +83,7 @@ function tests(api: ApiServer): void {
     const commits = slices.number
     proxy.cutAfter('"name":"halved"', 20)
     await put(api, 'halved', ['192.0.2.1', '192.0.2.2'])
-    await world.until('it comes all the same', () => slices.get('default/halved')?.endpoints.length === 2)
+    await world.until('it comes all the same', () => slices.get('default/halved')?.endpoints.count === 2)
     t.equal(slices.number, commits + 1, 'once')
     t.equal(world.state('EndpointSlice').lists, 1, 'by resuming, not by a list')
     t.ok(proxy.accepted() >= 3, 'on a new connection')

@@ -76,7 +76,7 @@ const cases: Readonly<Record<string, (it: Case) => Promise<void>>> = {
     await harness.start()
     await until('all kinds are synced', () => synced(tables))
     t.match(tables.services.get('default/one'), { namespace: 'default', name: 'one' })
-    t.match(tables.slices.get('default/one-abc'), { service: 'one', endpoints: [{ address: '192.0.2.1' }] })
+    t.match(tables.slices.get('default/one-abc'), { service: 'one', endpoints: { addresses: '192.0.2.1' } })
     t.equal(tables.nodes.get('one'), undefined)
   },
 
@@ -91,7 +91,7 @@ const cases: Readonly<Record<string, (it: Case) => Promise<void>>> = {
     await harness.put(slice('added', 'one'))
     await until('it is added', () => tables.slices.has('default/added'))
     await harness.put(slice('added', 'one', ['192.0.2.7', '192.0.2.8']))
-    await until('it is changed', () => tables.slices.get('default/added')?.endpoints.length === 2)
+    await until('it is changed', () => tables.slices.get('default/added')?.endpoints.count === 2)
     await harness.drop(slice('added', 'one'))
     await until('it is gone', () => !tables.slices.has('default/added'))
     t.same([...tables.slices.keysBy('service', 'default/one')], [], 'from the index, too')
@@ -115,7 +115,7 @@ const cases: Readonly<Record<string, (it: Case) => Promise<void>>> = {
       await harness.drop(slice('again', 'one'))
       await harness.put(slice('again', 'two', [address]))
       await until(`it is back with ${address}`, () => {
-        return tables.slices.get('default/again')?.endpoints[0]?.address === address
+        return tables.slices.get('default/again')?.endpoints.addresses === address
       })
     }
     t.same([...tables.slices.keysBy('service', 'default/two')], ['default/again'])
@@ -156,10 +156,7 @@ const cases: Readonly<Record<string, (it: Case) => Promise<void>>> = {
     })
     await until('what went is gone', () => !tables.slices.has('default/goes'))
     await until('what came is there', () => tables.slices.has('default/comes'))
-    await until(
-      'what changed is new',
-      () => tables.slices.get('default/changes')?.endpoints[0]?.address === '192.0.2.99',
-    )
+    await until('what changed is new', () => tables.slices.get('default/changes')?.endpoints.addresses === '192.0.2.99')
     t.equal(tables.slices.get('default/stays'), stays, 'what stayed is the very row')
   },
 
@@ -207,7 +204,7 @@ const cases: Readonly<Record<string, (it: Case) => Promise<void>>> = {
     await harness.start()
     await until('synced', () => synced(tables))
     for (let i = 1; i <= 20; i++) await harness.put(slice(`burst-${i % 3}`, 'one', [`192.0.2.${i}`]))
-    const last = (name: string) => tables.slices.get(`default/${name}`)?.endpoints[0]?.address
+    const last = (name: string) => tables.slices.get(`default/${name}`)?.endpoints.addresses
     await until('each is as it was put last', () => {
       return last('burst-0') === '192.0.2.18' && last('burst-1') === '192.0.2.19' && last('burst-2') === '192.0.2.20'
     })

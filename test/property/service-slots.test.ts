@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { layOut, MAX_EXACT, placesFor, SPARSE_FALLBACK, type Members } from '../../src/service/slots.ts'
+import type { Members } from '../../src/service/members.ts'
+import { layOut, MAX_EXACT, placesFor, SPARSE_FALLBACK } from '../../src/service/slots.ts'
 
 /** Sets of endpoints around the bound between full and sparse sets. */
 const anySet = fc

@@ -1,17 +1,17 @@
 import t, { type Test } from 'tap'
+import { unpackEndpoints } from '../../src/cluster/endpointlist.ts'
 import { parseEndpointSlice } from '../../src/cluster/endpointslice.ts'
 
 const labels = { 'kubernetes.io/service-name': 'web' }
-const parse = (fields: object) =>
-  parseEndpointSlice({
-    metadata: { namespace: 'shop', name: 'web-abc', labels },
-    addressType: 'IPv4',
-    ports: [{ port: 80 }],
-    ...fields,
-  })
+/** Endpoints as a list, not by columns. */
+const parse = (fields: object) => {
+  const metadata = { namespace: 'shop', name: 'web-abc', labels }
+  const { row, rejections } = parseEndpointSlice({ metadata, addressType: 'IPv4', ports: [{ port: 80 }], ...fields })
+  return { row: row === null ? null : { ...row, endpoints: unpackEndpoints(row.endpoints) }, rejections }
+}
 const endpoint = (address: unknown, more: object = {}) => ({ addresses: [address], ...more })
 
-const only = (t: Test, { rejections }: ReturnType<typeof parseEndpointSlice>) => {
+const only = (t: Test, { rejections }: ReturnType<typeof parse>) => {
   t.equal(rejections.length, 1, JSON.stringify(rejections))
   t.equal(rejections[0]?.object, 'EndpointSlice shop/web-abc')
   return `${rejections[0]?.field}: ${rejections[0]?.problem}`

@@ -1,6 +1,7 @@
 /** The cases of kube-proxy's TestCategorizeEndpoints (pkg/proxy/topology_test.go), and what it leaves out. */
 import t from 'tap'
-import type { Endpoint } from '../../src/cluster/endpointslice.ts'
+import type { Endpoint } from '../../src/cluster/endpointlist.ts'
+import { unpack, type Packed } from '../../src/service/members.ts'
 import { categorize } from '../../src/service/categorize.ts'
 
 interface Case {
@@ -231,8 +232,10 @@ for (const each of CASES) {
     const endpoints = each.endpoints.map((endpoint, i) => ({ ...PLAIN, address: `10.0.0.${i}`, ...endpoint }))
     const location = { node: 'n1', zone: each.zone === undefined ? 'zone-a' : each.zone }
     const found = categorize({ endpoints, ports: endpoints.map((_, i) => i + 1) }, policy, location)
-    const positions = (members: { ips: readonly string[]; ports: readonly number[] } | null) =>
-      members?.ips.map((ip, i) => (t.equal(ip, `10.0.0.${members.ports[i]! - 1}`), members.ports[i]! - 1))
+    const positions = (packed: Packed | null) => {
+      const members = packed === null ? null : unpack(packed)
+      return members?.ips.map((ip, i) => (t.equal(ip, `10.0.0.${members.ports[i]! - 1}`), members.ports[i]! - 1))
+    }
     t.same(positions(found.cluster), each.cluster, 'cluster')
     t.same(positions(found.local), each.local, 'local')
     t.equal(found.any, each.any ?? (each.cluster ?? []).length + (each.local ?? []).length > 0, 'any')

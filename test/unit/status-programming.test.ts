@@ -1,4 +1,5 @@
 import t from 'tap'
+import { packEndpoints } from '../../src/cluster/endpointlist.ts'
 import type { EndpointSlice } from '../../src/cluster/endpointslice.ts'
 import { derive } from '../../src/core/derive.ts'
 import { Graph } from '../../src/core/graph.ts'
@@ -16,7 +17,7 @@ function world() {
     name: 'rows',
     driver: slices,
     inputs: [],
-    rows: (key, { endpoints }) => [[key, endpoints.length]],
+    rows: (key, { endpoints }) => [[key, endpoints.count]],
   })
   graph.onDirty(() => setImmediate(() => graph.settle()))
   const metrics = new Metrics()
@@ -41,7 +42,7 @@ function world() {
 }
 
 function slice(name: string, triggeredAt: number, count: number, family: 4 | 6): EndpointSlice {
-  const endpoints = Array.from({ length: count }, () => ({}) as EndpointSlice['endpoints'][number])
+  const endpoints = { ...packEndpoints([]), count }
   return { namespace: 'shop', name, service: 'web', family, ports: [], endpoints, triggeredAt }
 }
 
