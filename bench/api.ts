@@ -7,8 +7,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startApiServer, type ApiServer } from '../test/cluster/apiserver.ts'
-import { ip } from '../test/netns/world.ts'
+import { inside, ip } from '../test/netns/world.ts'
 import { NODE, oneSlice, podIP, service, servicesOf, slicesOf, SPECIAL, type Raw, type Size } from './cluster.ts'
+import { NOT_A_POD } from './place.ts'
 
 export interface Api {
   /** For an agent in a room. */
@@ -54,12 +55,14 @@ export async function openApi(): Promise<Api> {
         ...['addr add 10.126.0.2/30 dev eth0', 'link set eth0 up', 'link set lo up'].map(
           (to) => `-n ${namespace} ${to}`,
         ),
-        ...['addr add 10.127.0.1/32 dev lo', 'route add local 10.128.0.0/10 dev lo'].map(
+        ...[`addr add ${NOT_A_POD}/32 dev lo`, 'route add local 10.128.0.0/10 dev lo'].map(
           (to) => `-n ${namespace} ${to}`,
         ),
         // Local: without rules an address of a service refuses at once, rather than let a knock hang.
-        `-n ${namespace} route add local 10.96.0.0/12 dev lo src 10.127.0.1`,
+        `-n ${namespace} route add local 10.96.0.0/12 dev lo src ${NOT_A_POD}`,
       )
+      // A source port is used again after 20,000 knocks: nothing may remember it then.
+      await inside(namespace, 'sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_timeout_close=1')
       try {
         return await use(namespace)
       } finally {

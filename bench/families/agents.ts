@@ -37,7 +37,7 @@ export async function agents(short: boolean, progress: (words: string) => void):
 
 function casesOf(short: boolean): Case[] {
   const of = (who: Who, services: number, rounds: number, changes: number): Case => ({ who, services, rounds, changes })
-  if (short) return [of('Fairlead', 1_000, 1, 5), of('kube-proxy nftables', 1_000, 1, 5)]
+  if (short) return [of('Fairlead', 1_000, 1, 3), of('kube-proxy nftables', 1_000, 1, 3)]
   const small = WHO.map((who) => of(who, 1_000, 3, 8))
   // The peers take half a minute to two minutes each: once.
   const large = WHO.map((who) => of(who, 10_000, who === 'Fairlead' ? 3 : 1, 8))

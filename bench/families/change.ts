@@ -1,6 +1,7 @@
 /** One endpoint changes: from the event to the kernel's commit, and to the first connection that goes to the new place. */
 import { ip } from '../../test/netns/world.ts'
 import type { Size } from '../cluster.ts'
+import { NOT_A_POD } from '../place.ts'
 import { quantile, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
 
@@ -14,7 +15,7 @@ export async function change(short: boolean, progress: (words: string) => void):
   const small: Size = { services: 1_000, endpoints: 10 }
   const large: Size = { services: 10_000, endpoints: 10 }
   const thin: Size = { services: 10_000, endpoints: 2 }
-  const changes = short ? 200 : 500
+  const changes = short ? 100 : 500
   const few = short ? 10 : 50
   const ours = (what: string, size: Size, of: 'any' | 'crowd'): Case => ({
     ...{ who: 'Fairlead', what, run: (namespace) => runTask(namespace, 'change', { size, of, changes }) },
@@ -82,8 +83,8 @@ async function sample({ run }: Case): Promise<number[]> {
     `netns add ${namespace}`,
     `-n ${namespace} link set lo up`,
     `-n ${namespace} route add local 10.128.0.0/10 dev lo`,
-    `-n ${namespace} addr add 10.127.0.1/32 dev lo`,
-    `-n ${namespace} route add 10.96.0.0/12 dev lo src 10.127.0.1`,
+    `-n ${namespace} addr add ${NOT_A_POD}/32 dev lo`,
+    `-n ${namespace} route add 10.96.0.0/12 dev lo src ${NOT_A_POD}`,
   )
   try {
     return await run(namespace)

@@ -28,7 +28,7 @@ export async function forward(short: boolean, progress: (words: string) => void)
   const notes: string[] = []
   const lanes = await openLanes(runners, progress, notes)
   const results = new Map<Runner, Load[]>(runners.filter(({ lane }) => lanes.has(lane)).map((each) => [each, []]))
-  const [rounds, seconds] = short ? [3, 1] : [5, 3]
+  const [rounds, seconds] = short ? [3, 0.7] : [5, 3]
   for (let round = 0; round < rounds; round++) {
     progress(`forward: round ${round + 1} of ${rounds}`)
     // Each round begins elsewhere, so that none always follows the same one.

@@ -37,7 +37,7 @@ export async function memory(short: boolean, progress: (words: string) => void):
   for (let round = 0; round < rounds; round++) {
     for (const [name, variant] of Object.entries(variants)) {
       progress(`memory: round ${round + 1} of ${rounds}, ${name}`)
-      results.get(name)!.push(await measure(variant, update, short ? 10 : 30))
+      results.get(name)!.push(await measure(variant, update, short ? 5 : 30))
     }
   }
   server.closeAllConnections()

@@ -27,11 +27,12 @@ export async function program(short: boolean, progress: (words: string) => void)
   const of = (who: Case['who'], services: number, endpoints = 2, more: Partial<Size> = {}): Case => ({
     ...{ who, rounds, size: { services, endpoints, ...more } },
   })
+  const peers = short ? [1_000, 10_000] : [1_000, 10_000, 30_000]
   const cases: Case[] = [
     ...[1_000, 10_000, 30_000].map((services) => of('Fairlead', services)),
     of('Fairlead', 10_000, 10, { type: 'NodePort', dual: true }),
-    ...[1_000, 10_000, 30_000].map((services) => of('iptables-legacy', services)),
-    ...[1_000, 10_000, 30_000].map((services) => of('iptables-nft', services)),
+    ...peers.map((services) => of('iptables-legacy', services)),
+    ...peers.map((services) => of('iptables-nft', services)),
     of('kube-proxy-nft', 1_000),
     // Ten seconds and more: once.
     ...(short ? [] : [{ ...of('kube-proxy-nft', 10_000), rounds: 1 }]),
