@@ -1,7 +1,7 @@
-/** Two agents on one node by mistake: said, and no connection fails. And what an agent says of how quickly it programs. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+/**
+ * One agent a network namespace: a second one is refused, waits for one that is ending, and takes over from one that died.
+ * A program that writes into our table all the same (an agent of before that rule) is told of, and breaks no connection.
+ */
 import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import t from 'tap'
@@ -10,157 +10,161 @@ await enterWorld()
 
 import { carrier } from '../../src/kernel/carrier.ts'
 import { exec, start } from '../../src/kernel/exec.ts'
-import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
+import { claimNamespace, describeTaken } from '../../src/kernel/sole-agent.ts'
+import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
 import { OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { until } from './stage.ts'
+import { MAIN, Shipped, type Agent } from './shipped.ts'
+import { Stage, until } from './stage.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'fairlead-agents-'))
 const hosts = new Hosts()
+const shipped = new Shipped()
 const IP = '10.96.0.10'
-const [A1, B1] = ['10.244.1.10', '10.244.2.10'] as const
-const children: ChildProcess[] = []
-const said = new Map<string, string[]>()
+const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
+const loads: ChildProcess[] = []
 t.setTimeout(180_000)
 t.jobs = 1
+t.afterEach(async () => {
+  await shipped.kill()
+})
 t.teardown(() => {
   hosts.close()
-  for (const child of children) child.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
+  for (const load of loads) load.kill('SIGKILL')
+  shipped.close()
 })
 
 t.test('the hosts stand', { timeout: 120_000 }, async () => {
-  await hosts.build([POD, OUTSIDE, A1, B1], [IP])
-  for (const pod of [A1, B1]) {
-    const server = begin([...within(hosts.name(pod)), carrier, 'load', 'serve', '--listen', 'tcp:8080'])
-    await line(server)
-  }
+  await hosts.build([POD, OUTSIDE, A, B], [IP])
+  for (const pod of [A, B]) await ready(run(pod, 'load', 'serve', '--listen', 'tcp:8080'))
 })
 
-t.test('two agents: each is told of the other, and no connection fails', { timeout: 90_000 }, async (t) => {
-  write([A1, B1])
-  await agent('one')
-  await until('it serves', async () => (await asked()) === 0)
-  const loads = [POD, OUTSIDE].map((from) =>
-    begin([
-      ...within(hosts.name(from)),
-      carrier,
-      'load',
-      'steady',
-      '--to',
-      `${IP}:80`,
-      '--rate',
-      '100',
-      '--from',
-      from,
-    ]),
-  )
-  for (const load of loads) await line(load)
-  const second = await agent('two')
-  await until('both know', () =>
-    ['one', 'two'].every((name) => said.get(name)!.some((each) => /another agent/.test(each))),
-  )
-  for (const endpoints of [[B1], [A1, B1]]) {
-    write(endpoints)
-    await until(`they follow: ${endpoints.join()}`, async () => {
-      const listing = await exec(['nft', 'list', 'table', 'inet', 'fairlead_service'])
-      return listing.kind === 'done' && [A1, B1].every((each) => endpoints.includes(each) === listing.stdout.includes(`${each} . 8080`)) // prettier-ignore
+t.test('a second agent is refused, and so is a cleanup; nothing of the first is touched', async (t) => {
+  shipped.write(...web(A, B))
+  const one = await shipped.start('one')
+  const steady = [POD, OUTSIDE].map((from) => run(from, 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
+  for (const load of steady) await ready(load)
+  const two = shipped.begin('two', { args: ['--metrics-bind-address', '127.0.0.1:0'] })
+  const cleaning = await exec([process.execPath, MAIN, 'agent', '--cleanup'])
+  t.equal(await two.ended, 1)
+  const named = new RegExp(`^fairlead: only one agent .* the agent of node n1 \\(pid ${one.child.pid}, version .*\\) runs here; end that one first`) // prettier-ignore
+  t.match(two.said.at(-1), named)
+  t.match(two.said[0], /INFO.*another agent is here: waiting for its end.* waitMs=5000/)
+  t.match(cleaning.kind === 'failed' && cleaning.stderr.trim(), named)
+  t.ok((await inside('n1', 'nft', 'list', 'tables')).includes('fairlead_service'))
+  shipped.write(...web(B))
+  await one.settled()
+  for (const load of steady) t.match(await finish(load), { failedTotal: 0 })
+  // In a namespace of its own it may.
+  await inside('n1', 'ip', 'netns', 'add', 'elsewhere')
+  const third = await shipped.start('third', { enter: within('elsewhere') })
+  t.equal((await third.report())!.node, 'n1')
+})
+
+t.test('an agent that is ending is waited for; one that was killed leaves nothing to wait for', async (t) => {
+  shipped.write(...web(A))
+  const one = await shipped.start('one')
+  const two = shipped.begin('two')
+  await until('it waits', () => two.said.some((line) => /waiting for its end/.test(line)))
+  one.child.kill('SIGTERM')
+  t.equal(await one.ended, 0)
+  await two.settled()
+  await two.kill()
+  const three = await shipped.start('three')
+  t.notOk(three.said.some((line) => /waiting/.test(line)))
+})
+
+t.test('one that is stopped cannot say who it is: refused all the same, with how to find it', async (t) => {
+  shipped.write(...web(A))
+  const one = await shipped.start('one')
+  one.child.kill('SIGSTOP')
+  const two = shipped.begin('two')
+  t.equal(await two.ended, 1)
+  t.match(two.said.at(-1), /something that does not say who it is .* find it with: ss -xlp \| grep fairlead-agent/)
+  t.match(await inside('n1', 'ss', '-xlp'), new RegExp(`@fairlead-agent .*pid=${one.child.pid},`), 'which finds it')
+  one.child.kill('SIGCONT')
+  await one.settled()
+})
+
+t.test('the claim itself', async (t) => {
+  const self = { node: 'n9', pid: 7, version: '1.2.3' }
+  const first = await claimNamespace(self, { waitMs: 0 })
+  if (first.kind !== 'held') return void t.fail(first.kind)
+  const second = await claimNamespace(self, { waitMs: 0 })
+  t.same(second, { kind: 'taken', holder: self })
+  t.match(describeTaken(self), 'node n9 (pid 7, version 1.2.3)')
+  const waiting = claimNamespace(self, { waitMs: 20_000, onWait: () => void first.release() })
+  const third = await waiting
+  t.equal(third.kind, 'held', 'free again: held at once')
+  const gone = new AbortController()
+  const given = await claimNamespace(self, { waitMs: 60_000, signal: gone.signal, onWait: () => gone.abort() })
+  t.equal(given.kind, 'taken', 'who is told to stop waits no more')
+  if (third.kind === 'held') await third.release()
+})
+
+t.test('somebody else loads our table: told, repaired, and no connection fails', { timeout: 90_000 }, async (t) => {
+  shipped.write(...web(A, B))
+  const one = await shipped.start('one')
+  const steady = [POD, OUTSIDE].map((from) => run(from, 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
+  for (const load of steady) await ready(load)
+  const other = new Stage()
+  // What it loads is taken from it, perhaps before it has looked.
+  await other.put(...web(A, B)).catch(() => {})
+  await until('it knows', () => one.said.some((line) => /another agent/.test(line)))
+  for (const endpoints of [[B], [A, B]]) {
+    shipped.write(...web(...endpoints))
+    await until(`it follows: ${endpoints.join()}`, async () => {
+      const listing = await inside('n1', 'nft', 'list', 'table', 'inet', 'fairlead_service')
+      return [A, B].every((each) => endpoints.includes(each) === listing.includes(`${each} . 8080`))
     })
   }
-  second.kill('SIGKILL')
-  const quiet = async (): Promise<boolean> => {
-    const { targets } = (await get('one', 'statusz')) as {
-      targets: { name: string; pending: number; drift: unknown }[]
-    }
-    const audits = await inside('n1', 'nft', '-a', 'list', 'table', 'inet', 'fairlead_service')
-    await new Promise((resolve) => setTimeout(resolve, 300))
-    const later = await inside('n1', 'nft', '-a', 'list', 'table', 'inet', 'fairlead_service')
-    return targets.find(({ name }) => name === 'nftables')?.pending === 0 && audits === later
-  }
-  await until('the one that stays comes to rest', quiet)
-  for (const load of loads) {
-    load.stdin!.end()
-    await new Promise((resolve) => load.once('close', resolve))
-    const { failedTotal, connections, longestGapMs } = JSON.parse(lines.get(load)!.at(-1)!) as Record<string, number>
-    t.equal(failedTotal, 0, `${connections} connections, longest gap ${longestGapMs} ms`)
-  }
+  await one.settled()
+  for (const load of steady) t.match(await finish(load), { failedTotal: 0 })
 })
 
 t.test('network_programming_duration_seconds counts changes, not what was there', { timeout: 60_000 }, async (t) => {
-  const count = async (): Promise<number> => {
-    const text = (await get('one', 'metrics')) as string
-    const found = /^kubeproxy_network_programming_duration_seconds_count\{ip_family="IPv4"\} (\d+)$/m.exec(text)
-    return Number(found?.[1] ?? 0)
-  }
-  for (const name of ['one', 'two']) said.set(name, [])
-  for (const child of children.splice(2)) child.kill('SIGKILL')
-  write([A1, B1], new Date().toISOString())
-  await agent('one')
-  await until('it serves', async () => (await asked()) === 0)
-  t.equal(await count(), 0)
-  write([A1], new Date().toISOString())
-  await until('counted', async () => (await count()) === 1)
-  t.equal(await count(), 1)
+  const count = (agent: Agent): Promise<number> =>
+    agent.metric('kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"}').then((value) => value || 0)
+  shipped.write(web()[0]!, triggered(A, B))
+  const one = await shipped.start('one')
+  t.equal(await count(one), 0)
+  shipped.write(web()[0]!, triggered(A))
+  await until('counted', async () => (await count(one)) === 1)
+  t.equal(await count(one), 1)
 })
 
-function write(endpoints: readonly string[], triggered?: string): void {
-  const pods: Raw = slice('web-1', 'web', endpoints.map((each) => endpoint(each))) // prettier-ignore
-  if (triggered !== undefined)
-    pods['metadata'].annotations = { 'endpoints.kubernetes.io/last-change-trigger-time': triggered }
-  const items = [...NODES, SERVICE_CIDR, service('web', [IP]), pods]
-  writeFileSync(join(folder, 'objects.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
+const web = (...pods: string[]): Raw[] => [service('web', [IP]), slice('web-1', 'web', pods.map((pod) => endpoint(pod)))] // prettier-ignore
+
+/** The slice of `web`, as a controller writes it that says when its pods changed. */
+function triggered(...pods: string[]): Raw {
+  const made = web(...pods)[1]!
+  made['metadata'].annotations = { 'endpoints.kubernetes.io/last-change-trigger-time': new Date().toISOString() }
+  return made
 }
 
-/** Starts an agent that answers on the socket `name`; it has taken its rows to the kernel once this returns. */
-async function agent(name: string): Promise<ChildProcess> {
-  const options = ['--directory', join(folder, 'objects.json'), '--node', 'n1', '--state-dir', '', '--log', 'info']
-  const child = begin([process.execPath, MAIN, 'agent', ...options, '--status-socket', join(folder, `${name}.sock`)])
-  said.set(name, [])
-  createInterface({ input: child.stderr! }).on('line', (text) => said.get(name)?.push(text))
-  await until(`agent ${name} answers`, async () => {
-    if (child.exitCode !== null) throw new Error(`agent ${name} ended: ${said.get(name)!.join('\n')}`)
-    const status = (await get(name, 'statusz')) as { targets?: { name: string; appliedAt: string | null }[] } | null
-    return status?.targets?.some((target) => target.name === 'nftables' && target.appliedAt !== null) === true
-  })
-  return child
-}
+const lines = new Map<ChildProcess, { all: string[]; first: Promise<void> }>()
 
-async function get(name: string, what: string): Promise<unknown> {
-  const result = await exec([
-    'curl',
-    '-s',
-    '-m',
-    '5',
-    '--unix-socket',
-    join(folder, `${name}.sock`),
-    `http://agent/${what}`,
-  ])
-  if (result.kind !== 'done') return null
-  return what === 'metrics' ? result.stdout : (JSON.parse(result.stdout) as unknown)
-}
-
-/** Failures of one connection: 0 or 1. */
-async function asked(): Promise<number> {
-  const args = ['load', 'connect', '--to', `${IP}:80`, '--count', '1', '--from', POD, '--timeout-ms', '500']
-  const result = await exec([...within(hosts.name(POD)), carrier, ...args] as unknown as readonly [string])
-  return result.kind === 'done' ? (JSON.parse(result.stdout) as { failedTotal: number }).failedTotal : 1
-}
-
-const lines = new Map<ChildProcess, string[]>()
-
-function begin(command: readonly string[]): ChildProcess {
-  const child = start(command as readonly [string], { stdio: ['pipe', 'pipe', 'pipe'] })
-  children.push(child)
+function run(at: string, ...args: string[]): ChildProcess {
+  const command = [...within(hosts.name(at)), carrier, ...args]
+  const child = start(command as [string], { stdio: ['pipe', 'pipe', 'inherit'] })
+  loads.push(child)
   const all: string[] = []
-  lines.set(child, all)
-  createInterface({ input: child.stdout! }).on('line', (text) => all.push(text))
+  const first = new Promise<void>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      all.push(line)
+      resolve()
+    })
+    child.once('close', () => reject(new Error('it ended without a word')))
+  })
+  first.catch(() => {})
+  lines.set(child, { all, first })
   return child
 }
 
-const line = (child: ChildProcess): Promise<void> =>
-  until('it says that it is ready', () => {
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`)
-    return lines.get(child)!.length > 0
-  })
+const ready = (child: ChildProcess): Promise<void> => lines.get(child)!.first
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
+async function finish(load: ChildProcess): Promise<Record<string, number>> {
+  const closed = new Promise((resolve) => load.once('close', resolve))
+  load.stdin!.end()
+  await closed
+  return JSON.parse(lines.get(load)!.all.at(-1)!) as Record<string, number>
+}
