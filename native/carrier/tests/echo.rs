@@ -4,6 +4,8 @@ mod common;
 
 use common::{CARRIER, Namespace, Running};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 fn echo(namespace: &Namespace) -> Running {
     let mut command = namespace.command(&[
@@ -151,4 +153,33 @@ fn a_taken_port_is_named() {
     let output = namespace.command(&[CARRIER, "echo", "--listen", "tcp:8080"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot listen on tcp:8080; is the port taken?"));
+}
+
+/// Where the kernel has SCTP it answers as TCP does; where it has none, both ends say so.
+#[test]
+fn sctp_is_served_or_named_as_missing() {
+    let Some(namespace) = Namespace::make() else { return };
+    let question =
+        json!({"id": 1, "type": "sctp", "host": "127.0.0.1", "port": 3868, "data": "GET / HTTP/1.0\r\n\r\n"});
+    let ask = || namespace.carrier(&["probe"], &format!("{question}\n"));
+    let mut command = namespace.command(&[CARRIER, "echo", "--listen", "sctp:3868"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut echo = command.env("POD_NAME", "web-1").spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(echo.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if line.is_empty() {
+        let output = echo.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot listen on sctp:3868: this kernel has no SCTP"), "{said}");
+        let answer = ask();
+        assert_eq!(answer["ok"], json!(false));
+        assert!(answer["detail"].as_str().unwrap().contains("this kernel has no SCTP"), "{answer}");
+        return;
+    }
+    assert_eq!(line, "web-1 listens on sctp:3868\n");
+    let answer = ask();
+    echo.kill().unwrap();
+    echo.wait().unwrap();
+    assert!(answer["detail"].as_str().unwrap().contains("local: 127.0.0.1:3868\n"), "{answer}");
 }

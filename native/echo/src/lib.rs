@@ -1,4 +1,5 @@
-//! Stands in for an application: answers HTTP/1.1, HTTP/2, gRPC health checks, lines over TCP, and UDP with who it is.
+//! Stands in for an application: answers HTTP/1.1, HTTP/2, gRPC health checks, lines over TCP or SCTP, and UDP with who it
+//! is.
 
 mod detect;
 mod grpc;
@@ -23,7 +24,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     let listens =
         flags.all("listen").map(|text| text.parse().map_err(Failure::Usage)).collect::<Result<Vec<Listen>, _>>()?;
     if listens.is_empty() {
-        return Err(usage("nothing to listen on: give --listen tcp:PORT or udp:PORT"));
+        return Err(usage("nothing to listen on: give --listen tcp:PORT, udp:PORT or sctp:PORT"));
     }
     let identity = Arc::new(Identity::new(flags.all("name"))?);
     let grace = Duration::from_millis(flags.parsed("grace-ms")?.unwrap_or(GRACE_MS));
@@ -46,6 +47,11 @@ async fn serve(listens: &[Listen], identity: Arc<Identity>, linger: Duration, gr
         doors.push(match listen.transport {
             Transport::Tcp => {
                 let listener = sys::listener::tcp(listen, BACKLOG, false).map_err(cannot())?;
+                tokio::spawn(tcp::accept(listener, identity, places.clone(), stopped.clone()))
+            }
+            Transport::Sctp => {
+                let listener =
+                    sys::sctp::listen(listen, BACKLOG).map_err(failed(format!("cannot listen on {listen}")))?;
                 tokio::spawn(tcp::accept(listener, identity, places.clone(), stopped.clone()))
             }
             Transport::Udp => tokio::spawn(udp::answer(sys::datagram::bind(listen).map_err(cannot())?, identity)),
@@ -72,9 +78,10 @@ const GRACE_MS: u64 = 25_000;
 pub const HELP: &str = "\
 Stands in for an application: HTTP, gRPC health, TCP and UDP answers that say who it is
 
-usage: fairlead-carrier echo --listen tcp:PORT|udp:PORT... [--name KEY=VALUE]... [--linger-ms N] [--grace-ms N]
+usage: fairlead-carrier echo --listen tcp:PORT|udp:PORT|sctp:PORT... [--name KEY=VALUE]... [--linger-ms N] [--grace-ms N]
 
-  --listen WHERE      tcp:8080, udp:53 (every address, IPv4 and IPv6), tcp:10.0.0.1:80, udp:[::1]:53; repeatable
+  --listen WHERE      tcp:8080, udp:53 (every address, IPv4 and IPv6), tcp:10.0.0.1:80, udp:[::1]:53,
+                      sctp:3868; repeatable
   --name KEY=VALUE    shown in HTTP answers; repeatable
   --linger-ms N       after SIGTERM, keep accepting that long before finishing (default 0)
   --grace-ms N        after SIGTERM, cut what has not finished by then (default 25000)
@@ -82,7 +89,8 @@ usage: fairlead-carrier echo --listen tcp:PORT|udp:PORT... [--name KEY=VALUE]...
 POD_NAME, POD_NAMESPACE and NODE_NAME of the environment say who it is (POD_NAME: else the host name).
 A TCP port tells by the first bytes what it is asked: HTTP/1.1 and HTTP/2 get a page (JSON with Accept:
 application/json), grpc.health.v1.Health/Check and Watch get SERVING, anything else gets each line back behind the
-pod's name; who sends nothing for a second is greeted with `POD NODE PEER`. UDP answers `POD NODE PEER: DATA`.
+pod's name; who sends nothing for a second is greeted with `POD NODE PEER`. UDP answers `POD NODE PEER: DATA`. SCTP, in
+the one-to-one style, answers as TCP does.
 
 examples:
   POD_NAME=web-1 fairlead-carrier echo --listen tcp:8080 --listen udp:53

@@ -46,7 +46,7 @@ pub async fn accept(listener: TcpListener, identity: Arc<Identity>, places: Arc<
 }
 
 async fn serve(mut stream: TcpStream, ends: Ends, identity: Arc<Identity>, stop: Stop) {
-    let _ = stream.set_nodelay(true);
+    let _ = stream.set_nodelay(true); // SCTP has none
     let mut first = Vec::new();
     let Some(speech) = classify(&mut stream, &mut first).await else { return };
     let silent = first.is_empty();

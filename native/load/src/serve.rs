@@ -44,6 +44,7 @@ pub fn run(flags: &Flags) -> Outcome {
                     workers.push(spawn(move || give_back(&socket))?);
                 }
             }
+            Transport::Sctp => return Err(usage(format!("{listen}: only TCP and UDP can be loaded"))),
         }
     }
     workers.push(spawn(move || keep_all(kept))?);

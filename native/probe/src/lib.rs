@@ -3,6 +3,7 @@
 mod grpc;
 mod http;
 mod request;
+mod sctp;
 
 use cli::{Outcome, failed};
 use request::{Answer, Kind, Question};
@@ -80,6 +81,7 @@ async fn answer(question: &Question) -> Answer {
 async fn ask(question: &Question) -> Result<String, String> {
     match question.kind {
         Kind::Tcp => connect(question).await.map(|_| "connected".to_string()),
+        Kind::Sctp => sctp::ask(question).await,
         Kind::Http => http::ask(question).await,
         Kind::Grpc => grpc::ask(question).await,
     }
@@ -102,16 +104,18 @@ const LINE_MAX_BYTES: u64 = 64 * 1024;
 const TIMEOUT_MAX_MS: u64 = 600_000;
 
 pub const HELP: &str = "\
-HTTP, TCP and gRPC probes, asked in JSON lines on standard input, answered on standard output
+HTTP, gRPC, TCP and SCTP probes, asked in JSON lines on standard input, answered on standard output
 
 usage: fairlead-carrier probe
 
-question: {\"id\": any, \"type\": \"http\"|\"tcp\"|\"grpc\", \"host\": \"10.1.1.2\", \"port\": 8080, \"timeoutMs\": 1000,
+question: {\"id\": any, \"type\": \"http\"|\"tcp\"|\"sctp\"|\"grpc\", \"host\": \"10.1.1.2\", \"port\": 8080, \"timeoutMs\": 1000,
            \"path\": \"/healthz\", \"scheme\": \"http\", \"headers\": {\"Host\": \"x\"} or [{\"name\": .., \"value\": ..}],
-           \"service\": \"name asked of a gRPC health server\"}
+           \"service\": \"name asked of a gRPC health server\",
+           \"from\": \"source address of SCTP\", \"data\": \"what SCTP sends\"}
 answer:   {\"id\": as asked, \"ok\": true, \"detail\": \"200 OK\"}
 
-HTTP succeeds on 200-399 and follows no redirect; scheme https is not supported yet and fails. Answers come in the order
+HTTP succeeds on 200-399 and follows no redirect; scheme https is not supported yet and fails. SCTP is of the one-to-one
+style; with data, all that comes back until the server ends is the answer's detail (64 KiB at most). Answers come in the order
 in which they are known. At most 128 run at once. Ends when standard input ends and all is answered.
 
 example:

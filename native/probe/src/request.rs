@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,6 +16,8 @@ pub struct Question {
     #[serde(default)]
     pub headers: Headers,
     pub service: Option<String>,
+    pub from: Option<IpAddr>,
+    pub data: Option<String>,
     #[serde(default = "one_second")]
     pub timeout_ms: u64,
 }
@@ -24,6 +27,7 @@ pub struct Question {
 pub enum Kind {
     Http,
     Tcp,
+    Sctp,
     Grpc,
 }
 

@@ -1,4 +1,4 @@
-//! Where to listen: `tcp:8080`, `udp:53`, `tcp:10.0.0.1:80`, `udp:[::1]:53`.
+//! Where to listen: `tcp:8080`, `udp:53`, `sctp:3868`, `tcp:10.0.0.1:80`, `udp:[::1]:53`.
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
@@ -11,6 +11,7 @@ use std::str::FromStr;
 pub enum Transport {
     Tcp,
     Udp,
+    Sctp,
 }
 
 /// Without an address: every address of both families.
@@ -25,10 +26,11 @@ impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Listen, String> {
-        let wrong = || format!("{text:?} is not tcp:PORT, udp:PORT or tcp:ADDRESS:PORT");
+        let wrong = || format!("{text:?} is not tcp:PORT, udp:PORT, sctp:PORT or tcp:ADDRESS:PORT");
         let (transport, place) = match text.split_once(':') {
             Some(("tcp", place)) => (Transport::Tcp, place),
             Some(("udp", place)) => (Transport::Udp, place),
+            Some(("sctp", place)) => (Transport::Sctp, place),
             _ => return Err(wrong()),
         };
         if let Ok(port) = place.parse() {
@@ -44,6 +46,7 @@ impl fmt::Display for Listen {
         let name = match self.transport {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
+            Transport::Sctp => "sctp",
         };
         match self.address {
             Some(address) => write!(out, "{name}:{}", SocketAddr::new(address, self.port)),
@@ -119,10 +122,10 @@ mod tests {
 
     #[test]
     fn listens_are_read_and_written() {
-        for text in ["tcp:8080", "udp:53", "tcp:10.0.0.1:80", "udp:[::1]:53"] {
+        for text in ["tcp:8080", "udp:53", "sctp:3868", "tcp:10.0.0.1:80", "udp:[::1]:53"] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
-        for text in ["8080", "tcp:", "tcp:65536", "sctp:1", "tcp:host:1", "tcp:::1:80"] {
+        for text in ["8080", "tcp:", "tcp:65536", "icmp:1", "tcp:host:1", "tcp:::1:80"] {
             assert!(text.parse::<Listen>().is_err(), "{text}");
         }
     }
