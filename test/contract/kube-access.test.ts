@@ -153,6 +153,12 @@ function tests(api: ApiServer): void {
     const { items } = await api.call('GET', '/api/v1/namespaces/default/events?fieldSelector=reason=InvalidAddress')
     t.match(items, [{ involvedObject: regarding, message: 'no', type: 'Warning', source: { host: 'n1' } }])
     t.equal(items.length, 1)
+    const other = createEvents(connection, { ...options, host: 'n2' })
+    t.match(await other.postEvent(event), { kind: 'posted' }, 'by the agent of another node')
+    const again = await api.call('GET', '/api/v1/namespaces/default/events?fieldSelector=reason=InvalidAddress')
+    t.equal(again.items.length, 1, 'is the same event')
+    const { metadata } = await api.call('GET', '/api/v1/namespaces/default/services/kubernetes')
+    t.equal(items[0].involvedObject.uid, metadata.uid, 'and kubectl describe finds it')
     const flood = Array.from({ length: 100 }, (_, i) => events.postEvent({ ...event, message: `${i}` }))
     const posted = (await Promise.all(flood)).filter(({ kind }) => kind === 'posted').length
     t.ok(posted > 0 && posted <= 25, `${posted} of 100 at once`)

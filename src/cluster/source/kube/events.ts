@@ -3,6 +3,8 @@
  * the same event is counted, not repeated, and a burst is cut.
  */
 import { createHash } from 'node:crypto'
+import { json } from 'node:stream/consumers'
+import { kinds } from '../../kind.ts'
 import type { Connection } from './connection.ts'
 import type { Problem } from './problem.ts'
 
@@ -13,7 +15,6 @@ export interface ClusterEvent {
     /** '' for objects without namespaces: their events are kept in `default`. */
     readonly namespace: string
     readonly name: string
-    readonly uid?: string
   }
   /** One word in CamelCase, e.g. `InvalidAddress`. */
   readonly reason: string
@@ -79,7 +80,7 @@ async function post(
   const body = {
     ...{ apiVersion: 'v1', kind: 'Event', metadata: { name, namespace } },
     ...{
-      involvedObject: event.regarding,
+      involvedObject: { ...event.regarding, ...(await identify(connection, event.regarding, options.signal)) },
       reason: event.reason,
       message: event.message.slice(0, MESSAGE_MAX),
       type: event.type,
@@ -91,6 +92,27 @@ async function post(
   if (created?.status !== 409) return created
   const patch = { method: 'PATCH', body: times, contentType: 'application/merge-patch+json' } as const
   return send(connection, `${path}/${name}`, patch, options.signal)
+}
+
+/** `kubectl describe` finds events by uid. Rows have none: one in ten thousand objects is ever asked for it. */
+async function identify(
+  connection: Connection,
+  { kind, namespace, name }: ClusterEvent['regarding'],
+  signal: AbortSignal,
+): Promise<{ readonly uid?: string }> {
+  const known = kinds.find((each) => each.kind === kind)
+  if (known === undefined) return {}
+  const group = known.group === '' ? '/api' : `/apis/${known.group}`
+  const place = known.namespaced ? `namespaces/${encodeURIComponent(namespace)}/` : ''
+  const path = `${group}/${known.version}/${place}${known.plural}/${encodeURIComponent(name)}`
+  const answer = await connection.request(path, { signal })
+  if (answer.kind === 'failed') return {} // gone again, or may not be read: an event that is harder to find is better than none
+  try {
+    const { metadata } = (await json(answer.body)) as { metadata?: { uid?: string } }
+    return metadata?.uid === undefined ? {} : { uid: metadata.uid }
+  } catch {
+    return {}
+  }
 }
 
 async function send(
@@ -105,19 +127,10 @@ async function send(
   return null
 }
 
-/** The same event has the same name, also from a restarted agent. */
-function nameOf({ regarding, reason, message, type }: ClusterEvent, { component, host }: EventOptions): string {
-  const whole = JSON.stringify([
-    regarding.kind,
-    regarding.namespace,
-    regarding.name,
-    regarding.uid,
-    reason,
-    message,
-    type,
-    component,
-    host,
-  ])
+/** The same event has the same name, also from a restarted agent, and from that of another node: a thousand say it once. */
+function nameOf({ regarding, reason, message, type }: ClusterEvent, { component }: EventOptions): string {
+  const { kind, namespace, name } = regarding
+  const whole = JSON.stringify([kind, namespace, name, reason, message, type, component])
   const digest = createHash('sha1').update(whole).digest('hex').slice(0, 16)
   return `${regarding.name.slice(0, 200)}.${digest}`
 }
