@@ -14,7 +14,7 @@ export interface Requirement {
 
 /** True when labels meet every requirement. As upstream, NotIn also holds where the label is absent. */
 export function matches(selector: Selector, labels: ReadonlyMap<string, string>): boolean {
-  for (const requirement of selector) if (!holds(requirement, labels)) return false
+  for (const requirement of selector) if (!holds(requirement, labels.get(requirement.key))) return false
   return true
 }
 
@@ -87,8 +87,8 @@ export function parseSelectorText(text: string): Selector | string {
   return selector
 }
 
-function holds({ key, operator, values }: Requirement, labels: ReadonlyMap<string, string>): boolean {
-  const value = labels.get(key)
+/** `value`: what the label is; undefined: there is none. */
+export function holds({ operator, values }: Omit<Requirement, 'key'>, value: string | undefined): boolean {
   switch (operator) {
     case 'In':
       return value !== undefined && values.includes(value)

@@ -1,4 +1,5 @@
 /** Label and field selectors: as text in a query (`app=web,tier!=db,env in (a,b)`) and as objects in specs. */
+import { holds as meets } from '../../cluster/selector.ts'
 import { isObject, type ApiObject, type Fields } from './object.ts'
 
 export interface Requirement {
@@ -66,13 +67,10 @@ export function matchesFields(selector: Selector, object: ApiObject): boolean {
 function holds({ operator, values }: Requirement, value: string | undefined): boolean {
   switch (operator) {
     case 'In':
-      return value !== undefined && values.includes(value)
     case 'NotIn':
-      return value === undefined || !values.includes(value)
     case 'Exists':
-      return value !== undefined
     case 'DoesNotExist':
-      return value === undefined
+      return meets({ operator, values }, value)
     case 'Gt':
       return value !== undefined && Number(value) > Number(values[0])
     case 'Lt':
