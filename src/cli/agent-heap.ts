@@ -8,25 +8,46 @@ import type { Observer } from '../status/observer.ts'
  * bin/fairlead does.
  */
 export function collectWhenQuiet(observer: Observer, signal: AbortSignal): void {
-  const collect = globalThis.gc
-  if (collect === undefined) return
-  let busy = true
-  let least = 0
-  observer.onEvent(() => (busy = true))
-  const look = (): void => {
-    const quiet = !busy
-    busy = false
-    if (!quiet || used() < least + GARBAGE_MIN_BYTES) return
+  const gc = globalThis.gc
+  if (gc === undefined) return
+  const tidy = new Tidy({
+    usedBytes: () => getHeapStatistics().used_heap_size,
     // `last-resort` also compacts, and gives freed pages back to the kernel at once.
-    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
-    least = used()
-  }
-  const timer = setInterval(look, QUIET_MS).unref()
+    collect: () => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
+  })
+  observer.onEvent(() => tidy.heard())
+  const timer = setInterval(() => tidy.look(), QUIET_MS).unref()
   signal.addEventListener('abort', () => clearInterval(timer), { once: true })
 }
 
-const used = (): number => getHeapStatistics().used_heap_size
+interface Heap {
+  readonly usedBytes: () => number
+  readonly collect: () => void
+}
 
-/** Nothing was programmed, refused or looked through in this time. */
+/** Decides when to collect: called in even intervals, one of which must pass in which nothing was heard. */
+export class Tidy {
+  readonly #heap: Heap
+  #busy = true
+  #leastBytes = 0
+
+  constructor(heap: Heap) {
+    this.#heap = heap
+  }
+
+  /** Something was programmed, refused or looked through. */
+  heard(): void {
+    this.#busy = true
+  }
+
+  look(): void {
+    const isQuiet = !this.#busy
+    this.#busy = false
+    if (!isQuiet || this.#heap.usedBytes() < this.#leastBytes + GARBAGE_MIN_BYTES) return
+    this.#heap.collect()
+    this.#leastBytes = this.#heap.usedBytes()
+  }
+}
+
 const QUIET_MS = 2_000
 const GARBAGE_MIN_BYTES = 24 * 2 ** 20
