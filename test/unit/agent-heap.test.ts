@@ -1,6 +1,8 @@
 import t from 'tap'
 import { Tidy } from '../../src/cli/agent-heap.ts'
 
+const MB = 2 ** 20
+
 t.test('garbage is collected when there is much of it, and nothing else to do', async (t) => {
   const heap = { used: 100 * MB, live: 60 * MB, collected: 0 }
   const tidy = new Tidy({
@@ -27,5 +29,3 @@ t.test('garbage is collected when there is much of it, and nothing else to do', 
   tidy.look()
   t.equal(heap.collected, 2)
 })
-
-const MB = 2 ** 20
