@@ -2,10 +2,9 @@
  * `npm run bench [-- FAMILY... --short --json FILE]`: what Fairlead costs, beside peers, in namespaces of its own. Prints tables;
  * a full run of all families writes results/latest.md, latest.json and charts, any other run only the file that --json names.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { enterWorld } from '../test/netns/world.ts'
-import { svgOf } from './chart.ts'
 import { agents } from './families/agents.ts'
 import { change } from './families/change.ts'
 import { core } from './families/core.ts'
@@ -14,13 +13,8 @@ import { memory } from './families/memory.ts'
 import { program } from './families/program.ts'
 import { rules } from './families/rules.ts'
 import { describeMachine, loadAverage } from './machine.ts'
-import { isMet, show, type Report } from './report.ts'
-
-interface Result extends Report {
-  readonly seconds: number
-  /** Load average of the last minute, before and after; above 1.5 at the start somebody else was at work. */
-  readonly load: readonly [number, number]
-}
+import { show, type Report } from './report.ts'
+import { jsonOf, keep, verdictOf, type Result } from './results.ts'
 
 async function main(): Promise<number> {
   const { values: options, positionals } = parseArgs({
@@ -58,13 +52,10 @@ async function main(): Promise<number> {
       say(`## ${name}\n\nfailed: ${error instanceof Error ? error.stack : String(error)}\n`)
     }
   }
-  const checks = Object.values(results).flatMap((result) => result.checks)
-  const missed = checks.filter((check) => !isMet(check))
-  say(`${checks.length - missed.length} of ${checks.length} targets met`)
-  for (const { what } of missed) say(`- not met: ${what}`)
-  const json = JSON.stringify({ machine, short, results }, null, 1) + '\n'
+  say(verdictOf(results))
+  const json = jsonOf(machine, short, results)
   if (options.json) writeFileSync(options.json, json)
-  if (!short && !failed && positionals.length === 0) keep(json, `# The last full run\n\n${said.join('\n')}\n`, results)
+  if (!short && !failed && positionals.length === 0) keep(RESULTS, json, said.join('\n'), results)
   return failed ? 1 : 0
 }
 
@@ -75,21 +66,12 @@ async function timed(run: (progress: (words: string) => void) => Promise<Report>
   return { ...report, seconds: Math.round((performance.now() - begun) / 1000), load: [before, loadAverage()] }
 }
 
-function keep(json: string, words: string, results: Readonly<Record<string, Result>>): void {
-  mkdirSync(RESULTS, { recursive: true })
-  writeFileSync(new URL('latest.json', RESULTS), json)
-  writeFileSync(new URL('latest.md', RESULTS), words)
-  for (const { charts } of Object.values(results)) {
-    for (const [name, chart] of Object.entries(charts)) writeFileSync(new URL(`${name}.svg`, RESULTS), svgOf(chart))
-  }
-}
-
 const FAMILIES = { core, forward, rules, program, change, agents, memory }
-const RESULTS = new URL('results/', import.meta.url)
+const RESULTS = new URL('results/', import.meta.url).pathname
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 
 families: ${Object.keys(FAMILIES).join(', ')}; default: all
-  --short      fewer rounds and smaller sizes, within five minutes: for CI
+  --short      fewer rounds and smaller sizes, within three minutes: for CI
   --json FILE  write all figures`
 
 process.exit(await main())

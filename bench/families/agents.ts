@@ -6,7 +6,7 @@ import type { Size } from '../cluster.ts'
 import { figure, median, quantile, type Cell, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
 
-interface Case {
+export interface Case {
   readonly who: Who
   readonly services: number
   readonly rounds: number
@@ -38,9 +38,9 @@ export async function agents(short: boolean, progress: (words: string) => void):
 function casesOf(short: boolean): Case[] {
   const of = (who: Who, services: number, rounds: number, changes: number): Case => ({ who, services, rounds, changes })
   if (short) return [of('Fairlead', 1_000, 1, 3), of('kube-proxy nftables', 1_000, 1, 3)]
-  const small = WHO.map((who) => of(who, 1_000, 3, 8))
+  const small = WHO.map((who) => of(who, 1_000, 2, 6))
   // The peers take half a minute to two minutes each: once.
-  const large = WHO.map((who) => of(who, 10_000, who === 'Fairlead' ? 3 : 1, 8))
+  const large = WHO.map((who) => of(who, 10_000, who === 'Fairlead' ? 2 : 1, 6))
   return [...small, ...large]
 }
 
@@ -73,10 +73,9 @@ async function rounds(
   }
 }
 
-function reportOf(results: ReadonlyMap<Case, readonly Journey[]>, notes: readonly string[]): Report {
+export function reportOf(results: ReadonlyMap<Case, readonly Journey[]>, notes: readonly string[]): Report {
   const figures = [...results].map(([{ who, services }, journeys]) => ({ who, services, ...summary(journeys) }))
   const ours = (services: number) => figures.find((it) => it.who === 'Fairlead' && it.services === services)!
-  const large = ours(Math.max(...figures.map(({ services }) => services)))
   return {
     tables: [
       {
@@ -84,7 +83,7 @@ function reportOf(results: ReadonlyMap<Case, readonly Journey[]>, notes: readonl
           'agents: on a real API server, services of 2 endpoints; times of ours in brackets: how many times as long',
         columns: [
           ...['agent', 'services', 'start to first connection, s', 'first sync, as it says, s'],
-          ...['change to connection: n', 'p50 ms', 'max ms', 'RSS MB', 'helpers MB'],
+          ...['change to connection: n', 'p50 ms', 'max ms', 'RSS MB', 'children MB'],
         ],
         rows: figures.map((each) => {
           const own = ours(each.services)
@@ -98,12 +97,7 @@ function reportOf(results: ReadonlyMap<Case, readonly Journey[]>, notes: readonl
         }),
       },
     ],
-    checks: [
-      {
-        ...{ what: `the agent, ${figure(large.services)} services, change to first connection, p50`, unit: 'ms' },
-        ...{ value: large.changeMs, target: { below: 25 } },
-      },
-    ],
+    checks: [],
     charts: {
       agents: {
         ...{ kind: 'bars', title: 'From the start of an agent to the first connection', unit: 's', log: true },

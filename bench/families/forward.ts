@@ -7,7 +7,7 @@ import { runTask } from '../task.ts'
 
 type Who = 'direct' | 'Fairlead' | Peer
 
-interface Runner {
+export interface Runner {
   readonly who: Who
   readonly services: number
   /** What is special about this run; '': a ClusterIP of two endpoints, any of them all. */
@@ -28,7 +28,7 @@ export async function forward(short: boolean, progress: (words: string) => void)
   const notes: string[] = []
   const lanes = await openLanes(runners, progress, notes)
   const results = new Map<Runner, Load[]>(runners.filter(({ lane }) => lanes.has(lane)).map((each) => [each, []]))
-  const [rounds, seconds] = short ? [3, 0.7] : [5, 3]
+  const [rounds, seconds] = short ? [3, 0.7] : [9, 1.5]
   for (let round = 0; round < rounds; round++) {
     progress(`forward: round ${round + 1} of ${rounds}`)
     // Each round begins elsewhere, so that none always follows the same one.
@@ -78,7 +78,7 @@ function placesOf({ who, services, kind }: Runner): string[] {
   return Array.from({ length: services }, (_, i) => `${clusterIP(i)}:80`)
 }
 
-function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly string[]): Report {
+export function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: readonly string[]): Report {
   const of = (runner: Runner, value: (load: Load) => number): number => median(results.get(runner)!.map(value))
   const find = (who: Who, services: number, kind: Runner['kind'] = ''): Runner =>
     [...results.keys()].find((it) => it.who === who && it.services === services && it.kind === kind)!

@@ -7,7 +7,7 @@ import { byRound, median, type Report } from '../report.ts'
 import { COPIES, KINDS, PARTS, repeated } from '../rulesets.ts'
 import { runTask } from '../task.ts'
 
-interface Step {
+export interface Step {
   readonly what: string
   readonly lane: keyof typeof PARTS | 'Fairlead' | 'iptables' | `${typeof COPIES} x ${string}`
   /** IP:PORT. */
@@ -56,7 +56,7 @@ async function load(namespace: string, stdin: string): Promise<void> {
   if (result.kind !== 'done') throw new Error(describe(result))
 }
 
-function reportOf(results: ReadonlyMap<Step, readonly Load[]>): Report {
+export function reportOf(results: ReadonlyMap<Step, readonly Load[]>): Report {
   const loadsOf = (what: string): readonly Load[] => [...results].find(([step]) => step.what === what)![1]
   const more = (loads: readonly Load[], than: string): number =>
     byRound(loads, loadsOf(than), (load, base) => load.cpuUs - base.cpuUs)
