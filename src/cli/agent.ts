@@ -24,7 +24,7 @@ export function register(program: Command): void {
     .option('--directory <path...>', 'read the cluster from YAML and JSON files instead of an API server')
     .option(
       '--nodeport-addresses <list>',
-      "addresses of this node that answer node ports; ranges: those of its interfaces therein (link-local ones only by a link-local range), with 127.0.0.1 or ::1 for its own processes, TCP and UDP; primary: the Node's first InternalIPs; localhost: 127.0.0.0/8,::1/128; all: 0.0.0.0/0,::/0",
+      'what answers node ports, each word adding some, see below',
       (text: string) => text.split(',').map((part) => (WORDS.has(part.trim()) ? part.trim() : parseRange(part))),
       ['primary'],
     )
@@ -94,6 +94,14 @@ const END_MAX_MS = 5_000
 /** As kube-proxy's nodePortAddresses. */
 const WORDS = new Set(['primary', 'localhost', 'all'])
 const EXAMPLES = `
+Node ports answer on the addresses that --nodeport-addresses lists, separated by commas:
+  primary          the Node object's first address of each family
+  10.0.0.0/8 ...   what the interfaces of this host have in the range, as addresses come and go; link-local ones only
+                   in a range of such addresses. A family without a range or word has none.
+  localhost        127.0.0.0/8 and ::1/128. With 127.0.0.1 or ::1 in a range, processes of this node reach TCP and UDP
+                   node ports there. A process carries them (route_localnet stays off), and ends with the agent's container.
+  all              0.0.0.0/0 and ::/0, so localhost, too
+
 Examples:
   fairlead agent                                     in a pod of a DaemonSet, with its service account
   fairlead agent --kubeconfig ~/.kube/config --node worker-1

@@ -89,6 +89,10 @@ t.test('the commands of the page work as printed, with agents on the nodes', asy
     t.match(await lab.cli(...words), { kind: 'done', stdout: words[0] === 'exec' ? /^pod: / : /scaled/ }, command)
   }
   await until(async () => (await podsOf(lab)).filter(isReady).length === 11, 'two more pods', lab)
+  const web = await lab.cli('get', 'service', 'web', '-o', 'json')
+  const { nodePort } = JSON.parse(web.kind === 'done' ? web.stdout : '').spec.ports[0]
+  for (const loopback of ['127.0.0.1', '[::1]'])
+    t.match(await lab.inside('node/n1', 'curl', '-sm5', `http://${loopback}:${nodePort}`), /^pod: web/, loopback)
 })
 
 t.test('a file that is saved changes the cluster', async (t) => {
