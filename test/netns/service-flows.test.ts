@@ -1,5 +1,6 @@
 /** What an agent does about conntrack that a test of its target cannot show: over restarts, failures and lost rules. */
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { enterWorld, inside } from './world.ts'
@@ -10,7 +11,7 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { Shipped } from './shipped.ts'
+import { Shipped, type Agent } from './shipped.ts'
 import { until } from './stage.ts'
 import { six } from './topology.ts'
 
@@ -130,6 +131,49 @@ t.test('rules that were lost: flows that began meanwhile are found when the rule
   await agent.kill()
   await nftProcess.run('delete table inet guest')
 })
+
+t.test('TCP is tracked strictly unless --conntrack-tcp-be-liberal says otherwise', async (t) => {
+  shipped.write(...dns(A))
+  const liberal = async (): Promise<string> => (await readFile(LIBERAL, 'utf8')).trim()
+  const features = async (agent: Agent) =>
+    (await agent.report())!.kernel.filter(({ name }) => name === 'tcp_be_liberal')
+  t.equal(await liberal(), '0')
+  const strict = await shipped.start('strict')
+  t.equal(await liberal(), '0', 'not touched by default')
+  t.same(await features(strict), [])
+  await strict.kill()
+  const args = ['--conntrack-tcp-be-liberal']
+  const readOnly = await shipped.start('read-only', { args, enter: READ_ONLY })
+  t.equal(await liberal(), '0')
+  t.match(await features(readOnly), [{ present: false, remedy: /cannot set .*tcp_be_liberal.*read-only.*sysctl -w/ }])
+  t.ok(
+    readOnly.said.some((line) => /ERROR.*strictly.*read-only.*remedy=.*sysctl -w/.test(line)),
+    'and it goes on',
+  )
+  await readOnly.kill()
+  const able = await shipped.start('able', { args })
+  t.equal(await liberal(), '1')
+  t.match(await features(able), [{ present: true }])
+  await able.kill()
+  const again = await shipped.start('again', { args, enter: READ_ONLY })
+  t.match(await features(again), [{ present: true }], 'it is set: nothing needs to be written')
+  await writeFile(LIBERAL, '0')
+})
+
+t.test('how full conntrack is', async (t) => {
+  shipped.write(...dns(A))
+  const agent = await shipped.start('agent')
+  for (let port = 42_000; port < 42_005; port++) await ask(POD, DNS, 80, port)
+  const { entries, max } = (await agent.report())!.connections!
+  t.equal(entries, Number(await inside('n1', 'conntrack', '-C')))
+  t.ok(entries >= 5 && max > entries)
+  t.equal(await agent.metric('fairlead_conntrack_max'), max)
+  t.ok((await agent.metric('fairlead_conntrack_entries')) >= 5)
+})
+
+const LIBERAL = '/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal'
+/** As in a container that is not privileged. */
+const READ_ONLY = ['unshare', '--mount', 'sh', '-ec', 'mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; exec "$@"', 'sh'] // prettier-ignore
 
 const GOING = [
   [POD, GONE, 80],
