@@ -6,6 +6,7 @@ import { describeProblem } from '../cluster/manifest.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { connect, Copies, createEvents, findSettings, kubeSource, type KindState } from '../cluster/source/kube.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
+import type { Binding } from '../core/binding.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { union } from '../core/union.ts'
@@ -62,18 +63,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const source = await startSource(options, tables, log, signal)
 
   const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })
-  const monitor = new RulesetMonitor({
-    signal,
-    onTable: ({ op, family, name }) => {
-      if (op === 'delete' && family === FAMILY && name === TABLE)
-        rows.recover(`somebody deleted table ${family} ${name}`)
-    },
-    onForeignChange: () => void rows.audit().catch(() => {}),
-    onGap: (why) => {
-      log.warn('the ruleset is looked through', { why })
-      void rows.audit().catch(() => {})
-    },
-  })
+  const monitor = watchRuleset(() => rows, log, signal)
   const changes = monitor.count(new NftChannel())
   const flows = new ConntrackTarget({
     rows: services.rows,
@@ -110,6 +100,23 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   changes.close()
   await status.close()
   log.info('agent ended; the kernel keeps what it was given', { node: options.node })
+}
+
+/** What somebody else does to the ruleset is repaired. `rows`: the binding of the service rows. */
+function watchRuleset(rows: () => Binding, log: Log, signal: AbortSignal): RulesetMonitor {
+  const audit = (): void => void rows().audit().catch(() => {}) // prettier-ignore
+  return new RulesetMonitor({
+    signal,
+    onTable: ({ op, family, name }) => {
+      if (op === 'delete' && family === FAMILY && name === TABLE)
+        rows().recover(`somebody deleted table ${family} ${name}`)
+    },
+    onForeignChange: audit,
+    onGap: (why) => {
+      log.warn('the ruleset is looked through', { why })
+      audit()
+    },
+  })
 }
 
 function serviceOptions(options: AgentOptions): ServiceOptions {

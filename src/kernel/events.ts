@@ -28,10 +28,12 @@ function listen({ flags, signal, onEvent }: KernelEvents, begun: () => void): Pr
   const child = start([carrier, 'monitor', ...flags], { stdio: ['ignore', 'pipe', 'pipe'], signal })
   let last = ''
   child.stderr?.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-500)))
-  createInterface({ input: child.stdout! }).on('line', (line) => {
-    begun()
-    onEvent(JSON.parse(line))
-  })
+  // Out of descriptors there are no streams: `error` says so.
+  if (child.stdout)
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      begun()
+      onEvent(JSON.parse(line))
+    })
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(`${carrier}: ${error.message}`))
     child.once('close', (code, killedBy) => resolve(`${killedBy ?? `exit code ${code}`} ${last.trim()}`))

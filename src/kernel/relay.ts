@@ -36,16 +36,18 @@ class RelayProcess implements Relay {
 
   constructor(onEnd: (why: string) => void) {
     this.#child = start([carrier, 'relay', '--drain'], { stdio: ['pipe', 'pipe', 'pipe'] })
-    const { stdin, stdout, stderr } = this.#child
-    let last = ''
-    stderr!.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-500)))
-    stdin!.on('error', () => {}) // its end is told by `close`
-    createInterface({ input: stdout! }).on('line', (line) => this.#asked.shift()?.resolve(JSON.parse(line) as Answer))
     const ended = (why: string): void => {
       if (this.#ended !== null) return
       this.#fail(new Error(`the relay of localhost ended: ${why}`))
       onEnd(why)
     }
+    // Out of descriptors there are no streams: `error` says so.
+    const { stdin, stdout, stderr } = this.#child
+    let last = ''
+    stderr?.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-500)))
+    stdin?.on('error', () => {}) // its end is told by `close`
+    if (stdout)
+      createInterface({ input: stdout }).on('line', (line) => this.#asked.shift()?.resolve(JSON.parse(line) as Answer))
     this.#child.once('error', (error) => ended(`${carrier}: ${error.message}`))
     this.#child.once('close', (code, killedBy) => ended(`${killedBy ?? `exit code ${code}`} ${last.trim()}`))
   }
@@ -62,17 +64,17 @@ class RelayProcess implements Relay {
 
   end(): void {
     if (this.#ended === null) this.#fail(new Error('the relay was told to end'))
-    this.#child.stdin!.end()
+    this.#child.stdin?.end()
     // Nobody needs to wait for those who are still talking.
     this.#child.unref()
-    for (const stream of [this.#child.stdout, this.#child.stderr]) stream!.destroy()
+    for (const stream of [this.#child.stdout, this.#child.stderr]) stream?.destroy()
   }
 
   #order(order: object): Promise<Answer> {
     if (this.#ended !== null) return Promise.reject(this.#ended)
     const asked = Promise.withResolvers<Answer>()
     this.#asked.push(asked)
-    this.#child.stdin!.write(`${JSON.stringify(order)}\n`)
+    this.#child.stdin?.write(`${JSON.stringify(order)}\n`)
     return asked.promise
   }
 

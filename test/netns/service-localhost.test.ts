@@ -12,7 +12,7 @@ import { carrier } from '../../src/kernel/carrier.ts'
 import { exec, start } from '../../src/kernel/exec.ts'
 import type { Report } from '../../src/status/report.ts'
 import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
-import { NODE, NODE6, OUTSIDE } from '../contract/service-room.ts'
+import { NODE, OUTSIDE } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
 import { until } from './stage.ts'
 

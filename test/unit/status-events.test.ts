@@ -33,14 +33,18 @@ t.test('what they are about', (t) => {
   const refused = { key: 'f 10.0.0.1 tcp 80', reason: 'no room', remedy: 'make some' }
   events.tell(
     [rejection('Node n1'), rejection('EndpointSlice a/b'), rejection('file x.yaml:3')],
-    [{ object: 'Service a/c', refused }],
+    [
+      { object: 'Service a/c', refused },
+      { object: 'Service a/d 127.0.0.1:30080/tcp', refused },
+    ],
   )
   t.match(posted, [
     { regarding: { kind: 'Node', namespace: '', name: 'n1' } },
     { regarding: { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', namespace: 'a', name: 'b' } },
     { regarding: { kind: 'Service', name: 'c' }, reason: 'Refused', message: 'no room: make some' },
+    { regarding: { kind: 'Service', namespace: 'a', name: 'd' }, reason: 'Refused' },
   ])
-  t.equal(posted.length, 3, 'a file is no object')
+  t.equal(posted.length, 4, 'a file is no object')
   t.end()
 })
 

@@ -26,8 +26,8 @@ export class LocalhostTarget implements Target<LocalhostPort> {
     // A port may go from one Service to another in one delta: closed in the order of orders, before any is opened.
     const closed = gone.map((key) => this.#close(key))
     const answers = [...delta.put].map(async ([key, row]) => ({ key, row, unopened: await this.#lead(key, row) }))
-    await Promise.all(closed)
-    const refused = (await Promise.all(answers)).flatMap(({ key, row, unopened }) =>
+    const [results] = await Promise.all([Promise.all(answers), Promise.all(closed)])
+    const refused = results.flatMap(({ key, row, unopened }) =>
       unopened === null ? [] : [refusal(key, row, unopened)],
     )
     if (this.#open.size === 0 && this.#refused.size === 0) this.close()
