@@ -223,8 +223,9 @@ export class Binding<Row = any> {
   async #auditOften(): Promise<void> {
     const { auditEveryMs, clock, random, signal } = this.#options
     if (auditEveryMs === 0) return
-    while (!signal.aborted) {
-      await clock.after(auditEveryMs * (1 - random() / 4), signal)
+    // The first one soon: what nobody has looked at yet is not known to be well.
+    for (let everyMs = Math.min(auditEveryMs, FIRST_AUDIT_MS); !signal.aborted; everyMs = auditEveryMs) {
+      await clock.after(everyMs * (1 - random() / 4), signal)
       this.#auditDue = true
       this.nudge()
     }
@@ -280,5 +281,6 @@ function asError(thrown: unknown): Error {
 
 const RECOVERY_SPACING_MS = 500
 const STOP_GRACE_MS = 5_000
+const FIRST_AUDIT_MS = 10_000
 const YIELDS_MAX = 3
 const AUDITORS_MAX = 1_000

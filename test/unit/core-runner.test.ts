@@ -10,7 +10,7 @@ import { Runner } from '../../src/core/runner.ts'
 import { InputTable } from '../../src/core/table.ts'
 import { FakeClock, turn, until, World } from './core-world.ts'
 
-function setUp<T extends Target<number>>(target: T) {
+function setUp<T extends Target<number>>(target: T, auditEveryMs = 10_000) {
   const stop = new AbortController()
   const graph = new Graph()
   const table = new InputTable<number>('numbers')
@@ -20,7 +20,7 @@ function setUp<T extends Target<number>>(target: T) {
     signal: stop.signal,
     clock,
     random: () => 0,
-    auditEveryMs: 10_000,
+    auditEveryMs,
     applyTimeoutMs: 1_000,
     onEvent: (event) => events.push(event),
   })
@@ -425,6 +425,22 @@ t.test('a delta from 0 cannot change while it is applied, and is over afterwards
   t.equal(cursor.due, true)
   table.put('e', 1)
   t.equal(cursor.begun, false)
+})
+
+t.test('the first audit comes soon, the others as often as told', async (t) => {
+  const target = new World<number>()
+  const { table, clock, end } = setUp(target, 600_000)
+  table.markSynced()
+  await until(() => target.applies.length > 0, 'the load')
+  for (const [ms, audits] of [
+    [10_000, 1],
+    [20_000, 1],
+    [600_000, 2],
+  ] as const) {
+    clock.advance(ms)
+    await until(() => target.audits === audits, `audit ${audits} after ${ms} ms`)
+  }
+  await end()
 })
 
 t.test('a long audit gives way to changes, but not for ever', async (t) => {
