@@ -1,7 +1,7 @@
 /** Whole agents on a real API server: Fairlead's and the real kube-proxy, from start to first connection, and through changes. */
 import { buildComponents, whyNotBuilt } from '../../test/cluster/build.ts'
 import type { Journey, Who } from '../agents.ts'
-import { openApi, type Api } from '../api.ts'
+import { openApi } from '../api.ts'
 import type { Size } from '../cluster.ts'
 import { figure, median, quantile, type Cell, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
@@ -13,6 +13,8 @@ export interface Case {
   readonly changes: number
 }
 
+type TravelBy = (who: Who, changes: number) => Promise<Journey>
+
 export async function agents(short: boolean, progress: (words: string) => void): Promise<Report> {
   const missing = await whyNotBuilt()
   if (missing !== null) return { ...NOTHING, notes: [`Left out, no real API server and kube-proxy here: ${missing}.`] }
@@ -22,12 +24,19 @@ export async function agents(short: boolean, progress: (words: string) => void):
   const api = await openApi()
   const notes: string[] = []
   const results = new Map<Case, Journey[]>()
+  const { kubeconfig, caFile, url, token } = api
+  const travelBy: TravelBy = (who, changes) => {
+    const trip = { who, changes, binary: built.binary, api: { kubeconfig, caFile, url, token } }
+    return api.room((namespace) => runTask(namespace, 'agent', trip))
+  }
   try {
+    progress('agents: a first start, so that compiled code is at hand as on every later one')
+    await travelBy('Fairlead', 0)
     for (const [services, cases] of Map.groupBy(casesOf(short), (each) => each.services)) {
       const size: Size = { services, endpoints: 2 }
       progress(`agents: ${figure(services)} services are written`)
       progress(`agents: written in ${figure(await api.fill(size))} s`)
-      await rounds(cases, built.binary, api, results, notes, progress)
+      await rounds(cases, travelBy, results, notes, progress)
     }
   } finally {
     await api.stop()
@@ -47,23 +56,19 @@ function casesOf(short: boolean): Case[] {
 /** All take turns; a peer that fails is left out, and said. */
 async function rounds(
   cases: readonly Case[],
-  binary: string,
-  api: Api,
+  travelBy: TravelBy,
   results: Map<Case, Journey[]>,
   notes: string[],
   progress: (words: string) => void,
 ): Promise<void> {
-  const { kubeconfig, caFile, url, token } = api
   const left = new Set(cases)
   for (let round = 0; round < Math.max(...cases.map((each) => each.rounds)); round++) {
     for (const each of left) {
       if (round >= each.rounds) continue
       const { who, services, changes } = each
       progress(`agents: round ${round + 1} of ${each.rounds}, ${who}, ${figure(services)} services`)
-      const trip = { who, changes, binary, api: { kubeconfig, caFile, url, token } }
       try {
-        const journey = await api.room((namespace) => runTask(namespace, 'agent', trip))
-        results.set(each, [...(results.get(each) ?? []), journey])
+        results.set(each, [...(results.get(each) ?? []), await travelBy(who, changes)])
       } catch (error) {
         if (who === 'Fairlead') throw error
         left.delete(each)
