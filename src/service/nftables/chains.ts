@@ -10,7 +10,7 @@ import {
   type Generation,
   type MapName,
 } from './names.ts'
-import { CLIENT, hex, KEY, MARK, rule, WORDS } from './words.ts'
+import { ASKER, CLIENT, hex, KEY, MARK, rule, WORDS } from './words.ts'
 
 /** What is of no generation: how to refuse, and the clients that session affinity remembers. Leaves what is there. */
 export function foundation(): string {
@@ -123,7 +123,7 @@ function dispatch(family: Family, generation: Generation): string[] {
     rule(chain('services'), `${KEY[family]} vmap ${at('frontends')}`),
     rule(chain('services'), `${addr} daddr ${at('addresses')} goto refuse`),
     rule(chain('services'), `goto ${chain('unallocated')}`),
-    rule(chain('filter'), `${KEY[family]} . ${addr} saddr ${at('sources')} ${KEY[family]} vmap ${at('kinds')}`),
+    rule(chain('filter'), `${ASKER[family]} ${at('sources')} ${KEY[family]} vmap ${at('kinds')}`),
     rule(chain('filter'), 'drop'),
   )
   return lines

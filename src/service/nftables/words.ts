@@ -11,6 +11,14 @@ export const KEY = {
   4: 'ip daddr . meta l4proto . th dport',
   6: 'ip6 daddr . meta l4proto . th dport',
 } as const
+/**
+ * The same and who asks, for a set of ranges. nft 1.0.6 swaps the bytes of `meta l4proto` there, although it is one: Linux
+ * 6.12 of Debian refuses such a rule (Operation not supported). conntrack has the protocol in the order of the network.
+ */
+export const ASKER = {
+  4: 'ip daddr . ct original protocol . th dport . ip saddr',
+  6: 'ip6 daddr . ct original protocol . th dport . ip6 saddr',
+} as const
 export const MARK = `meta mark set meta mark | ${hex(MASQUERADE_BIT)}`
 
 const hashed = (seed: number): string => `jhash ip6 saddr mod 4294967295 seed 0x${seed}`
