@@ -18,7 +18,7 @@ export interface Api {
   readonly url: string
   readonly token: string
   /** Adds services until there are as many; sizes must grow. Returns seconds. */
-  fill(size: Size): Promise<number>
+  write(size: Size): Promise<number>
   /** A network namespace with a way to the API server, for as long as `use` takes. One at a time. */
   room<T>(use: (namespace: string) => Promise<T>): Promise<T>
   stop(): Promise<void>
@@ -32,17 +32,17 @@ export async function openApi(): Promise<Api> {
   const kubeconfig = join(server.folder, 'room.kubeconfig')
   await writeFile(kubeconfig, JSON.stringify(configOf(server, url)))
   await furnish(server)
-  let filled = 0
+  let written = 0
   let rooms = 0
   return {
     ...{ kubeconfig, url, token: server.token, caFile: server.caFile, stop: () => server.stop() },
-    async fill(size) {
+    async write(size) {
       const begun = performance.now()
-      const services = [...servicesOf(size)].slice(filled)
-      const slices = [...slicesOf(size)].slice(filled)
+      const services = [...servicesOf(size)].slice(written)
+      const slices = [...slicesOf(size)].slice(written)
       await inParallel(services, (object) => server.call('POST', `${CORE}/services`, asNew(object)))
       await inParallel(slices, (object) => server.call('POST', SLICES, asNew(object)))
-      filled = size.services
+      written = size.services
       return (performance.now() - begun) / 1000
     },
     async room(use) {

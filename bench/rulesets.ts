@@ -31,7 +31,7 @@ export const KINDS: Readonly<Record<string, string>> = {
 
 /** The rule so often that it can be weighed. */
 export const repeated = (kind: string): string => nat() + SETS + rule(KINDS[kind]!).repeat(COPIES)
-export const COPIES = 200
+export const COPIES = 500
 
 function chains(hooks: Readonly<Record<string, string>>): string {
   const lines = Object.entries(hooks).map(([name, hook]) => `add chain inet bench ${name} { type ${hook}; }\n`)

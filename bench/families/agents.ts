@@ -35,7 +35,7 @@ export async function agents(short: boolean, progress: (words: string) => void):
     for (const [services, cases] of Map.groupBy(casesOf(short), (each) => each.services)) {
       const size: Size = { services, endpoints: 2 }
       progress(`agents: ${figure(services)} services are written`)
-      progress(`agents: written in ${figure(await api.fill(size))} s`)
+      progress(`agents: written in ${figure(await api.write(size))} s`)
       await rounds(cases, travelBy, results, notes, progress)
     }
   } finally {

@@ -24,7 +24,7 @@ export async function rules(short: boolean, progress: (words: string) => void): 
   progress(`rules: ${new Set(steps.map(({ lane }) => lane)).size} rulesets`)
   for (const { lane } of steps) if (!lanes.has(lane)) lanes.set(lane, await openLane(lane, lanes.size))
   for (const { lane, to, from } of steps) await lanes.get(lane)!.load(0.2, to, from)
-  const [rounds, seconds] = short ? [3, 0.3] : [5, 0.8]
+  const [rounds, seconds] = short ? [3, 0.3] : [9, 0.4]
   for (let round = 0; round < rounds; round++) {
     progress(`rules: round ${round + 1} of ${rounds}`)
     for (let i = 0; i < steps.length; i++) {
