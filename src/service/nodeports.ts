@@ -124,11 +124,10 @@ const rangesOf = (wanted: readonly string[]): readonly string[] =>
 
 const mayBeOfHost = (range: string): boolean => !LOOPBACK_RANGES.some((loopback) => contains(loopback, range))
 
-/** Never loopback; link-local only when a range of such addresses is named, for they are not the host's alone. */
+/** What is special only when its kind is named: link-local addresses are not this host's alone. Loopback ones are never a kernel's to serve. */
 function isChosen(ip: string, ranges: readonly string[]): boolean {
-  const kind = specialKind(ip)
-  if (kind !== null && kind !== 'link-local') return false
-  const able = kind === null ? ranges : ranges.filter((range) => LINK_LOCAL.some((all) => contains(all, range)))
+  const isSpecial = specialKind(ip) !== null
+  const able = isSpecial ? ranges.filter((range) => LINK_LOCAL.some((all) => contains(all, range))) : ranges
   return able.some((range) => contains(range, ip))
 }
 

@@ -16,15 +16,19 @@ use tokio::time::{Instant, sleep, timeout};
 /// Until it is dropped; its flows end with it.
 pub async fn forward(near: std::net::UdpSocket, to: watch::Receiver<Places>, places: Arc<Semaphore>) {
     let near = Arc::new(UdpSocket::from_std(near).expect("a non-blocking socket inside a runtime"));
-    let mut buffer = vec![0; DATAGRAM_MAX_BYTES];
     let mut flows = Flows { near: near.clone(), to, places, began: Instant::now(), known: HashMap::new(), serial: 0 };
     let mut answering = JoinSet::new();
     loop {
         tokio::select! {
-            received = near.recv_from(&mut buffer) => match received {
-                // No place, or no way: lost, as UDP may. What is received at the other end decides.
-                Ok((length, client)) => drop(flows.send(client, &buffer[..length], &mut answering).await),
-                Err(_) => sleep(RETRY).await,
+            ready = near.readable() => {
+                // Not kept: a thousand doors that nobody knocks at hold no memory for it.
+                let mut data = Vec::with_capacity(DATAGRAM_MAX_BYTES);
+                match ready.and_then(|()| near.try_recv_buf_from(&mut data)) {
+                    // No place, or no way: lost, as UDP may.
+                    Ok((_, client)) => drop(flows.send(client, &data, &mut answering).await),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => sleep(RETRY).await,
+                }
             },
             Some(Ok(ended)) = answering.join_next(), if !answering.is_empty() => flows.end(ended),
             changed = flows.to.changed() => {
