@@ -1,8 +1,9 @@
 import t from 'tap'
 import { serviceCases } from './service-cases.ts'
+import { sctpCases } from './service-sctp.ts'
 import { Room } from './service-room.ts'
 
-for (const { name, objects, node, packets } of serviceCases) {
+for (const { name, objects, node, packets } of [...serviceCases, ...sctpCases]) {
   t.test(name, (t) => {
     const room = new Room({ node }).put(...objects)
     for (const { expect, ...packet } of packets) {

@@ -7,7 +7,9 @@ import { connect, createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { ChildProcess } from 'node:child_process'
+import type { Protocol } from '../../src/cluster/protocol.ts'
 import { start } from '../../src/kernel/exec.ts'
+import { answerSctp, sendSctp } from './sctp.ts'
 import { within } from './world.ts'
 
 export type Answer =
@@ -16,7 +18,7 @@ export type Answer =
   | { readonly kind: 'silent' }
 
 export interface Send {
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: Protocol
   readonly from: string
   readonly to: string
   readonly port: number
@@ -26,6 +28,11 @@ export interface Send {
   readonly text?: string
   /** How long no answer means silence. */
   readonly waitMs?: number
+}
+
+export interface Port {
+  readonly protocol: Protocol
+  readonly port: number
 }
 
 /** The test's end of a peer. */
@@ -46,7 +53,7 @@ export class Peer {
     })
   }
 
-  listen(ports: readonly { protocol: 'tcp' | 'udp'; port: number }[]): Promise<unknown> {
+  listen(ports: readonly Port[]): Promise<unknown> {
     return this.#ask({ listen: ports })
   }
 
@@ -73,19 +80,29 @@ async function serve(): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     const { id, listen, send } = JSON.parse(line) as {
       id: number
-      listen?: { protocol: 'tcp' | 'udp'; port: number }[]
+      listen?: Port[]
       send?: Send
     }
-    const work = listen ? Promise.all(listen.map(open)) : send!.protocol === 'tcp' ? sendTcp(send!) : sendUdp(send!)
+    const work = listen ? open(listen) : SENDERS[send!.protocol](send!)
     void work.then((result) => console.log(JSON.stringify({ id, result })))
   }
 }
 
 const opened = new Set<string>()
 
-async function open({ protocol, port }: { protocol: 'tcp' | 'udp'; port: number }): Promise<void> {
-  if (opened.has(`${protocol} ${port}`)) return
-  opened.add(`${protocol} ${port}`)
+async function open(ports: readonly Port[]): Promise<void> {
+  const fresh: Port[] = []
+  for (const each of ports) {
+    const name = `${each.protocol} ${each.port}`
+    if (!opened.has(name)) fresh.push(each)
+    opened.add(name)
+  }
+  const sctp = fresh.filter(({ protocol }) => protocol === 'sctp').map(({ port }) => port)
+  await Promise.all([...fresh.map(openPort), answerSctp(sctp, [own('udp4'), own('udp6')])])
+}
+
+async function openPort({ protocol, port }: Port): Promise<void> {
+  if (protocol === 'sctp') return
   if (protocol === 'tcp') {
     const server = createServer((socket) => {
       socket.on('error', () => {})
@@ -154,5 +171,10 @@ const plain = (address: string): string => address.replace(/^::ffff:/, '')
 const join = (address: string, port: number): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 const SILENCE_MS = 700
+const SENDERS: Readonly<Record<Protocol, (send: Send) => Promise<Answer>>> = {
+  tcp: sendTcp,
+  udp: sendUdp,
+  sctp: (send) => sendSctp(send, SILENCE_MS),
+}
 
 if (process.argv[2] === 'serve') await serve()

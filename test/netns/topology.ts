@@ -16,7 +16,10 @@ export function six(address: string): string {
   return a === '172' ? `fd00:172:30::${d}` : `fd00:${a}:${b}:${c}::${d}`
 }
 
-/** Builds the hosts. n1, the node under test, is the world's own namespace. */
+/**
+ * Builds the hosts. n1, the node under test, is the world's own namespace. eth0 is always the peer of what is made: before
+ * Linux 6.14 the name of the first must be free in the namespace that asks, wherever it goes.
+ */
 export async function buildNodes(): Promise<void> {
   await ip('netns add net')
   await inside('net', 'ip', 'link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0')
@@ -24,7 +27,7 @@ export async function buildNodes(): Promise<void> {
   for (const [name, address] of Object.entries(NODES)) {
     await ip(
       ...(name === 'n1' ? [] : [`netns add ${name}`]),
-      `link add eth0 ${name === 'n1' ? '' : `netns ${name}`} type veth peer name ${name} netns net`,
+      `link add ${name} netns net type veth peer name eth0 ${name === 'n1' ? '' : `netns ${name}`}`,
       `-n net link set ${name} master br0 up`,
       `${at(name)} link set lo up`,
       `${at(name)} addr add ${address}/24 dev eth0`,
@@ -75,19 +78,19 @@ export async function buildPod(address: string): Promise<string> {
   const device = `v${address.split('.').slice(2).join('-')}`
   await ip(
     `netns add ${name}`,
-    `link add eth0 netns ${name} type veth peer name ${device} ${node === 'n1' ? '' : `netns ${node}`}`,
+    `link add ${device} ${node === 'n1' ? '' : `netns ${node}`} type veth peer name eth0 netns ${name}`,
     `-n ${name} link set lo up`,
     `-n ${name} addr add ${address}/32 dev eth0`,
     `-n ${name} addr add ${six(address)}/128 dev eth0 nodad`,
     `-n ${name} link set eth0 up`,
+    `-n ${name} route add 169.254.1.1 dev eth0`,
+    `-n ${name} route add default via 169.254.1.1`,
+    `-n ${name} route add default via fe80::1 dev eth0`,
     `${at(node)} link set ${device} up`,
     `${at(node)} addr add 169.254.1.1/32 dev ${device}`,
     `${at(node)} addr add fe80::1/64 dev ${device} nodad`,
     `${at(node)} route add ${address}/32 dev ${device}`,
-    `${at(node)} -6 route add ${six(address)}/128 dev ${device}`,
-    `-n ${name} route add 169.254.1.1 dev eth0`,
-    `-n ${name} route add default via 169.254.1.1`,
-    `-n ${name} -6 route add default via fe80::1 dev eth0`,
+    `${at(node)} route add ${six(address)}/128 dev ${device}`,
   )
   return name
 }

@@ -20,11 +20,20 @@ export async function enterWorld(): Promise<void> {
   process.exit(run.status ?? 1)
 }
 
-/** Runs `ip` commands one after the other, each given as the words after `ip`. */
+/** Runs `ip` commands one after the other, each given as the words after `ip`: options, if any, then the command. */
 export async function ip(...lines: string[]): Promise<void> {
+  // One process for all that follow each other with the same options.
+  const batches: { options: readonly string[]; commands: string[] }[] = []
   for (const line of lines) {
-    const result = await exec(['ip', ...line.split(' ').filter((word) => word !== '')])
-    if (result.kind !== 'done') throw new Error(`ip ${line}: ${describe(result)}`)
+    const [, before = '', command = ''] = /^\s*((?:-[46] +|-n +\S+ +)*)(.*)$/.exec(line)!
+    const options = before.split(' ').filter((word) => word !== '')
+    const last = batches.at(-1)
+    if (last?.options.join(' ') === options.join(' ')) last.commands.push(command)
+    else batches.push({ options, commands: [command] })
+  }
+  for (const { options, commands } of batches) {
+    const result = await exec(['ip', ...options, '-batch', '-'], { stdin: commands.join('\n') + '\n' })
+    if (result.kind !== 'done') throw new Error(`ip ${options.join(' ')}: ${commands.join('; ')}: ${describe(result)}`)
   }
 }
 
