@@ -28,6 +28,12 @@ export interface Manifests {
   readonly broken: boolean
 }
 
+/** What one text says. */
+export interface ParsedText extends Manifests {
+  /** It has aliases: their bounds are those of the whole text. */
+  readonly aliased: boolean
+}
+
 /** `FILE:LINE: what is wrong: what to do`, for people. */
 export const describeProblem = ({ file, line, problem, remedy }: Problem): string =>
   `${file}${line === 0 ? '' : `:${line}`}: ${problem}: ${remedy}`
@@ -47,39 +53,43 @@ export async function readManifests(paths: readonly string[]): Promise<Manifests
   return { objects, problems, broken }
 }
 
-/** Reads one file. */
-export async function readManifest(file: string): Promise<Manifests & { readonly text: string }> {
+async function readManifest(file: string): Promise<Manifests> {
+  const read = await readText(file)
+  return typeof read === 'string' ? parseManifest(read, file) : { objects: [], problems: [read], broken: true }
+}
+
+/** A file's text, or why there is none. */
+export async function readText(file: string): Promise<string | Problem> {
   try {
-    const bytes = await readFile(file)
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    return { ...parseManifest(text, file), text }
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file))
   } catch (error) {
-    const encoding = (error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
-    const problem = encoding ? 'is not UTF-8 text' : `cannot be read: ${(error as Error).message}`
-    const remedy = encoding ? 'save it as UTF-8' : 'check that it exists and may be read'
-    return { objects: [], problems: [{ file, line: 0, problem, remedy }], broken: true, text: '' }
+    if ((error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA')
+      return { file, line: 0, problem: 'is not UTF-8 text', remedy: 'save it as UTF-8' }
+    const problem = `cannot be read: ${(error as Error).message}`
+    return { file, line: 0, problem, remedy: 'check that it exists and may be read' }
   }
 }
 
 /** YAML (any number of documents) or JSON. Never throws. */
-export function parseManifest(text: string, file: string): Manifests {
+export function parseManifest(text: string, file: string): ParsedText {
   const problems: Problem[] = []
   const objects: Manifest[] = []
   const complain = (line: number, problem: string, remedy: string) => problems.push({ file, line, problem, remedy })
   try {
-    for (const { document, line } of parseDocuments(text, file)) {
+    const { documents, aliased } = parseDocuments(text, file)
+    for (const { document, line } of documents) {
       for (const object of flatten(document, (problem, remedy) => complain(line, problem, remedy))) {
         objects.push({ object, file, line })
       }
     }
-    return { objects, problems, broken: false }
+    return { objects, problems, broken: false, aliased }
   } catch (error) {
     if (error instanceof YAMLException) {
       const line = error.mark ? error.mark.line + 1 : 0
       complain(line, `is not valid YAML: ${error.reason}`, 'mend this line or the one before it')
     } else if (error instanceof Unusable) complain(0, error.message, 'write it out without aliases')
     else complain(0, `cannot be parsed: ${show((error as Error).message)}`, 'check that it is YAML or JSON')
-    return { objects: [], problems, broken: true }
+    return { objects: [], problems, broken: true, aliased: false }
   }
 }
 
@@ -88,11 +98,11 @@ interface Document {
   readonly line: number
 }
 
-function parseDocuments(text: string, file: string): readonly Document[] {
+function parseDocuments(text: string, file: string): { documents: readonly Document[]; aliased: boolean } {
   const first = text.trimStart()[0]
   if (first === '{' || first === '[') {
     try {
-      return [{ document: JSON.parse(text), line: 1 }]
+      return { documents: [{ document: JSON.parse(text), line: 1 }], aliased: false }
     } catch {
       // Several documents, or broken: YAML holds JSON, and its errors have lines.
     }
@@ -105,9 +115,11 @@ function parseDocuments(text: string, file: string): readonly Document[] {
     maxAliases: ALIASES_MAX,
   })
   const lines = documentLines(events, text)
-  if (events.some((event) => event.type === EVENT_ID.ALIAS)) assertBounded(documents)
+  const aliased = events.some((event) => event.type === EVENT_ID.ALIAS)
+  if (aliased) assertBounded(documents)
   // A YAML string is a slice that keeps the text of the whole file alive: rows must not hold those.
-  return documents.map((document, i) => ({ document: JSON.parse(JSON.stringify(document)), line: lines[i] ?? 1 }))
+  const copy = (document: unknown): unknown => JSON.parse(JSON.stringify(document))
+  return { documents: documents.map((document, i) => ({ document: copy(document), line: lines[i] ?? 1 })), aliased }
 }
 
 /** Of each document, the line its first value is on. */

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { describeProblem, type Problem } from '../../src/cluster/manifest.ts'
 import { directorySource } from '../../src/cluster/source/directory.ts'
+import { watchManifests } from '../../src/cluster/source/files.ts'
+import { anyObject, type Reference } from '../../src/cluster/source/holdings.ts'
 import { createInlets, createTables } from '../../src/cluster/tables.ts'
 import { until } from '../contract/source.ts'
 
@@ -38,6 +40,8 @@ async function follow(t: Test, files: Record<string, string>, { paths = [''], wa
   return { folder, write, tables, source, said, port, problems, at: (name: string) => join(folder, name) }
 }
 
+const nameOf = (object: unknown) => String((object as Reference).metadata.name)
+
 interface Options {
   readonly paths?: readonly string[]
   readonly watchFolder?: typeof fs.watch
@@ -69,6 +73,36 @@ t.test('a file that was broken from the start harms no other', async (t) => {
   t.equal(it.problems().length, 1)
   it.write('a.yaml', service('a'))
   await until(t, 'mended', () => it.port('a') === 80)
+})
+
+t.test('a save is told, also when it changes nothing, and with what it changes only', async (t) => {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'clu-directory-'))
+  const file = join(folder, 'a.yaml')
+  const stopping = new AbortController()
+  const told: string[][] = []
+  fs.writeFileSync(file, `${service('a')}---\n${service('b')}---\n${service('c')}`)
+  const { done } = watchManifests({
+    paths: [folder],
+    identify: anyObject,
+    signal: stopping.signal,
+    onProblem: (problem) => t.fail(describeProblem(problem)),
+    onChange: ({ put, drop }) =>
+      told.push([...put.map(({ object, line }) => `${nameOf(object)}:${line}`), ...drop.map((it) => `-${nameOf(it)}`)]),
+  })
+  t.teardown(async () => {
+    stopping.abort()
+    await done
+    fs.rmSync(folder, { recursive: true, force: true })
+  })
+  await until(t, 'all', () => told.length === 1)
+  fs.writeFileSync(file, `${service('a')}---\n${service('b', 81)}---\n${service('c')}`)
+  await until(t, 'one changed', () => told.length === 2)
+  // The lab brings back what was deleted by hand.
+  fs.writeFileSync(file, `${service('a')}---\n${service('b', 81)}---\n${service('c')}`)
+  await until(t, 'nothing', () => told.length === 3)
+  fs.writeFileSync(file, `${service('a')}---\n${service('c')}`)
+  await until(t, 'one went', () => told.length === 4)
+  t.same(told, [['a:1', 'b:6', 'c:11'], ['b:6'], [], ['-b']])
 })
 
 t.test('a deleted file’s objects go; so does what was wrong with it', async (t) => {

@@ -2,11 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { describeProblem, parseManifest, readManifests } from '../../src/cluster/manifest.ts'
+import { describeProblem, parseManifest, readManifests, type Manifests } from '../../src/cluster/manifest.ts'
 
 const parse = (text: string) => parseManifest(text, 'a.yaml')
-const names = ({ objects }: ReturnType<typeof parse>) =>
-  objects.map(({ object }) => (object['metadata'] as { name: string }).name)
+const names = ({ objects }: Manifests) => objects.map(({ object }) => (object['metadata'] as { name: string }).name)
 const item = (name: string) => `{apiVersion: v1, kind: Pod, metadata: {name: ${name}}}`
 
 t.test('documents, and the lines they are on', async (t) => {

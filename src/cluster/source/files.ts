@@ -1,6 +1,6 @@
 import { statSync, type watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeProblem, readManifest, type Problem } from '../manifest.ts'
+import { describeProblem, readText, type Problem } from '../manifest.ts'
 import { findManifests, type Found, type FoundFile } from '../manifests.ts'
 import { FolderWatch } from './folders.ts'
 import { Holdings, type Change, type Identify, type Loaded } from './holdings.ts'
@@ -10,7 +10,7 @@ export interface WatchOptions {
   readonly paths: readonly string[]
   readonly identify: Identify
   readonly signal: AbortSignal
-  /** Called first with all there is (even when that is nothing), then with each change. */
+  /** Called first with all there is (even when that is nothing), then with what each save changed (perhaps nothing). */
   readonly onChange: (change: Change) => void
   /** Called once when a problem appears. */
   readonly onProblem: (problem: Problem) => void
@@ -111,7 +111,7 @@ class Files {
     this.#doubtful = doubtful
     const order = found.files.map(({ file }) => file)
     const change = this.#holdings.update(order, loaded, gone)
-    if (first || change.put.length > 0 || change.drop.length > 0) onChange(change)
+    if (first || loaded.size > 0 || change.drop.length > 0) onChange(change)
     const sure = found.problems.filter(({ file }) => !doubtful.has(file))
     this.#complain([...sure, ...order.flatMap((file) => this.#broken.get(file) ?? [])], order)
   }
@@ -125,18 +125,18 @@ class Files {
         doubtful.add(file)
         continue
       }
-      const manifests = await readManifest(file)
+      const text = await readText(file)
       // Still being written: half a YAML file often is a valid one.
       if (this.#holdings.has(file) && sizeOf(file) !== size && !this.#doubtful.has(file)) {
         doubtful.add(file)
         continue
       }
       this.#stamps.set(file, stamp)
-      if (manifests.broken) this.#broken.set(file, manifests.problems)
-      else {
+      const read = typeof text === 'string' ? this.#holdings.read(file, text) : [text]
+      if ('sections' in read) {
         this.#broken.delete(file)
-        loaded.set(file, manifests)
-      }
+        loaded.set(file, read)
+      } else this.#broken.set(file, read)
     }
     return loaded
   }
