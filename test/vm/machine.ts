@@ -13,17 +13,13 @@ import { kernel, missing, ramDisk } from './kernel.ts'
 
 /** Runs the calling test file again inside a machine, as root, unless it already is in one. Call it first. */
 export function enterMachine(): void {
-  if (process.env['FAIRLEAD_MACHINE'] !== '1') process.exit(inMachine(...process.argv.slice(1)))
-}
-
-/** Runs a program of this Node's inside a machine and prints what it says. Returns its exit code. */
-export function inMachine(...program: readonly string[]): number {
+  if (process.env['FAIRLEAD_MACHINE'] === '1') return
   // A process of its own, waited for: a test library that was imported already sees no time pass.
-  const { status } = spawnSync(process.execPath, [import.meta.filename, process.execPath, ...program], {
+  const { status } = spawnSync(process.execPath, [import.meta.filename, process.execPath, ...process.argv.slice(1)], {
     stdio: 'inherit',
     env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
   })
-  return status ?? 1
+  process.exit(status ?? 1)
 }
 
 /** Starts a machine and runs the command in it, from the folder we are in; what it says is printed. Returns its exit code. */
