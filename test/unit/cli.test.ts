@@ -168,6 +168,7 @@ async function status(t: Test): Promise<void> {
     faults: { count: 0, first: [] },
     rejections: { count: 0, first: [] },
     kernel: [{ name: 'sctp', present: false, remedy: 'SCTP services do not work' }],
+    connections: { entries: 12, max: 262_144, drops: 0 },
     memoryBytes: 50e6,
   }
   const agent = await serve({ path: statusSocketOf(place, 'n1') }, { '/statusz': () => json(200, report) })
@@ -175,7 +176,7 @@ async function status(t: Test): Promise<void> {
   t.teardown(() => agent.close())
   const all = await fairlead(['status'])
   t.equal(all.code, 1, 'n2 has no agent')
-  t.match(all.out, /n1 +yes +1\/1 kinds +3 /)
+  t.match(all.out, /n1 +yes +1\/1 kinds +3 +0 +12\/262144 /)
   t.match(all.out, 'n2: its agent does not answer: see fairlead logs node/n2')
   t.match(all.out, 'sctp (all nodes): SCTP services do not work')
   const one = await fairlead(['status', 'n1', '-o', 'json'])
