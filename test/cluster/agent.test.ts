@@ -10,6 +10,7 @@ await enterWorld()
 import { exec, start } from '../../src/kernel/exec.ts'
 import { endpoint, slice } from '../contract/service-objects.ts'
 import { startApiServer, type ApiServer } from './apiserver.ts'
+import { ended, until } from '../netns/waiting.ts'
 import { whyNotBuilt } from './build.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-agent-'))
@@ -48,11 +49,12 @@ t.test('what the API server accepts is in the kernel, and follows', { timeout: 1
   })
   address = created.spec.clusterIP
   await server.call('POST', SLICES, slice('web-1', 'web', [endpoint('10.244.1.10')]))
-  await until('the endpoint is programmed', () => leadsTo('10.244.1.10'))
+  await until('the endpoint is programmed', () => leadsTo('10.244.1.10'), PATIENCE_MS)
   await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.11')]))
   await until(
     'the endpoint was exchanged',
     async () => (await leadsTo('10.244.1.11')) && !(await leadsTo('10.244.1.10')),
+    PATIENCE_MS,
   )
   const listing = await rules()
   t.match(listing, new RegExp(`172.30.0.11 . tcp . ${created.spec.ports[0].nodePort} : goto`), 'the node port is there')
@@ -63,7 +65,7 @@ t.test('the API server restarts: nothing changes, then it is followed again', { 
   await server.restart()
   t.ok(await leadsTo('10.244.1.11'), 'still programmed')
   await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.12')]))
-  await until('followed after the restart', () => leadsTo('10.244.1.12'))
+  await until('followed after the restart', () => leadsTo('10.244.1.12'), PATIENCE_MS)
 })
 
 t.test('the agent starts while no API server answers: it acts on its copy', { timeout: 120_000, skip }, async (t) => {
@@ -73,12 +75,13 @@ t.test('the agent starts while no API server answers: it acts on its copy', { ti
   t.equal(cleaned.kind, 'done')
   await server.restart(async () => {
     agent = startAgent()
-    await until('programmed from the copy', () => leadsTo('10.244.1.12'))
+    await until('programmed from the copy', () => leadsTo('10.244.1.12'), PATIENCE_MS)
   })
   await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.13')]))
-  await until('followed once it answers', () => leadsTo('10.244.1.13'))
+  await until('followed once it answers', () => leadsTo('10.244.1.13'), PATIENCE_MS)
 })
 
+const PATIENCE_MS = 60_000
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 
@@ -94,18 +97,3 @@ async function rules(): Promise<string> {
 
 const leadsTo = async (endpoint: string): Promise<boolean> =>
   (await rules()).includes(`${address} . 80 . 0 : ${endpoint} . 8080`)
-
-function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
-  return new Promise((resolve) => child.once('close', () => resolve()))
-}
-
-async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS
-  while (!(await done())) {
-    if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-const DEADLINE_MS = 60_000

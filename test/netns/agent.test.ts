@@ -3,7 +3,6 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import t from 'tap'
 import { enterWorld, inside, within } from './world.ts'
 await enterWorld()
@@ -12,13 +11,14 @@ import { carrier } from '../../src/kernel/carrier.ts'
 import { exec, start } from '../../src/kernel/exec.ts'
 import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
 import { Hosts } from './hosts.ts'
+import { finish, killLoads, ready, run } from './load.ts'
+import { ended, until } from './waiting.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-agent-'))
 const statusSocket = join(folder, 'status.sock')
 const hosts = new Hosts()
 const [POD, A, B, OUTSIDE] = ['10.244.1.50', '10.244.1.10', '10.244.2.10', '172.30.0.1']
 const VIP = '10.96.0.10'
-const children = new Set<ChildProcess>()
 const agents: ChildProcess[] = []
 t.setTimeout(300_000)
 t.jobs = 1
@@ -27,7 +27,8 @@ t.afterEach(() => {
 })
 t.teardown(() => {
   hosts.close()
-  for (const child of children) child.kill('SIGKILL')
+  killLoads()
+  for (const agent of agents) agent.kill('SIGKILL')
 })
 
 t.test('the hosts stand', { timeout: 120_000 }, async () => {
@@ -197,7 +198,6 @@ async function startAgent(): Promise<ChildProcess> {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   agents.push(agent)
-  children.add(agent)
   await applied(agent)
   return agent
 }
@@ -217,40 +217,6 @@ async function applied(agent: ChildProcess): Promise<void> {
     const nft = targets.find(({ name }) => name === 'nftables')
     return nft?.appliedAt !== null && nft?.pending === 0 && [A, B].every((each) => has(each) === wanted.includes(each))
   })
-}
-
-function run(namespace: string, ...args: string[]): ChildProcess {
-  const command = [...within(namespace), carrier, ...args]
-  const child = start(command as [string, ...string[]], { stdio: ['pipe', 'pipe', 'inherit'] })
-  children.add(child)
-  lines.set(child, collect(child))
-  return child
-}
-
-const lines = new Map<ChildProcess, { all: string[]; first: Promise<void> }>()
-function collect(child: ChildProcess): { all: string[]; first: Promise<void> } {
-  const all: string[] = []
-  const first = new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      all.push(line)
-      resolve()
-    })
-    child.once('close', () => reject(new Error('it ended without a word')))
-  })
-  return { all, first }
-}
-
-const ready = (child: ChildProcess): Promise<void> => lines.get(child)!.first
-
-async function finish(load: ChildProcess): Promise<Record<string, unknown>> {
-  load.stdin!.end()
-  await ended(load)
-  return JSON.parse(lines.get(load)!.all.at(-1)!) as Record<string, unknown>
-}
-
-function ended(child: ChildProcess): Promise<number | null> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode)
-  return new Promise((resolve) => child.once('close', (code) => resolve(code)))
 }
 
 async function ask(from: string, to: string, port: number): Promise<string> {
@@ -289,15 +255,6 @@ async function udp(from: string, to: string, sourcePort: number, waitMs: number)
   return Object.keys(failed ?? {}).some((name) => /refused/i.test(name)) ? 'refused' : null
 }
 
-async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS
-  while (!(await done())) {
-    if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
 type Command = readonly [string, ...string[]]
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
-const DEADLINE_MS = 20_000

@@ -7,7 +7,8 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, READY, service, slice, UNREADY, type Raw } from '../contract/service-objects.ts'
 import { NODE, NODE6, OUTSIDE, OUTSIDE6, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { Stage, until } from './stage.ts'
+import { Stage } from './stage.ts'
+import { until } from './waiting.ts'
 import { six } from './topology.ts'
 
 const hosts = new Hosts()

@@ -2,26 +2,24 @@
  * One agent a network namespace: a second one is refused, waits for one that is ending, and takes over from one that died.
  * A program that writes into our table all the same (an agent of before that rule) is told of, and breaks no connection.
  */
-import type { ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import t from 'tap'
 import { enterWorld, inside, within } from './world.ts'
 await enterWorld()
 
-import { carrier } from '../../src/kernel/carrier.ts'
-import { exec, start } from '../../src/kernel/exec.ts'
+import { exec } from '../../src/kernel/exec.ts'
 import { claimNamespace, describeTaken } from '../../src/kernel/sole-agent.ts'
 import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
 import { OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
 import { MAIN, Shipped, type Agent } from './shipped.ts'
-import { Stage, until } from './stage.ts'
+import { finish, killLoads, ready, run } from './load.ts'
+import { Stage } from './stage.ts'
+import { until } from './waiting.ts'
 
 const hosts = new Hosts()
 const shipped = new Shipped()
 const IP = '10.96.0.10'
 const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
-const loads: ChildProcess[] = []
 t.setTimeout(180_000)
 t.jobs = 1
 t.afterEach(async () => {
@@ -29,19 +27,19 @@ t.afterEach(async () => {
 })
 t.teardown(() => {
   hosts.close()
-  for (const load of loads) load.kill('SIGKILL')
+  killLoads()
   shipped.close()
 })
 
 t.test('the hosts stand', { timeout: 120_000 }, async () => {
   await hosts.build([POD, OUTSIDE, A, B], [IP])
-  for (const pod of [A, B]) await ready(run(pod, 'load', 'serve', '--listen', 'tcp:8080'))
+  for (const pod of [A, B]) await ready(run(hosts.name(pod), 'load', 'serve', '--listen', 'tcp:8080'))
 })
 
 t.test('a second agent is refused, and so is a cleanup; nothing of the first is touched', async (t) => {
   shipped.write(...web(A, B))
   const one = await shipped.start('one')
-  const steady = [POD, OUTSIDE].map((from) => run(from, 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
+  const steady = [POD, OUTSIDE].map((from) => run(hosts.name(from), 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
   for (const load of steady) await ready(load)
   const two = shipped.begin('two', { args: ['--metrics-bind-address', '127.0.0.1:0'] })
   const cleaning = await exec([process.execPath, MAIN, 'agent', '--cleanup'])
@@ -104,7 +102,7 @@ t.test('the claim itself', async (t) => {
 t.test('somebody else loads our table: told, repaired, and no connection fails', { timeout: 90_000 }, async (t) => {
   shipped.write(...web(A, B))
   const one = await shipped.start('one')
-  const steady = [POD, OUTSIDE].map((from) => run(from, 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
+  const steady = [POD, OUTSIDE].map((from) => run(hosts.name(from), 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
   for (const load of steady) await ready(load)
   const other = new Stage()
   // What it loads is taken from it, perhaps before it has looked.
@@ -139,32 +137,4 @@ function triggered(...pods: string[]): Raw {
   const made = web(...pods)[1]!
   made['metadata'].annotations = { 'endpoints.kubernetes.io/last-change-trigger-time': new Date().toISOString() }
   return made
-}
-
-const lines = new Map<ChildProcess, { all: string[]; first: Promise<void> }>()
-
-function run(at: string, ...args: string[]): ChildProcess {
-  const command = [...within(hosts.name(at)), carrier, ...args]
-  const child = start(command as [string], { stdio: ['pipe', 'pipe', 'inherit'] })
-  loads.push(child)
-  const all: string[] = []
-  const first = new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      all.push(line)
-      resolve()
-    })
-    child.once('close', () => reject(new Error('it ended without a word')))
-  })
-  first.catch(() => {})
-  lines.set(child, { all, first })
-  return child
-}
-
-const ready = (child: ChildProcess): Promise<void> => lines.get(child)!.first
-
-async function finish(load: ChildProcess): Promise<Record<string, number>> {
-  const closed = new Promise((resolve) => load.once('close', resolve))
-  load.stdin!.end()
-  await closed
-  return JSON.parse(lines.get(load)!.all.at(-1)!) as Record<string, number>
 }

@@ -9,6 +9,7 @@ import { NftChannel } from '../../src/kernel/nft-channel.ts'
 import { RulesetMonitor } from '../../src/kernel/monitor.ts'
 import { NftTarget } from '../../src/service/nftables/target.ts'
 import { addressKey, frontendKey, rangeKey, slotKey, sourceKey, type ServiceRow } from '../../src/service/rows.ts'
+import { until } from './waiting.ts'
 
 const signal = new AbortController().signal
 const channel = new NftChannel()
@@ -247,7 +248,7 @@ t.test('what is ours is told from what is not, also while a load takes long', as
     onGap: () => {},
   })
   await heardOf('begun')
-  await until(() => foreign === 1)
+  await until('the guest is heard', () => foreign === 1)
   // A transaction whose process goes on for long after the commit.
   const slow = monitor.count({
     run: async (text, signal) => {
@@ -260,23 +261,15 @@ t.test('what is ours is told from what is not, also while a load takes long', as
   t.same(await target(slow).apply(full(rows([2])), signal), [])
   t.equal(foreign, 1, 'the load was ours')
   await heardOf('guest')
-  await until(() => foreign > 1)
+  await until('the next guest is heard', () => foreign > 1)
   end.abort()
 
   /** Somebody makes a table: again from time to time, for the monitor may not listen yet. */
   async function heardOf(name: string): Promise<void> {
     let looked = 0
-    await until(async () => {
+    await until(`${name} is heard`, async () => {
       if (looked++ % 25 === 0) await nftProcess.run(`add table inet ${name}${looked}`)
       return heard.some((each) => each.startsWith(`new ${name}`))
     })
   }
 })
-
-async function until(done: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000
-  while (!(await done())) {
-    if (performance.now() > deadline) throw new Error(`not within 10 s: ${done}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}

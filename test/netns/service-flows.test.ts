@@ -12,7 +12,7 @@ import { endpoint, service, slice, type Raw } from '../contract/service-objects.
 import { NODE, OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
 import { Shipped, type Agent } from './shipped.ts'
-import { until } from './stage.ts'
+import { until } from './waiting.ts'
 import { six } from './topology.ts'
 
 const hosts = new Hosts()

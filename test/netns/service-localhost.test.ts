@@ -14,7 +14,7 @@ import type { Report } from '../../src/status/report.ts'
 import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { until } from './stage.ts'
+import { until } from './waiting.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-localhost-'))
 const socket = join(folder, 'status.sock')

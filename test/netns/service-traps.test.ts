@@ -1,30 +1,27 @@
 /** Traps that bit other service proxies, on a real kernel (notes of the field: hairpin, INVALID packets, guests beside us). */
-import type { ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import t from 'tap'
-import { enterWorld, inside, within } from './world.ts'
+import { enterWorld, inside } from './world.ts'
 await enterWorld()
 
-import { carrier } from '../../src/kernel/carrier.ts'
-import { start } from '../../src/kernel/exec.ts'
 import { beLiberal } from '../../src/kernel/conntrack.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
 import { NODE, NODE6, OUTSIDE, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { Stage, until } from './stage.ts'
+import { finish, killLoads, ready, run } from './load.ts'
+import { Stage } from './stage.ts'
+import { until } from './waiting.ts'
 import { six } from './topology.ts'
 
 const hosts = new Hosts()
 const [IP, VIP] = ['10.96.0.10', '172.30.0.200']
 const [IP6, VIP6] = ['fd00:10:96::10', 'fd00:172:30::200']
 const [A1, A2, B1] = ['10.244.1.10', '10.244.1.11', '10.244.2.10'] as const
-const children = new Set<ChildProcess>()
 t.setTimeout(300_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()
-  for (const child of children) child.kill('SIGKILL')
+  killLoads()
 })
 
 t.test('the hosts stand', { timeout: 120_000 }, async () => {
@@ -219,30 +216,3 @@ const balanced = (spec: Raw): Raw =>
 const pods = (...addresses: string[]): Raw => slice('web-1', 'web', addresses.map((pod) => endpoint(pod))) // prettier-ignore
 const tcp = (from: string, to: string, port: number, waitMs = 3000) =>
   hosts.peer(from).send({ protocol: 'tcp', from, to, port, waitMs })
-
-const lines = new Map<ChildProcess, { all: string[]; first: Promise<void> }>()
-
-function run(namespace: string, ...args: string[]): ChildProcess {
-  const command = [...within(namespace), carrier, ...args] as unknown as readonly [string, ...string[]]
-  const child = start(command, { stdio: ['pipe', 'pipe', 'inherit'] })
-  children.add(child)
-  const all: string[] = []
-  const first = new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      all.push(line)
-      resolve()
-    })
-    child.once('close', () => reject(new Error(`${args.join(' ')} ended without a word`)))
-  })
-  first.catch(() => {})
-  lines.set(child, { all, first })
-  return child
-}
-
-const ready = (child: ChildProcess): Promise<void> => lines.get(child)!.first
-
-async function finish(load: ChildProcess): Promise<Record<string, number>> {
-  load.stdin!.end()
-  if (load.exitCode === null) await new Promise((resolve) => load.once('close', resolve))
-  return JSON.parse(lines.get(load)!.all.at(-1)!) as Record<string, number>
-}

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { exec, start } from '../../src/kernel/exec.ts'
 import type { Report } from '../../src/status/report.ts'
 import { NODES, SERVICE_CIDR, type Raw } from '../contract/service-objects.ts'
-import { until } from './stage.ts'
+import { until } from './waiting.ts'
 
 export class Shipped {
   readonly folder = mkdtempSync(join(tmpdir(), 'fairlead-shipped-'))

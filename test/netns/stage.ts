@@ -68,14 +68,4 @@ export class Stage {
   }
 }
 
-/** Waits for what must come true, looking again and again. */
-export async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS
-  while (!(await done())) {
-    if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
 const SIGNAL = new AbortController().signal
-const DEADLINE_MS = 20_000

@@ -4,22 +4,20 @@ import type { ApiObject, Fields } from '../api/object.ts'
 import { refOf, type Store } from '../api/store.ts'
 import { objectAt, refAt, type Controller } from './controller.ts'
 import { misfit } from './fit.ts'
-import { adopters, claim, createPod, isActive, isAvailable, isReady, nextAvailableMs, ownerKey, podOf } from './pods.ts'
+import { claim, createPod, isActive, isAvailable, isReady, nextAvailableMs, ownersOf, podOf } from './pods.ts'
 import { forgetRevisions, REVISION_LABEL, revisionOf } from './revision.ts'
 import { part } from './rolling.ts'
 
 export const daemonSetController: Controller = {
   name: 'daemonset',
 
-  *touched({ resource, object, previous }: Change, store: Store): Iterable<string> {
+  *touched(change: Change, store: Store): Iterable<string> {
+    const { resource, object } = change
     if (resource.plural === 'daemonsets') yield `${object.metadata.namespace}/${object.metadata.name}`
     if (resource.plural === 'nodes') {
       for (const { metadata } of store.list('daemonsets')) yield `${metadata.namespace}/${metadata.name}`
     }
-    if (resource.plural !== 'pods') return
-    yield* ownerKey(object, 'DaemonSet')
-    if (previous !== null) yield* ownerKey(previous, 'DaemonSet')
-    yield* adopters(store, object, 'daemonsets')
+    if (resource.plural === 'pods') yield* ownersOf(change, store, 'daemonsets')
   },
 
   reconcile(key: string, store: Store): number | undefined {

@@ -5,22 +5,21 @@ import { refOf, type Store } from '../api/store.ts'
 import { hashOf } from '../api/suffix.ts'
 import { objectAt, type Controller } from './controller.ts'
 import { reportStatus } from './deployment-status.ts'
-import { adopters, claim, isFinished, ownerKey, ownerReference } from './pods.ts'
+import { claim, isFinished, ownerKey, ownerReference, ownersOf } from './pods.ts'
 import { limitsOf, nextNew, nextOld, proportions, type Limits, type Share } from './rolling.ts'
 
 export const deploymentController: Controller = {
   name: 'deployment',
 
-  *touched({ resource, object, previous }: Change, store: Store): Iterable<string> {
+  *touched(change: Change, store: Store): Iterable<string> {
+    const { resource, object, previous } = change
     if (resource.plural === 'deployments') yield `${object.metadata.namespace}/${object.metadata.name}`
     if (resource.plural === 'pods' && previous !== null) {
       // Recreate waits for pods that are gone.
       const set = store.get('replicasets', object.metadata.namespace ?? '', controllerOf(previous)?.name ?? '')
       if (set !== undefined) yield* ownerKey(set, 'Deployment')
     }
-    if (resource.plural !== 'replicasets') return
-    yield* ownerKey(object, 'Deployment')
-    yield* adopters(store, object, 'deployments')
+    if (resource.plural === 'replicasets') yield* ownersOf(change, store, 'deployments')
   },
 
   reconcile(key: string, store: Store): number | undefined {

@@ -1,5 +1,6 @@
 /** Pods as their owners see them: made from a template, counted by how far they are, claimed by selector. */
 import { tell } from '../api/event.ts'
+import type { Change } from '../api/history.ts'
 import { controllerOf, draft, timestamp, type ApiObject, type Fields } from '../api/object.ts'
 import { labelSelector, matches } from '../api/selector.ts'
 import { refOf, type Store } from '../api/store.ts'
@@ -110,6 +111,14 @@ export function setCondition(status: Fields, nowMs: number, next: Fields): void 
   status['conditions'] = [...others, { ...next, lastTransitionTime }].toSorted((a, b) => (a.type < b.type ? -1 : 1))
 }
 
+/** Keys of the owners of a resource that a change of what they own concerns: who controls it, did, or may adopt it. */
+export function* ownersOf({ object, previous }: Change, store: Store, resource: string): Iterable<string> {
+  const { kind } = store.resources.get(resource)!
+  yield* ownerKey(object, kind)
+  if (previous !== null) yield* ownerKey(previous, kind)
+  yield* adopters(store, object, resource)
+}
+
 /** The key of the controller of this kind that owns the object, if any: `shop/web`. */
 export function* ownerKey(object: ApiObject, kind: string): Iterable<string> {
   const owner = controllerOf(object)
@@ -117,7 +126,7 @@ export function* ownerKey(object: ApiObject, kind: string): Iterable<string> {
 }
 
 /** Keys of the owners whose selector matches an orphan, so that they adopt it. */
-export function* adopters(store: Store, object: ApiObject, resource: string): Iterable<string> {
+function* adopters(store: Store, object: ApiObject, resource: string): Iterable<string> {
   if (controllerOf(object) !== undefined) return
   for (const owner of store.list(resource, object.metadata.namespace ?? '')) {
     const selector = labelSelector(owner['spec'].selector)

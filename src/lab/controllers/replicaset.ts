@@ -3,18 +3,16 @@ import type { Change } from '../api/history.ts'
 import type { ApiObject, Fields } from '../api/object.ts'
 import { refOf, type Store } from '../api/store.ts'
 import { objectAt, refAt, type Controller } from './controller.ts'
-import { adopters, claim, createPod, isActive, isAvailable, isReady, nextAvailableMs, ownerKey, podOf } from './pods.ts'
+import { claim, createPod, isActive, isAvailable, isReady, nextAvailableMs, ownersOf, podOf } from './pods.ts'
 import { byWorth } from './worth.ts'
 
 export const replicaSetController: Controller = {
   name: 'replicaset',
 
-  *touched({ resource, object, previous }: Change, store: Store): Iterable<string> {
+  *touched(change: Change, store: Store): Iterable<string> {
+    const { resource, object } = change
     if (resource.plural === 'replicasets') yield `${object.metadata.namespace}/${object.metadata.name}`
-    if (resource.plural !== 'pods') return
-    yield* ownerKey(object, 'ReplicaSet')
-    if (previous !== null) yield* ownerKey(previous, 'ReplicaSet')
-    yield* adopters(store, object, 'replicasets')
+    if (resource.plural === 'pods') yield* ownersOf(change, store, 'replicasets')
   },
 
   reconcile(key: string, store: Store): number | undefined {

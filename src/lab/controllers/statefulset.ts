@@ -3,28 +3,16 @@ import type { Change } from '../api/history.ts'
 import { draft, type ApiObject, type Fields } from '../api/object.ts'
 import { refOf, type Store } from '../api/store.ts'
 import { objectAt, refAt, type Controller } from './controller.ts'
-import {
-  adopters,
-  claim,
-  createPod,
-  isAvailable,
-  isFinished,
-  isReady,
-  nextAvailableMs,
-  ownerKey,
-  podOf,
-} from './pods.ts'
+import { claim, createPod, isAvailable, isFinished, isReady, nextAvailableMs, ownersOf, podOf } from './pods.ts'
 import { forgetRevisions, REVISION_LABEL, revisionOf, templateOf } from './revision.ts'
 
 export const statefulSetController: Controller = {
   name: 'statefulset',
 
-  *touched({ resource, object, previous }: Change, store: Store): Iterable<string> {
+  *touched(change: Change, store: Store): Iterable<string> {
+    const { resource, object } = change
     if (resource.plural === 'statefulsets') yield `${object.metadata.namespace}/${object.metadata.name}`
-    if (resource.plural !== 'pods') return
-    yield* ownerKey(object, 'StatefulSet')
-    if (previous !== null) yield* ownerKey(previous, 'StatefulSet')
-    yield* adopters(store, object, 'statefulsets')
+    if (resource.plural === 'pods') yield* ownersOf(change, store, 'statefulsets')
   },
 
   reconcile(key: string, store: Store): number | undefined {

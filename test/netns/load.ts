@@ -1,0 +1,39 @@
+/** The carrier's load programs in network namespaces of the test: each says a line when it is ready, and one at its end. */
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { carrier } from '../../src/kernel/carrier.ts'
+import { start } from '../../src/kernel/exec.ts'
+import { ended } from './waiting.ts'
+import { within } from './world.ts'
+
+/** `args`: of the carrier. */
+export function run(namespace: string, ...args: string[]): ChildProcess {
+  const command = [...within(namespace), carrier, ...args] as unknown as readonly [string, ...string[]]
+  const child = start(command, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const all: string[] = []
+  const first = new Promise<void>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      all.push(line)
+      resolve()
+    })
+    child.once('close', () => reject(new Error(`${args.join(' ')} ended without a word`)))
+  })
+  first.catch(() => {})
+  lines.set(child, { all, first })
+  return child
+}
+
+export const ready = (load: ChildProcess): Promise<void> => lines.get(load)!.first
+
+/** Ends it; what it counted. */
+export async function finish(load: ChildProcess): Promise<Record<string, unknown>> {
+  load.stdin!.end()
+  await ended(load)
+  return JSON.parse(lines.get(load)!.all.at(-1)!) as Record<string, unknown>
+}
+
+export function killLoads(): void {
+  for (const load of lines.keys()) load.kill('SIGKILL')
+}
+
+const lines = new Map<ChildProcess, { readonly all: string[]; readonly first: Promise<void> }>()
