@@ -10,8 +10,9 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['down', 'end the cluster that `up --detach` left running', () => import('./cli/down.ts')],
   ['exec', 'run a command in a pod, on a node or outside the cluster', () => import('./cli/exec.ts')],
   ['get', 'list objects: pods, services, nodes, endpointslices, ...', () => import('./cli/get.ts')],
+  ['describe', 'all about objects: fields, conditions, events', () => import('./cli/describe.ts')],
   ['apply', 'create or change objects from files', () => import('./cli/apply.ts')],
-  ['delete', 'delete objects, by file or by name', () => import('./cli/delete.ts')],
+  ['delete', 'delete objects, by file, name or label', () => import('./cli/delete.ts')],
   ['scale', 'set the number of replicas', () => import('./cli/scale.ts')],
   ['status', 'nodes, targets, drift, last change, what the kernel lacks', () => import('./cli/status.ts')],
   ['logs', 'what the agent of a node says', () => import('./cli/logs.ts')],
@@ -50,6 +51,7 @@ Examples:
   fairlead up                                 a cluster in a box that runs the example
   fairlead up shop.yaml --nodes 3             ... or your own manifests, on three nodes
   fairlead get pods -A -o wide
+  fairlead describe svc web
   fairlead exec deploy/web -- curl -s http://api
   fairlead scale deploy/api --replicas 3
   fairlead status`

@@ -77,6 +77,8 @@ t.test('against a cluster', async (t) => {
   t.teardown(() => close(server))
   t.test('apply, get, scale, delete', workload)
   t.test('what cannot be taken', refusals)
+  t.test('describe', describing)
+  t.test('delete by label', byLabel)
   t.test('watch', watching)
   t.test('logs', logs)
   t.test('status', status)
@@ -107,6 +109,41 @@ async function workload(t: Test): Promise<void> {
   const missing = await fairlead(['delete', 'svc', 'web'])
   t.equal(missing.code, 1)
   t.match(missing.err, /service\/web: .*not found/)
+}
+
+async function describing(t: Test): Promise<void> {
+  const event = (name: string, uid: string, message: string): string =>
+    `---\napiVersion: v1\nkind: Event\nmetadata: { name: ${name} }\ninvolvedObject: { kind: Service, name: web, namespace: default, uid: '${uid}' }\ntype: Warning\nreason: Rejected\ncount: 3\nmessage: '${message}'\nsource: { component: fairlead-agent }\n`
+  const secret = 'apiVersion: v1\nkind: Secret\nmetadata: { name: key }\ndata: { token: c2VjcmV0 }\n'
+  const long = `spec.externalIPs: ${'x'.repeat(300)}: use another`
+  const service = SERVICE.replace('name: web }', 'name: web, labels: { app: web } }')
+  await fairlead(
+    ['apply', '-f', '-'],
+    `${service}---\n${secret}${event('one', '', long)}${event('two', 'b', 'of another')}`,
+  )
+  const { code, out } = await fairlead(['describe', 'svc', 'web'])
+  t.equal(code, 0)
+  t.match(out, /^Name: +web\nNamespace: +default\nKind: +Service \(v1\)\nAge: +\d+s\nLabels: +app=web\n/)
+  t.match(out, /\nSpec:\n {2}type: ClusterIP\n/)
+  t.match(out, new RegExp(`\\nEvents:\\n +TYPE.*\\n +Warning +Rejected +\\d+s \\(x3\\) +fairlead-agent +${long}\\n$`))
+  t.match((await fairlead(['describe', 'secret/key'])).out, /token: 6 bytes\n[^]*Events: <none>\n$/)
+  const every = await fairlead(['describe', 'services', '-l', 'app=web'])
+  t.match(every.out, /^Name: +web\n/)
+  t.equal(every.out.match(/^Name:/gm)?.length, 1)
+  t.match((await fairlead(['describe', 'svc', '-l', 'app=no'])).err, 'no services in namespace default')
+  t.match((await fairlead(['describe', 'svc', 'nowhere'])).err, /nowhere.*not found/)
+}
+
+async function byLabel(t: Test): Promise<void> {
+  const map = (name: string, app: string): string =>
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name}, labels: { app: ${app} } }\n`
+  await fairlead(['apply', '-f', '-'], [map('a', 'web'), map('b', 'web'), map('c', 'api')].join('---\n'))
+  t.equal((await fairlead(['delete', 'cm'])).code, 2, 'all of them: not by forgetting a word')
+  t.equal((await fairlead(['delete', 'cm', 'c', '-l', 'app=web'])).code, 2)
+  t.equal((await fairlead(['delete', 'cm', '-l', 'app=web'])).out, 'configmap/a deleted\nconfigmap/b deleted\n')
+  t.match((await fairlead(['delete', 'cm', '-l', 'app=web'])).err, 'nothing found in namespace default')
+  t.equal((await fairlead(['get', 'cm', '-o', 'name'])).out, 'configmap/c\n')
+  await fairlead(['delete', 'cm', 'c'])
 }
 
 async function refusals(t: Test): Promise<void> {

@@ -94,6 +94,14 @@ function containers(object: ApiObject, field: 'name' | 'image'): string {
   return some(listed.map((container) => container[field] ?? ''))
 }
 
+/** An address for each port, as kubectl shows them. */
+function placesOf(endpoints: ApiObject): string[] {
+  const place = (ip: string, port: number): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
+  return ((endpoints['subsets'] ?? []) as Fields[]).flatMap(({ addresses = [], ports = [] }) =>
+    (ports as Fields[]).flatMap(({ port }) => (addresses as Fields[]).map(({ ip }) => place(ip, port))),
+  )
+}
+
 function some(texts: readonly unknown[]): string {
   return texts.length === 0 ? '<none>' : texts.join(',')
 }
@@ -135,6 +143,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
       of: (slice) => some((slice['endpoints'] ?? []).flatMap(({ addresses }: Fields) => addresses)),
     },
   ],
+  Endpoints: [{ name: 'Endpoints', of: (endpoints) => some(placesOf(endpoints)) }],
   Namespace: [{ name: 'Status', of: (namespace) => namespace['status']?.phase ?? 'Active' }],
   Deployment: [
     { name: 'Ready', of: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas}` },
