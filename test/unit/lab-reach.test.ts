@@ -47,6 +47,7 @@ t.test('addresses of Services with externalTrafficPolicy Local go to nodes that 
     endpoint('10.244.2.2', 'n2'),
     endpoint('10.244.1.2', 'n1'),
     endpoint('10.244.1.3', 'n1'),
+    endpoint('192.0.2.9', ''), // on no node: written by hand
     endpoint('10.244.3.2', 'n3', { ready: false, serving: true, terminating: true }),
   ])
   slice(store, 'local', 'IPv6', [endpoint('fd00:10:244:3::2', 'n3', {})])

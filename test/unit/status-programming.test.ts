@@ -113,6 +113,27 @@ t.test('a change that makes no difference is no programming', async (t) => {
   t.equal(figures()['IPv4 sum'], before['IPv4 sum']! + 1, 'that of b')
 })
 
+t.test(
+  'one trigger is one change, however often its slice is written; a clock that is behind counts as no time',
+  async (t) => {
+    const { slices, at, put, commit, figures } = world()
+    slices.markSynced()
+    put('a', 100, 1)
+    await turns()
+    at(1_100)
+    commit()
+    put('a', 100, 2)
+    await turns()
+    at(9_100)
+    commit()
+    t.same(figures(), { 'IPv4 count': 1, 'IPv4 sum': 1 })
+    put('b', 60_000, 1)
+    await turns()
+    commit()
+    t.same(figures(), { 'IPv4 count': 2, 'IPv4 sum': 1 })
+  },
+)
+
 t.test('however many wait, memory stays', async (t) => {
   const { slices, put, commit, figures } = world()
   slices.markSynced()
