@@ -148,7 +148,7 @@ t.test('IPv6 neighbours and multicast go on while services are programmed', asyn
   await stage.close()
 })
 
-t.test('guests beside us: a NAT of containers, another DNAT at the same hook, a firewall that marks', async (t) => {
+t.test('guests beside us: a NAT of containers, another DNAT at the same hook, a firewall that goes by marks', async (t) => {
   t.equal((await nftProcess.run(GUESTS)).kind, 'committed')
   const stage = new Stage()
   await stage.put(balanced({}), pods(A1))
@@ -199,6 +199,7 @@ table ip dockerish {
 table inet firewall {
   chain mark { type filter hook prerouting priority -150; }
   chain forward { type filter hook forward priority 0; ct state established,related accept; ct state invalid drop; }
+  chain later { type filter hook postrouting priority 200; meta mark != 0 drop; }
 }`.replace('chain mark', 'chain marking')
 /** Numbers all around the circle: whatever the connection's are, some of these lie beyond its window. */
 const OUT_OF_WINDOW = `table ip mangler { chain out {
