@@ -41,7 +41,7 @@ export class Pipeline {
     this.inlets = createInlets(tables)
     this.#rows = deriveServices(this.#graph, tables, { ...DEFAULT_OPTIONS, node: 'n1' }).rows
     this.#runner = new Runner(this.#graph, { signal, auditEveryMs: 0, onEvent: (event) => this.#hear(event) })
-    const monitor = new RulesetMonitor({ signal, onTable() {}, onForeignChange() {}, onGap() {} })
+    const monitor = new RulesetMonitor({ signal, onForeignChange() {}, onGap() {} })
     const nfts = { changes: monitor.count(this.#channel), loads: monitor.count(nftProcess) }
     const rules = this.#runner.attach(this.#rows, new NftTarget(nfts))
     const programmed = (number: number): Promise<void> => rules.whenApplied(number)

@@ -17,7 +17,6 @@ import { ConntrackTarget } from '../service/conntrack/target.ts'
 import { deriveServices } from '../service/derive.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
 import { NftTarget } from '../service/nftables/target.ts'
-import { FAMILY, TABLE } from '../service/nftables/names.ts'
 import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
@@ -107,10 +106,6 @@ function watchRuleset(rows: () => Binding, log: Log, signal: AbortSignal): Rules
   const audit = (): void => void rows().audit().catch(() => {}) // prettier-ignore
   return new RulesetMonitor({
     signal,
-    onTable: ({ op, family, name }) => {
-      if (op === 'delete' && family === FAMILY && name === TABLE)
-        rows().recover(`somebody deleted table ${family} ${name}`)
-    },
     onForeignChange: audit,
     onGap: (why) => {
       log.warn('the ruleset is looked through', { why })

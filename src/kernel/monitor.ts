@@ -3,16 +3,20 @@ import type { Nft } from './nft.ts'
 
 export interface MonitorOptions {
   readonly signal: AbortSignal
-  readonly onTable: (event: { readonly op: 'new' | 'delete'; readonly family: string; readonly name: string }) => void
   /** The ruleset was changed by somebody whose transactions were not counted by `count`. At most once each SETTLE_MS. */
   readonly onForeignChange: () => void
-  /** Events were lost, or the monitor was down: anything may have happened. */
+  /** The monitor was down: anything may have happened. */
   readonly onGap: (why: string) => void
 }
 
-/** Watches the ruleset. Each transaction makes one new generation; what we did not do ourselves, somebody else did. */
+/**
+ * Watches the ruleset's generation, which each transaction raises by one; what we did not do ourselves, somebody else did.
+ * Only the number: listening to the changes themselves makes the kernel spell out every element of every transaction.
+ */
 export class RulesetMonitor {
   readonly #options: MonitorOptions
+  /** The last one heard of. */
+  #generation = 0
   #ours = 0
   #seen = 0
   /** Ours that are not counted yet. */
@@ -47,10 +51,12 @@ export class RulesetMonitor {
   }
 
   #hear(event: MonitorEvent): void {
-    if (event.event === 'nft-table') return this.#options.onTable(event)
-    if (event.event === 'overrun') return this.#options.onGap('events of the ruleset were lost')
-    if (event.event !== 'nft-generation') return
-    this.#seen++
+    if (event.event === 'ready') {
+      this.#generation = event.generation
+      return
+    }
+    this.#seen += (event.id - this.#generation) >>> 0
+    this.#generation = event.id
     this.#timer ??= setTimeout(() => this.#settle(), SETTLE_MS).unref()
   }
 
@@ -68,11 +74,10 @@ export class RulesetMonitor {
   }
 }
 
+/** 32 bits that start again at 0. */
 type MonitorEvent =
-  | { readonly event: 'nft-table'; readonly op: 'new' | 'delete'; readonly family: string; readonly name: string }
-  | { readonly event: 'nft-generation' }
-  | { readonly event: 'overrun' }
-  | { readonly event: 'ready' }
+  | { readonly event: 'ready'; readonly generation: number }
+  | { readonly event: 'nft-generation'; readonly id: number }
 
 /** Long enough for our own transaction to be counted before its event is judged. */
 const SETTLE_MS = 100

@@ -1,6 +1,5 @@
 //! Says what changes in the kernel's network, one JSON line a change.
 
-mod elements;
 mod link;
 mod nft;
 mod route;
@@ -23,16 +22,23 @@ pub fn run(arguments: &[String]) -> Outcome {
     let listed = if flags.has("list") { route::addresses(&mut buffer)? } else { Vec::new() };
     let mut text: String = listed.into_iter().map(line).collect();
     let mut ready = event("ready");
-    if flags.has("nft") {
-        put(&mut ready, "generation", nft::generation()?);
+    let mut generation = if flags.has("nft") { Some(nft::Generation::open()?) } else { None };
+    if let Some(generation) = &generation {
+        put(&mut ready, "generation", generation.last);
     }
+    let pause = if generation.is_some() { PollTimeout::from(GENERATION_MS) } else { PollTimeout::NONE };
     text += &line(ready);
     loop {
         if write(&text).is_err() {
             return Ok(ExitCode::SUCCESS);
         }
         text.clear();
-        let Some(ready) = wait(&sources)? else { return Ok(ExitCode::SUCCESS) };
+        let Some(ready) = wait(&sources, pause)? else { return Ok(ExitCode::SUCCESS) };
+        if let Some(now) = generation.as_mut().map(nft::Generation::changed).transpose()?.flatten() {
+            let mut committed = event("nft-generation");
+            put(&mut committed, "id", now);
+            text += &line(committed);
+        }
         for source in ready {
             match source.socket.receive(&mut buffer) {
                 Ok(bytes) => {
@@ -63,11 +69,6 @@ type Event = Map<String, Value>;
 
 fn sources(flags: &Flags) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
-    if flags.has("nft") {
-        let socket = Netlink::netfilter(group(nft::GROUP)).map_err(failed("cannot listen to nftables"))?;
-        elements::leave_out(&socket).map_err(failed("cannot filter nftables events"))?;
-        sources.push(Source { name: "nft", socket, read: nft::read });
-    }
     let chosen = route::GROUPS.iter().filter(|(flag, _)| flags.has(flag));
     let groups = chosen.flat_map(|(_, groups)| groups.iter()).fold(0, |all, number| all | group(*number));
     if groups != 0 {
@@ -77,7 +78,7 @@ fn sources(flags: &Flags) -> Result<Vec<Source>, Failure> {
     if flags.has("list") && !flags.has("address") {
         return Err(usage("--list is of addresses: give --address, too"));
     }
-    if sources.is_empty() {
+    if sources.is_empty() && !flags.has("nft") {
         return Err(usage("nothing to monitor: give --nft, --link, --address, --route or --neighbour"));
     }
     for source in &sources {
@@ -90,14 +91,14 @@ fn group(number: u32) -> u32 {
     1 << (number - 1)
 }
 
-/// The sources that have something to say; None when nobody reads our output any more.
-fn wait(sources: &[Source]) -> Result<Option<Vec<&Source>>, Failure> {
+/// The sources that have something to say, none after a while; None when nobody reads our output any more.
+fn wait(sources: &[Source], pause: PollTimeout) -> Result<Option<Vec<&Source>>, Failure> {
     let stdout = std::io::stdout();
     let mut polled: Vec<PollFd> =
         sources.iter().map(|source| PollFd::new(source.socket.as_fd(), PollFlags::POLLIN)).collect();
     polled.push(PollFd::new(stdout.as_fd(), PollFlags::empty()));
     loop {
-        match poll(&mut polled, PollTimeout::NONE) {
+        match poll(&mut polled, pause) {
             Ok(_) => break,
             Err(Errno::EINTR) => {}
             Err(error) => return Err(failed("cannot wait for events")(error)),
@@ -131,6 +132,8 @@ fn write(text: &str) -> std::io::Result<()> {
 /// One datagram of netlink is at most 32 KiB here (NLMSG_GOODSIZE).
 const RECEIVE_BYTES: usize = 64 * 1024;
 const BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// How often the ruleset's generation is asked for: 5 us of work each time.
+const GENERATION_MS: u8 = 100;
 
 pub const HELP: &str = "\
 Kernel network changes as JSON lines: nftables, links, addresses, routes, neighbours
@@ -138,15 +141,14 @@ Kernel network changes as JSON lines: nftables, links, addresses, routes, neighb
 usage: fairlead-carrier monitor [--nft] [--link] [--address] [--route] [--neighbour] [--list]
 
 The first line is {\"event\":\"ready\"}, with --nft also the ruleset's present \"generation\". Then, as they happen:
-  {\"event\":\"nft-generation\",\"id\":7,\"pid\":4242,\"process\":\"nft\"}    a transaction was committed (pid as the machine sees it)
-  {\"event\":\"nft-table\",\"op\":\"new\"|\"delete\",\"family\":\"inet\",\"name\":\"t\"}
+  {\"event\":\"nft-generation\",\"id\":7}    transactions were committed: as many as the number grew by; asked for each 100 ms
   {\"event\":\"link\",\"op\":..,\"index\":2,\"name\":\"eth0\",\"up\":true,\"running\":true,\"mtu\":1500,\"address\":\"02:..\",\"kind\":\"vxlan\"}
   {\"event\":\"address\",\"op\":..,\"index\":2,\"address\":\"10.0.0.1\",\"prefixLength\":24}
   {\"event\":\"route\",\"op\":..,\"destination\":\"10.1.0.0\",\"prefixLength\":16,\"gateway\":\"10.0.0.2\",\"index\":2,\"table\":254,\"protocol\":4}
   {\"event\":\"neighbour\",\"op\":..,\"family\":\"ipv4\"|\"ipv6\"|\"bridge\",\"index\":2,\"address\":\"10.0.0.2\",\"linkAddress\":\"02:..\",\"state\":128}
-  {\"event\":\"overrun\",\"source\":\"nft\"|\"route\"}    events were lost: look at everything again
+  {\"event\":\"overrun\",\"source\":\"route\"}    events were lost: look at everything again
 With --list, the addresses there are come before \"ready\", as new ones, and an overrun ends it with exit code 1.
-Changes of set and map elements are left out in the kernel (they still make a generation). Ends when its output is closed.
+Ends when its output is closed.
 
 example:
   fairlead-carrier monitor --nft --link

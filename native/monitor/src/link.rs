@@ -1,4 +1,3 @@
-use crate::nft::text;
 use crate::route::number;
 use crate::{Event, event, put};
 use sys::netlink::{Message, attributes};
@@ -45,6 +44,11 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
+
+fn text(value: &[u8]) -> String {
+    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    String::from_utf8_lossy(&value[..end]).into_owned()
+}
 
 #[cfg(test)]
 mod tests {

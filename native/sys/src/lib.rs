@@ -1,6 +1,5 @@
 //! What needs the operating system's own interfaces. The only crate in which `unsafe` is allowed.
 
-pub mod bpf;
 pub mod datagram;
 pub mod limits;
 pub mod listener;
