@@ -5,6 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, exec } from '../kernel/exec.ts'
+import { askHttps } from './https.ts'
 import { portOf, type ContainerSpec, type Handler, type ProbeSpec } from './podspec.ts'
 import type { ProbeAnswer, Prober } from './prober.ts'
 import { CARRIER } from './program.ts'
@@ -75,7 +76,8 @@ export async function handle(handler: Handler, subject: ProbeSubject, timeoutMs:
     if (number === null) return { ok: false, detail: `no port of the container is named ${port}` }
     const headers = Object.fromEntries(httpHeaders.map(({ name, value }) => [name, value]))
     const target = { host: handler.httpGet.host ?? host, port: number, path, scheme: scheme.toLowerCase() }
-    return prober.ask({ type: 'http', ...target, headers, timeoutMs })
+    const request = { type: 'http', ...target, headers, timeoutMs } as const
+    return target.scheme === 'https' ? askHttps(subject.enter, request) : prober.ask(request)
   }
   if (handler.tcpSocket) {
     const number = portOf(container, handler.tcpSocket.port)
