@@ -76,8 +76,7 @@ export class RulesetMonitor {
 
 /** 32 bits that start again at 0. */
 type MonitorEvent =
-  | { readonly event: 'ready'; readonly generation: number }
-  | { readonly event: 'nft-generation'; readonly id: number }
+  { readonly event: 'ready'; readonly generation: number } | { readonly event: 'nft-generation'; readonly id: number }
 
 /** Long enough for our own transaction to be counted before its event is judged. */
 const SETTLE_MS = 100
