@@ -1,17 +1,20 @@
 import type { Test as Tap } from 'tap'
 import type { Protocol } from '../../src/cluster/protocol.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
+import type { Target } from '../../src/core/delta.ts'
 import { NftTarget } from '../../src/service/nftables/target.ts'
+import type { ServiceRow } from '../../src/service/rows.ts'
 import type { ServiceCase } from '../contract/service-cases.ts'
 import { Room } from '../contract/service-room.ts'
 import { Hosts, split } from './hosts.ts'
 import { inside } from './world.ts'
 
-/** Sends every packet of every case on this kernel, by the nftables target: it must fare as the case says. Returns who sends and answers. */
+/** Sends every packet of every case on this kernel, by a target (nftables): it must fare as the case says. Returns who sends and answers. */
 export function contract(
   t: Tap,
   cases: readonly ServiceCase[],
   protocols: readonly Protocol[] = ['tcp', 'udp'],
+  makeTarget: () => Target<ServiceRow> = () => new NftTarget({ changes: nftProcess, loads: nftProcess }),
 ): Hosts {
   const hosts = new Hosts()
   t.jobs = 1 // one kernel
@@ -31,7 +34,7 @@ export function contract(
   for (const { name, objects, node, packets } of cases) {
     t.test(name, { timeout: 60_000 }, async (t) => {
       const room = new Room({ node }).put(...objects)
-      const target = new NftTarget({ changes: nftProcess, loads: nftProcess })
+      const target = makeTarget()
       const to = { epoch: 'test', number: 1 }
       const delta = { from: 0, to, put: room.rows(), drop: new Set<string>(), was: new Map() }
       t.same(await target.apply(delta, SIGNAL), [], 'the kernel takes every row')

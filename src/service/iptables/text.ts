@@ -1,0 +1,42 @@
+/** What `iptables-restore --noflush` reads. */
+import type { Changes } from './dispatch.ts'
+import { filterRules, JUMPS, type Table } from './fixed.ts'
+import type { Found } from './found.ts'
+import type { Family } from '../../cluster/protocol.ts'
+import { CHAINS } from './names.ts'
+
+/** Table nat: chains that change are emptied and filled again, those that are gone deleted. All at once, in the kernel's eyes. */
+export function* natText(changes: Changes, found: Found | null = null): Iterable<string> {
+  yield '*nat\n'
+  const gone = [...changes].flatMap(([chain, rules]) => (rules === null ? [chain] : []))
+  for (const chain of found?.chains.nat.keys() ?? []) if (!changes.has(chain)) gone.push(chain)
+  for (const [chain, rules] of changes) if (rules !== null) yield `:${chain} - [0:0]\n`
+  for (const chain of gone) yield `:${chain} - [0:0]\n`
+  if (found !== null) yield jumpsText('nat', found)
+  for (const [chain, rules] of changes) for (const rule of rules ?? []) yield `-A ${chain} ${rule}\n`
+  for (const chain of gone) yield `-X ${chain}\n`
+  yield 'COMMIT\n'
+}
+
+export function filterText(family: Family, found: Found): string {
+  const gone = [...found.chains.filter.keys()].filter((chain) => chain !== CHAINS.filter)
+  return [
+    '*filter',
+    ...[CHAINS.filter, ...gone].map((chain) => `:${chain} - [0:0]`),
+    ...filterRules(family).map((rule) => `-A ${CHAINS.filter} ${rule}`),
+    jumpsText('filter', found) + gone.map((chain) => `-X ${chain}\n`).join('') + 'COMMIT\n',
+  ].join('\n')
+}
+
+/** One jump each, first in its chain. Those that are right stay where they are. */
+function jumpsText(table: Table, found: Found): string {
+  const wanted = JUMPS[table].map(([chain, rule]) => `${chain} ${rule}`)
+  const there = new Set<string>()
+  const lines: string[] = []
+  for (const jump of found.jumps[table]) {
+    if (wanted.includes(jump) && !there.has(jump)) there.add(jump)
+    else lines.push(`-D ${jump}\n`)
+  }
+  for (const jump of wanted) if (!there.has(jump)) lines.push(`-I ${jump}\n`)
+  return lines.join('')
+}
