@@ -113,6 +113,7 @@ const timeOf = (event: Fields): string => String(event['lastTimestamp'] ?? event
 
 const pairs = (map: Fields | undefined): string =>
   Object.entries(map ?? {})
+    .filter(([key]) => key !== LAST_APPLIED)
     .map(([key, value]) => `${key}=${value}`)
     .join('\n') || '<none>'
 
@@ -126,3 +127,5 @@ const indented = (text: string, by: number): string => text.trimEnd().replaceAll
 
 type Dump = (value: unknown) => string
 const HEAD = 16
+/** The whole object once more. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'

@@ -54,6 +54,7 @@ async function get(kinds: string, names: readonly string[], options: Options): P
   if (printed > 0 || options.watch) return
   const where = options.allNamespaces ? 'any namespace' : `namespace ${options.namespace}`
   process.stderr.write(`nothing found in ${where}${options.allNamespaces ? '' : ' (-A looks in all)'}\n`)
+  if (/^(ep|endpoints)$/i.test(kinds)) process.stderr.write('Services have endpointslices: fairlead get eps\n')
 }
 
 async function printTable(

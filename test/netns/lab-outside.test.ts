@@ -40,6 +40,8 @@ t.test('externalTrafficPolicy Local: the address goes where an endpoint is, and 
     t.match(answer, /node: n2[^]*peer: 172\.30\.0\.1:/, 'the endpoint sees the client itself')
   }
 
+  writeFileSync(file, local('n2', 'n3'))
+  await until(async () => (await hops('172.30.0.193')).join() === '172.30.0.12,172.30.0.13', 'it goes to both', lab)
   writeFileSync(file, local('n3'))
   await until(async () => (await hops('172.30.0.193')).join() === '172.30.0.13', 'it goes to n3', lab)
   await until(
@@ -94,7 +96,17 @@ function ask(url: string): Promise<string> {
   })
 }
 
-function local(node: string): string {
+function local(...nodes: readonly string[]): string {
+  const pods = nodes.map(
+    (node) => `---
+apiVersion: v1
+kind: Pod
+metadata: { name: app-${node}, labels: { app: app } }
+spec:
+  nodeName: ${node}
+  containers: [{ name: main, image: app, ports: [{ containerPort: 8080 }] }]
+`,
+  )
   return `
 apiVersion: v1
 kind: Service
@@ -105,12 +117,5 @@ spec:
   ipFamilyPolicy: PreferDualStack
   selector: { app: app }
   ports: [{ port: 80, targetPort: 8080 }]
----
-apiVersion: v1
-kind: Pod
-metadata: { name: app-${node}, labels: { app: app } }
-spec:
-  nodeName: ${node}
-  containers: [{ name: main, image: app, ports: [{ containerPort: 8080 }] }]
-`
+${pods.join('')}`
 }

@@ -77,8 +77,8 @@ t.test('labels that make a Service somebody else’s, toggled', async (t) => {
 t.test('a node port is released on delete, and taken by another; one number on TCP and UDP is two', async (t) => {
   const stage = new Stage()
   const ports = (protocol: string) => [{ port: 80, targetPort: 8080, nodePort: 30080, protocol }]
-  const other = service('other', [OTHER], { type: 'NodePort', ports: ports('TCP') })
-  const otherPods = slice('other-1', 'other', [endpoint(A2)])
+  const other = service('zoo', [OTHER], { type: 'NodePort', ports: ports('TCP') })
+  const otherPods = slice('zoo-1', 'zoo', [endpoint(A2)])
   const udp = service('udp', ['10.96.0.12'], { type: 'NodePort', ports: ports('UDP') })
   await stage.put(
     web('NodePort'),
@@ -136,6 +136,8 @@ t.test('without node ports (allocateLoadBalancerNodePorts: false), and with them
     await stage.put(
       web('LoadBalancer', { allocateLoadBalancerNodePorts: false, ports: [{ port: 80, targetPort: 8080, nodePort }] }),
     )
+    const served = [...stage.room.rows().values()].filter((row) => row.kind === 'frontend').map(({ port }) => port)
+    t.same(served.toSorted(), nodePort === 0 ? [80, 80] : [30080, 80, 80], 'port 0 is none')
     await seen(t, `nodePort ${nodePort}`, [[OUTSIDE, VIP, 80, A1], [OUTSIDE, NODE, 30080, nodePort === 0 ? 'refused' : A1]]) // prettier-ignore
   }
   await stage.close()

@@ -12,6 +12,8 @@ import { startTime, writeRecord } from '../../src/lab/place.ts'
 import { statusSocketOf } from '../../src/cli/status.ts'
 import { serve, json } from '../../src/status/server.ts'
 
+t.setTimeout(120_000) // each command is a process of its own
+
 const runtime = mkdtempSync(join(tmpdir(), 'hou-cli-'))
 const place = join(runtime, 'fairlead')
 mkdirSync(join(place, 'logs', 'pods'), { recursive: true })
@@ -130,6 +132,9 @@ async function describing(t: Test): Promise<void> {
   const every = await fairlead(['describe', 'services', '-l', 'app=web'])
   t.match(every.out, /^Name: +web\n/)
   t.equal(every.out.match(/^Name:/gm)?.length, 1)
+  t.notMatch(out, 'last-applied')
+  t.match((await fairlead(['get', 'ep'])).err, 'Services have endpointslices: fairlead get eps')
+  t.equal((await fairlead(['get', 'eps', '-A'])).code, 0)
   t.match((await fairlead(['describe', 'svc', '-l', 'app=no'])).err, 'no services in namespace default')
   t.match((await fairlead(['describe', 'svc', 'nowhere'])).err, /nowhere.*not found/)
 }

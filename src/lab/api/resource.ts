@@ -126,7 +126,7 @@ const KNOWN: readonly Resource[] = [
   of('apps/v1', 'controllerrevisions', 'ControllerRevision'),
   of('batch/v1', 'jobs', 'Job', 'status'),
   of('batch/v1', 'cronjobs', 'CronJob', 'status', 'cj'),
-  of('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice'),
+  of('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', '', 'eps'),
   of('networking.k8s.io/v1', 'ingresses', 'Ingress', 'status', 'ing'),
   of('networking.k8s.io/v1', 'ingressclasses', 'IngressClass', 'cluster'),
   of('networking.k8s.io/v1', 'networkpolicies', 'NetworkPolicy', '', 'netpol'),
