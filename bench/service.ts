@@ -76,7 +76,7 @@ function fill(tables: Tables, services: number, size: number, type: 'ClusterIP' 
     for (let part = 0; part * 100 < size; part++) tables.slices.put(`d/s${i}-${part}`, slice(i, part, size, -1))
   }
   tables.nodes.put('n1', {
-    ...{ name: 'n1', internalIPs: ['172.30.0.11'], externalIPs: [], podCIDRs: ['10.0.0.0/24'], zone: 'a' },
+    ...{ name: 'n1', created: 0, internalIPs: ['172.30.0.11'], externalIPs: [], podCIDRs: ['10.0.0.0/24'], zone: 'a' },
     ...{ labels: new Map(), annotations: new Map(), deleting: false, taints: [] },
   })
   for (const table of [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs]) table.markSynced()

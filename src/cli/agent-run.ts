@@ -4,7 +4,15 @@ import { deriveOrphans } from '../cluster/orphans.ts'
 import { directorySource } from '../cluster/source/directory.ts'
 import { describeProblem } from '../cluster/manifest.ts'
 import type { Rejection } from '../cluster/rejection.ts'
-import { connect, Copies, createEvents, findSettings, kubeSource, type KindState } from '../cluster/source/kube.ts'
+import {
+  connect,
+  Copies,
+  createEvents,
+  findSettings,
+  kubeSource,
+  type Connection,
+  type KindState,
+} from '../cluster/source/kube.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
 import { Graph } from '../core/graph.ts'
@@ -23,11 +31,13 @@ import { Observer } from '../status/observer.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { collectWhenQuiet } from './agent-heap.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
+import { decideOverlay } from './agent-overlay.ts'
+import type { OverlayWords } from './agent-overlay-options.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
 import { Failure } from './failure.ts'
 import { version } from './version.ts'
 
-export interface AgentOptions extends StatusAddresses {
+export interface AgentOptions extends StatusAddresses, OverlayWords {
   readonly node: string
   readonly apiServer?: string
   readonly kubeconfig?: string
@@ -54,15 +64,17 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const observer = new Observer(log)
   const chosen = serviceOptions(options)
   const services = deriveServices(graph, { ...tables, ...hostAddresses(chosen, log, signal) }, chosen)
+  const overlay = decideOverlay(options, { tables, graph, log, signal })
   const rejections = union<Rejection>('problems', [
     tables.rejections,
     services.rejections,
     deriveOrphans(graph, tables),
+    ...(overlay === null ? [] : [overlay.rejections]),
   ])
   const source = await startSource(options, tables, log, signal)
 
   const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })
-  const monitor = watchRuleset(() => rows, log, signal)
+  const monitor = watchRuleset(() => guards, log, signal)
   const changes = monitor.count(new NftChannel())
   const flows = new ConntrackTarget({
     rows: services.rows,
@@ -72,6 +84,8 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const inherit = flows.inherit.bind(flows)
   const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), inherit }))
   followLoads(rows, runner.attach(services.rows, flows), observer)
+  const carried = overlay?.attach(runner, { ...source, nft: monitor.count(nftProcess), subnetEnv: options.subnetEnv })
+  const guards = carried ? [rows, carried.guard] : [rows]
   const localhost = serveLocalhost(runner, graph, tables, services, chosen)
   const status = await serveStatus({
     options,
@@ -80,7 +94,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     observer,
     tables,
     services,
-    localhost: localhost === null ? [] : [localhost.rows],
+    more: [...(localhost === null ? [] : [localhost.rows]), ...(overlay?.tables ?? [])],
     rejections,
     faults: () => graph.faults(),
     set: options.conntrackTcpBeLiberal === true ? await makeLiberal(log, observer) : () => [],
@@ -101,9 +115,9 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   log.info('agent ended; the kernel keeps what it was given', { node: options.node })
 }
 
-/** What somebody else does to the ruleset is repaired. `rows`: the binding of the service rows. */
-function watchRuleset(rows: () => Binding, log: Log, signal: AbortSignal): RulesetMonitor {
-  const audit = (): void => void rows().audit().catch(() => {}) // prettier-ignore
+/** What somebody else does to the ruleset is repaired. `bindings`: of all that is in it. */
+function watchRuleset(bindings: () => readonly Binding[], log: Log, signal: AbortSignal): RulesetMonitor {
+  const audit = (): void => bindings().forEach((each) => void each.audit().catch(() => {}))
   return new RulesetMonitor({
     signal,
     onForeignChange: audit,
@@ -131,6 +145,8 @@ interface Source {
   readonly states: () => Iterable<KindState>
   readonly post: Parameters<typeof serveStatus>[0]['post']
   readonly done: Promise<void>
+  /** null: there is no API server. */
+  readonly connection: Connection | null
 }
 
 async function startSource(options: AgentOptions, tables: Tables, log: Log, signal: AbortSignal): Promise<Source> {
@@ -144,7 +160,7 @@ async function startSource(options: AgentOptions, tables: Tables, log: Log, sign
       rejections: tables.rejections,
       onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
     })
-    return { from: options.directory.join(' '), states: () => [], post: () => {}, done }
+    return { from: options.directory.join(' '), states: () => [], post: () => {}, done, connection: null }
   }
   const { apiServer, kubeconfig, context, stateDir } = options
   const found = await findSettings({
@@ -162,5 +178,6 @@ async function startSource(options: AgentOptions, tables: Tables, log: Log, sign
     states: () => states().values(),
     post: (event) => void events.postEvent(event),
     done: done.then(() => connection.close()),
+    connection,
   }
 }

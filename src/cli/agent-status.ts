@@ -34,8 +34,8 @@ export interface StatusParts {
   readonly observer: Observer
   readonly tables: Tables
   readonly services: ServiceTables
-  /** The table of node ports on localhost, if there are any. */
-  readonly localhost: readonly Readable<unknown>[]
+  /** Tables of what targets follow, besides those of services. */
+  readonly more: readonly Readable<unknown>[]
   readonly rejections: Readable<Rejection>
   readonly faults: () => Iterable<Fault>
   /** What options made of the kernel. */
@@ -121,7 +121,7 @@ function measure(parts: StatusParts, metrics: Metrics): KubeProxyMetrics {
   const { tables, services, rows } = parts
   gauges(metrics, parts.observer, {
     version,
-    tables: [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs, services.rows, ...parts.localhost],
+    tables: [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs, services.rows, ...parts.more],
     bindings: parts.bindings,
     sources: parts.sources,
     rejections: parts.rejections,
@@ -170,8 +170,8 @@ function objectsOf(tables: Tables, kind: string): number {
   return table?.size ?? 0
 }
 
-const rowsOf = ({ services, localhost }: StatusParts, table: string): number =>
-  [services.rows, services.health, ...localhost].find(({ name }) => name === table)?.size ?? 0
+const rowsOf = ({ services, more }: StatusParts, table: string): number =>
+  [services.rows, services.health, ...more].find(({ name }) => name === table)?.size ?? 0
 
 const TELL_EVERY_MS = 2_000
 const LOOK_EVERY_MS = 5_000

@@ -3,15 +3,18 @@ import { hostname } from 'node:os'
 import { Option, type Command } from 'commander'
 import { parseCidr } from '../cluster/address.ts'
 import { nftProcess } from '../kernel/nft.ts'
+import { NetlinkTarget } from '../overlay/netlink/target.ts'
+import { GuardTarget } from '../overlay/nftables/target.ts'
 import { NftTarget } from '../service/nftables/target.ts'
 import { createLog, parseLogOptions } from '../status/log.ts'
+import { addOverlayOptions } from './agent-overlay-options.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
 import { alone } from './sole.ts'
 
 export function register(program: Command): void {
   const cidrs = (text: string): readonly string[] => text.split(',').map((part) => parseRange(part))
-  program
+  const command = program
     .command('agent')
     .description("a node's data plane: follow the cluster, program the kernel")
     .option('--node <name>', 'name of this node in the cluster', process.env['NODE_NAME'] ?? hostname().toLowerCase())
@@ -54,6 +57,7 @@ export function register(program: Command): void {
       600,
     )
     .addOption(new Option('--mode <mode>', 'what carries services').choices(['nftables']).default('nftables'))
+  addOverlayOptions(command)
     .option('--cleanup', 'remove all that an agent left in the kernel, and exit')
     .option(
       '--log <words>',
@@ -77,6 +81,8 @@ async function agent(options: AgentOptions & { cleanup?: boolean; log: string })
 async function cleanup(): Promise<void> {
   try {
     await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
+    await new GuardTarget(nftProcess, 0).cleanup()
+    await new NetlinkTarget().cleanup()
   } catch (error) {
     throw new Failure((error as Error).message)
   }

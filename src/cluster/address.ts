@@ -61,6 +61,25 @@ export function contains(outer: string, inner: string): boolean {
   return innerAddress.match(outerAddress, outerBits)
 }
 
+/** First and last address of a range (or of one address, then both), as texts that compare in numeric order within a family. */
+export interface Span {
+  readonly first: string
+  readonly last: string
+}
+
+/** Of a canonical address or CIDR. */
+export function spanOf(canonical: string): Span {
+  const [address, bits] = split(canonical)
+  const hex = Buffer.from(address.toByteArray()).toString('hex')
+  const whole = BigInt(`0x${hex}`)
+  const host = (1n << BigInt(hex.length * 4 - bits)) - 1n
+  const text = (value: bigint): string => `${hex.length === 8 ? 4 : 6}${value.toString(16).padStart(hex.length, '0')}`
+  return { first: text(whole & ~host), last: text(whole | host) }
+}
+
+/** Two ranges of one family overlap when one holds the other. */
+export const overlap = (a: Span, b: Span): boolean => a.first <= b.last && b.first <= a.last
+
 /** Ranges without those that others of the list cover, IPv4 first, in numeric order. `covered`: [left out, by which]. */
 export function mergeCidrs(cidrs: readonly string[]): {
   readonly merged: readonly string[]

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Key } from '../core/delta.ts'
 import { intern, internMap } from './intern.ts'
-import { isRecord, record, type Raw } from './raw.ts'
+import { isAbsent, isRecord, record, type Raw } from './raw.ts'
 import { Report, show, type Parsed } from './rejection.ts'
 
 /** What every kind's parser starts from: an object with a usable name. */
@@ -74,6 +74,17 @@ export function parseLabels(
     } else map.set(intern(key), intern(text))
   }
   return internMap(map)
+}
+
+/** metadata.creationTimestamp in ms since 1970; 0 when absent or (reported) wrong. */
+export function createdAt({ metadata, report }: Pick<Metadata, 'metadata' | 'report'>): number {
+  const text = metadata['creationTimestamp']
+  const created = typeof text === 'string' ? Date.parse(text) : NaN
+  if (!Number.isNaN(created)) return created
+  if (!isAbsent(text)) {
+    report.reject('metadata.creationTimestamp', `is ${show(text)}, not a time`, 'write it like 2026-01-31T12:00:00Z')
+  }
+  return 0
 }
 
 // Names are RFC 1123 subdomains (or stricter): keys that are made of them may use space and `/` as separators.

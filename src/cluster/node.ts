@@ -1,5 +1,5 @@
 import { intern } from './intern.ts'
-import { parseLabels, parseMetadata } from './metadata.ts'
+import { createdAt, parseLabels, parseMetadata } from './metadata.ts'
 import { isAbsent, list, record } from './raw.ts'
 import { show, type Parsed, type Report } from './rejection.ts'
 import { usableAddress, usableCidrs } from './usable.ts'
@@ -7,6 +7,8 @@ import { usableAddress, usableCidrs } from './usable.ts'
 /** core/v1 Node, reduced to what derivations read. */
 export interface Node {
   readonly name: string
+  /** metadata.creationTimestamp in ms since 1970; 0 when absent. Of two nodes that want the same, the older has it. */
+  readonly created: number
   /** status.addresses of type InternalIP, canonical, both families. */
   readonly internalIPs: readonly string[]
   readonly externalIPs: readonly string[]
@@ -35,6 +37,7 @@ export function parseNode(raw: unknown): Parsed<Node> {
   const { internal, external } = addresses(status['addresses'], report)
   return report.parsed<Node>({
     name: intern(meta.name),
+    created: createdAt(meta),
     internalIPs: internal,
     externalIPs: external,
     podCIDRs: usableCidrs(cidrs, several ? 'spec.podCIDRs' : 'spec.podCIDR', report),

@@ -1,6 +1,6 @@
 import { familyOf, mergeCidrs, parseCidr } from './address.ts'
 import { intern } from './intern.ts'
-import { parseMetadata, type Metadata } from './metadata.ts'
+import { createdAt, parseMetadata, type Metadata } from './metadata.ts'
 import { parsePort, PORT_RANGE, type Protocol } from './protocol.ts'
 import { flag, integer, isAbsent, list, oneOf, record, type Raw } from './raw.ts'
 import { show, type Parsed, type Report } from './rejection.ts'
@@ -82,16 +82,6 @@ const isHeadless = (spec: Raw, labels: Raw): boolean =>
   spec['clusterIP'] === 'None' ||
   (Array.isArray(spec['clusterIPs']) && spec['clusterIPs'][0] === 'None') ||
   Object.hasOwn(labels, LABEL_HEADLESS)
-
-function createdAt({ metadata, report }: Metadata): number {
-  const text = metadata['creationTimestamp']
-  const created = typeof text === 'string' ? Date.parse(text) : NaN
-  if (!Number.isNaN(created)) return created
-  if (!isAbsent(text)) {
-    report.reject('metadata.creationTimestamp', `is ${show(text)}, not a time`, 'write it like 2026-01-31T12:00:00Z')
-  }
-  return 0
-}
 
 function clusterIPs(spec: Raw, report: Report): readonly string[] {
   const several = Array.isArray(spec['clusterIPs']) && spec['clusterIPs'].length > 0

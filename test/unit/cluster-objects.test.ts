@@ -25,7 +25,7 @@ t.test('Node', async (t) => {
   })
   t.same(parsed, {
     row: {
-      ...{ name: 'n1', internalIPs: ['172.30.0.11', 'fd00:172:30::11'], externalIPs: ['198.51.100.11'] },
+      ...{ name: 'n1', created: 0, internalIPs: ['172.30.0.11', 'fd00:172:30::11'], externalIPs: ['198.51.100.11'] },
       ...{ podCIDRs: ['10.244.1.0/24', 'fd00:10:244:1::/64'], zone: 'z-a', deleting: true, taints: ['gone'] },
       labels: new Map(Object.entries(labels)),
       annotations: new Map([['flannel.alpha.coreos.com/public-ip', '192.0.2.1']]),
@@ -36,6 +36,7 @@ t.test('Node', async (t) => {
     row: {
       ...{
         name: 'n1',
+        created: 0,
         internalIPs: [],
         externalIPs: [],
         podCIDRs: [],

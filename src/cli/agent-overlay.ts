@@ -1,0 +1,119 @@
+/** The overlay of an agent: its input from the kernel, its derivations, its targets, and what wakes them. */
+import type { Rejection } from '../cluster/rejection.ts'
+import type { Connection } from '../cluster/source/kube.ts'
+import type { Tables } from '../cluster/tables.ts'
+import type { Binding } from '../core/binding.ts'
+import type { Graph } from '../core/graph.ts'
+import type { Runner } from '../core/runner.ts'
+import { InputTable, type Readable } from '../core/table.ts'
+import { hearKernel } from '../kernel/events.ts'
+import { Interfaces, type InterfaceAddress } from '../kernel/interfaces.ts'
+import type { Nft } from '../kernel/nft.ts'
+import { Announcer } from '../overlay/announcer.ts'
+import { deriveOverlay, type OverlayTables } from '../overlay/derive.ts'
+import type { Found } from '../overlay/here.ts'
+import type { KernelEvent } from '../overlay/netlink/awaited.ts'
+import { listDevices } from '../overlay/netlink/listing.ts'
+import { NetlinkTarget } from '../overlay/netlink/target.ts'
+import { GuardTarget } from '../overlay/nftables/target.ts'
+import type { OverlayOptions } from '../overlay/options.ts'
+import { SubnetFile } from '../overlay/subnetfile.ts'
+import type { Log } from '../status/log.ts'
+import { overlayOptions, type OverlayWords } from './agent-overlay-options.ts'
+
+export interface OverlayParts {
+  readonly tables: Tables
+  readonly graph: Graph
+  readonly options: OverlayOptions
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** null: this node's pods are somebody else's to carry. */
+export function decideOverlay(
+  words: OverlayWords & { readonly node: string },
+  parts: Omit<OverlayParts, 'options'>,
+): Overlay | null {
+  return words.overlay === 'none' ? null : new Overlay({ ...parts, options: overlayOptions(words.node, words) })
+}
+
+/** What an overlay decides, before anything acts on it. */
+export class Overlay {
+  readonly rejections: Readable<Rejection>
+  readonly #parts: OverlayParts
+  readonly #derived: OverlayTables
+  readonly #interfaces = new InputTable<InterfaceAddress>('interfaces')
+  readonly #found = new InputTable<Found>('found devices')
+
+  constructor(parts: OverlayParts) {
+    this.#parts = parts
+    const { tables, graph, options } = parts
+    const { nodes, serviceCIDRs } = tables
+    const inputs = { nodes, serviceCIDRs, interfaces: this.#interfaces, found: this.#found }
+    this.#derived = deriveOverlay(graph, inputs, options)
+    this.rejections = this.#derived.rejections
+  }
+
+  /** Tables of rows that targets follow, for status. */
+  get tables(): readonly Readable<unknown>[] {
+    const { rows, guard, announcements, subnetEnv } = this.#derived
+    return [rows, guard, announcements, subnetEnv]
+  }
+
+  /** `connection` null: there is no API server to tell of our end. `subnetEnv`: a path; '': none. */
+  attach(
+    runner: Runner,
+    { nft, connection, subnetEnv }: { nft: Nft; connection: Connection | null; subnetEnv: string },
+  ): { readonly guard: Binding } {
+    const { log, signal, options } = this.#parts
+    const target = new NetlinkTarget()
+    const rows = runner.attach(this.#derived.rows, target)
+    const guard = runner.attach(this.#derived.guard, new GuardTarget(nft, options.port))
+    if (subnetEnv !== '') runner.attach(this.#derived.subnetEnv, new SubnetFile(subnetEnv))
+    if (connection !== null)
+      runner.attach(this.#derived.announcements, new Announcer(connection, () => rows.whenApplied(1)))
+    const interfaces = new Interfaces(this.#interfaces, {
+      signal,
+      onProblem: (problem) => log.warn('interfaces of this host', { problem }),
+    })
+    const audit = coalesced(() => rows.audit())
+    void this.#findDevices()
+    void hearKernel({
+      flags: ['--link', '--address', '--route', '--neighbour'],
+      signal,
+      onEvent: (event) => {
+        interfaces.hear(event as KernelEvent)
+        if (target.concerns(event as KernelEvent)) audit()
+      },
+      onEnd: (why) => log.warn('the kernel is not heard for a moment', { why }),
+    })
+    return { guard }
+  }
+
+  /** Once: what we change ourselves later is no reason to change more. */
+  async #findDevices(): Promise<void> {
+    const devices = await listDevices(this.#parts.signal).catch((error: Error) => {
+      if (!this.#parts.signal.aborted) this.#parts.log.warn('cannot list VXLAN devices', { problem: error.message })
+      return []
+    })
+    this.#found.replace(devices.map(({ name, mac }) => [name, { mac }]))
+    this.#found.markSynced()
+  }
+}
+
+/** One at a time, and one more for all that comes meanwhile. */
+function coalesced(work: () => Promise<unknown>): () => void {
+  let [isRunning, isDue] = [false, false]
+  const run = async (): Promise<void> => {
+    isRunning = true
+    while (isDue) {
+      isDue = false
+      await work().catch(() => {}) // whoever works says so
+    }
+    isRunning = false
+  }
+  return () => {
+    isDue = true
+    if (!isRunning) void run()
+  }
+}

@@ -1,0 +1,72 @@
+/** Rows as words for `ip` and `bridge`. What is put replaces what is there. */
+import { familyOf } from '../../cluster/address.ts'
+import type { IpTool } from '../../kernel/ip.ts'
+import type { Device, OverlayRow } from '../rows.ts'
+import type { Link } from './listing.ts'
+
+export type Entry = Exclude<OverlayRow, Device>
+
+/** Which tool takes it, and when: as flannel, a route comes last and goes first, so that no packet is routed to nowhere. */
+export const TOOLS: Readonly<Record<Entry['kind'], IpTool>> = {
+  address: 'ip',
+  neighbour: 'ip',
+  fdb: 'bridge',
+  route: 'ip',
+}
+export const PUT_ORDER: readonly Entry['kind'][] = ['address', 'neighbour', 'fdb', 'route']
+
+export function putCommand(row: Entry): string {
+  switch (row.kind) {
+    case 'address':
+      return `address replace ${range(row.ip)} dev ${row.device}${row.ip.includes(':') ? ' nodad' : ''}`
+    case 'neighbour':
+      return `neighbour replace ${row.ip} lladdr ${row.mac} dev ${row.device} nud permanent`
+    case 'fdb':
+      return `fdb replace ${row.mac} dev ${row.device} dst ${row.to} self permanent`
+    case 'route':
+      return `route replace ${row.to} via ${row.via} dev ${row.device}${row.onlink ? ' onlink' : ''} proto ${PROTOCOL}`
+    default:
+      return row satisfies never
+  }
+}
+
+export function dropCommand(row: Entry): string {
+  switch (row.kind) {
+    case 'address':
+      return `address delete ${range(row.ip)} dev ${row.device}`
+    case 'neighbour':
+      return `neighbour delete ${row.ip} dev ${row.device}`
+    case 'fdb':
+      return `fdb delete ${row.mac} dev ${row.device} self`
+    case 'route':
+      return `route delete ${row.to} dev ${row.device}`
+    default:
+      return row satisfies never
+  }
+}
+
+/** Makes the device what the row says, from what is there (undefined: nothing). [] when it is that already. */
+export function deviceCommands(row: Device, link: Link | undefined, mark: string): readonly string[] {
+  const { name, vni, port, local, parent, mtu, mac } = row
+  const up = [`link set dev ${name} up`]
+  const isRemade = link !== undefined && (link.vni !== vni || link.port !== port || !sameFamily(link.local, local))
+  if (link === undefined || isRemade) {
+    const type = `type vxlan id ${vni} local ${local} dev ${parent} dstport ${port} nolearning`
+    const add = [`link add ${name} mtu ${mtu} address ${mac} ${type}`, `link set dev ${name} alias ${mark}`, ...up]
+    return isRemade ? [`link delete dev ${name}`, ...add] : add
+  }
+  const commands: string[] = []
+  if (link.local !== local || link.parent !== parent)
+    commands.push(`link set dev ${name} type vxlan local ${local} dev ${parent}`)
+  if (link.learning) commands.push(`link set dev ${name} type vxlan nolearning`)
+  if (link.mtu !== mtu) commands.push(`link set dev ${name} mtu ${mtu}`)
+  if (link.mac !== mac) commands.push(`link set dev ${name} address ${mac}`)
+  if (link.alias !== mark) commands.push(`link set dev ${name} alias ${mark}`)
+  return link.isUp ? commands : [...commands, ...up]
+}
+
+const range = (ip: string): string => `${ip}/${familyOf(ip) === 4 ? 32 : 128}`
+const sameFamily = (a: string, b: string): boolean => a !== '' && familyOf(a) === familyOf(b)
+
+/** Of our routes, as in /etc/iproute2/rt_protos, where it is nobody's. */
+export const PROTOCOL = '157'

@@ -1,0 +1,125 @@
+import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
+import { exec, describe } from '../../kernel/exec.ts'
+import { listNames, type Nft } from '../../kernel/nft.ts'
+import type { GuardRow } from '../rows.ts'
+
+/**
+ * Lets VXLAN packets in only from the underlay addresses that peers have, by the interface that we have ours on: a pod can
+ * neither put frames into the overlay of its node, nor, through its node, into another's. A table of its own.
+ */
+export class GuardTarget implements Target<GuardRow> {
+  readonly name = 'overlay guard'
+  readonly #nft: Nft
+  readonly #port: number
+  readonly #rows = new Set<string>()
+
+  constructor(nft: Nft, port: number) {
+    this.#nft = nft
+    this.#port = port
+  }
+
+  async apply(delta: Delta<GuardRow>, signal: AbortSignal): Promise<readonly Refused[]> {
+    if (delta.from === 0) {
+      this.#rows.clear()
+      for (const row of delta.put.values()) this.#rows.add(elementOf(row))
+      await this.#load(signal)
+      return []
+    }
+    const drop = [...delta.drop].flatMap((key) => delta.was.get(key) ?? []).map(elementOf)
+    const put = [...delta.put.values()].map(elementOf)
+    for (const element of drop) this.#rows.delete(element)
+    for (const element of put) this.#rows.add(element)
+    for (const text of changes(drop, put)) await this.#run(text, signal)
+    return []
+  }
+
+  async audit(signal: AbortSignal): Promise<Drift> {
+    const held = await listElements(signal)
+    if (held === null) return { clean: false, detail: `table inet ${GUARD_TABLE} is missing` }
+    const names = await listNames('inet', GUARD_TABLE, signal)
+    const rules = [...(names?.rules ?? [])].map(([chain, count]) => `${chain} ${count}`).sort()
+    if (rules.join(', ') !== RULES) return { clean: false, detail: `table inet ${GUARD_TABLE} has other rules` }
+    const missing = [...this.#rows].filter((element) => !held.has(element))
+    const stale = [...held].filter((element) => !this.#rows.has(element))
+    if (missing.length + stale.length === 0) return { clean: true }
+    return { clean: false, detail: `${missing.length} VTEPs are missing, ${stale.length} are none` }
+  }
+
+  async cleanup(): Promise<void> {
+    // Adding it first makes deleting it no error when it is not there.
+    await this.#run(`add table inet ${GUARD_TABLE}\ndelete table inet ${GUARD_TABLE}\n`)
+  }
+
+  /** Members first, then the rules: at no moment is a peer shut out. */
+  async #load(signal: AbortSignal): Promise<void> {
+    await this.#run(SETS, signal)
+    const held = (await listElements(signal)) ?? new Set()
+    const drop = [...held].filter((element) => !this.#rows.has(element))
+    const put = [...this.#rows].filter((element) => !held.has(element))
+    for (const text of changes(drop, put)) await this.#run(text, signal)
+    await this.#run(rules(this.#port), signal)
+  }
+
+  async #run(text: string, signal?: AbortSignal): Promise<void> {
+    const result = await this.#nft.run(text, signal)
+    if (result.kind === 'failed') throw new Error(result.reason)
+    if (result.kind === 'refused') throw new Error(`nft: ${result.errors.join('; ')}`)
+  }
+}
+
+/** `set element`: what it is in nft's words. */
+function elementOf(row: GuardRow): string {
+  if (row.kind === 'uplink') return `uplinks ${row.name}`
+  return `${row.ip.includes(':') ? 'vteps6' : 'vteps4'} ${row.ip}`
+}
+
+/** In transactions that the kernel also takes from who is not root. */
+function* changes(drop: readonly string[], put: readonly string[]): Iterable<string> {
+  const lines = [...put.map((element) => line('add', element)), ...drop.map((element) => line('delete', element))]
+  for (let at = 0; at < lines.length; at += BATCH) yield lines.slice(at, at + BATCH).join('\n') + '\n'
+}
+
+function line(verb: 'add' | 'delete', element: string): string {
+  const [set, value] = element.split(' ')
+  const quoted = set === 'uplinks' ? `"${value}"` : value
+  // A delete of what is gone would undo the whole transaction: adding it first makes it be there.
+  const add = `add element inet ${GUARD_TABLE} ${set} { ${quoted} }`
+  return verb === 'add' ? add : `${add}\ndelete element inet ${GUARD_TABLE} ${set} { ${quoted} }`
+}
+
+/** null: no such table. */
+async function listElements(signal: AbortSignal): Promise<Set<string> | null> {
+  const result = await exec(['nft', '-j', 'list', 'table', 'inet', GUARD_TABLE], { signal })
+  if (result.kind !== 'done') {
+    if (result.kind === 'failed' && result.stderr.includes('No such file or directory')) return null
+    throw new Error(`cannot list nftables table inet ${GUARD_TABLE}: ${describe(result)}`)
+  }
+  const found = new Set<string>()
+  const { nftables } = JSON.parse(result.stdout) as { nftables: { set?: { name: string; elem?: unknown[] } }[] }
+  for (const { set } of nftables) for (const value of set?.elem ?? []) found.add(`${set!.name} ${String(value)}`)
+  return found
+}
+
+/** By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. */
+const rules = (port: number): string => `
+add chain inet ${GUARD_TABLE} input { type filter hook input priority -10; policy accept; }
+add chain inet ${GUARD_TABLE} forward { type filter hook forward priority -10; policy accept; }
+flush chain inet ${GUARD_TABLE} input
+flush chain inet ${GUARD_TABLE} forward
+add rule inet ${GUARD_TABLE} input udp dport ${port} iifname @uplinks ip saddr @vteps4 accept
+add rule inet ${GUARD_TABLE} input udp dport ${port} iifname @uplinks ip6 saddr @vteps6 accept
+add rule inet ${GUARD_TABLE} input udp dport ${port} counter drop
+add rule inet ${GUARD_TABLE} forward udp dport ${port} ip daddr @vteps4 iifname != @uplinks counter drop
+add rule inet ${GUARD_TABLE} forward udp dport ${port} ip6 daddr @vteps6 iifname != @uplinks counter drop
+`
+
+/** nft's table and family by which a monitor knows it. */
+export const GUARD_TABLE = 'fairlead_overlay'
+const SETS = `
+add table inet ${GUARD_TABLE}
+add set inet ${GUARD_TABLE} vteps4 { type ipv4_addr; }
+add set inet ${GUARD_TABLE} vteps6 { type ipv6_addr; }
+add set inet ${GUARD_TABLE} uplinks { type ifname; }
+`
+const RULES = 'forward 2, input 3'
+const BATCH = 500

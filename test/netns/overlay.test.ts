@@ -1,0 +1,58 @@
+/** Pods of several nodes reach each other by the overlay of agents as they ship. */
+import t from 'tap'
+import { enterWorld, inside } from './world.ts'
+await enterWorld()
+
+import { connected, OverlayWorld, pings, podAddress } from './overlay.ts'
+import { until } from './waiting.ts'
+
+const world = new OverlayWorld()
+t.setTimeout(180_000)
+t.jobs = 1
+t.teardown(() => world.close())
+const nodes = [1, 2, 3].map((number) => world.node(number))
+
+t.test('three nodes, IPv4 and IPv6: pods reach pods and nodes; the layout is flannel’s', async (t) => {
+  await world.build(3)
+  world.write(...nodes)
+  t.notOk(await pings('p1', podAddress(2)), 'not before')
+  await Promise.all([1, 2, 3].map((number) => world.start(number)))
+  for (const [a, b] of [[1, 2], [2, 3], [1, 3]] as const) await connected(a, b) // prettier-ignore
+  t.ok(await pings('n1', podAddress(2)), 'a node reaches pods elsewhere')
+  t.ok(await pings('n1', podAddress(2, 6)))
+  const links = await inside('n1', 'ip', '-d', 'link', 'show', 'type', 'vxlan')
+  t.match(links, /flannel\.1: .*mtu 1450/)
+  t.match(links, /vxlan id 1 local 172.30.0.11 dev eth0 .*dstport 8472 nolearning/)
+  t.match(links, /flannel-v6\.1: .*mtu 1430/)
+  t.match(links, /vxlan id 1 local fd00:172:30::11 dev eth0 .*dstport 8472 nolearning/)
+  t.match(await inside('n1', 'ip', 'route'), /10\.244\.2\.0\/24 via 10\.244\.2\.0 dev flannel\.1 .*onlink/)
+  t.equal(world.readSubnetEnv(1), 'FLANNEL_NETWORK=10.244.0.0/22\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_IPV6_NETWORK=fd00:10:244::/62\nFLANNEL_IPV6_SUBNET=fd00:10:244:1::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=true\n') // prettier-ignore
+})
+
+t.test('a full-size packet passes both ways, one octet more does not', async (t) => {
+  for (const [from, to] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    // prettier-ignore
+    t.ok(await pings(`p${from}`, podAddress(to), 1450))
+    t.notOk(await pings(`p${from}`, podAddress(to), 1451))
+    t.ok(await pings(`p${from}`, podAddress(to, 6), 1430))
+    t.notOk(await pings(`p${from}`, podAddress(to, 6), 1431))
+  }
+})
+
+t.test('a node that goes takes its entries along', async () => {
+  world.write(nodes[0]!, nodes[1]!)
+  await until('no trace of n3', async () => {
+    const all = await Promise.all([
+      inside('n1', 'ip', 'route'),
+      inside('n1', 'ip', '-6', 'route'),
+      inside('n1', 'ip', 'neigh', 'show', 'nud', 'permanent'),
+      inside('n1', 'bridge', 'fdb', 'show'),
+      inside('n1', 'nft', 'list', 'table', 'inet', 'fairlead_overlay'),
+    ])
+    return !/10\.244\.3\.|fd00:10:244:3:|172\.30\.0\.13|fd00:172:30::13/.test(all.join('\n'))
+  })
+  await connected(1, 2)
+})
