@@ -148,19 +148,22 @@ t.test('IPv6 neighbours and multicast go on while services are programmed', asyn
   await stage.close()
 })
 
-t.test('guests beside us: a NAT of containers, another DNAT at the same hook, a firewall that goes by marks', async (t) => {
-  t.equal((await nftProcess.run(GUESTS)).kind, 'committed')
-  const stage = new Stage()
-  await stage.put(balanced({}), pods(A1))
-  t.match(await tcp(OUTSIDE, NODE, 30080), { by: `${A1}:8080` }, 'our node port')
-  t.match(await tcp(OUTSIDE, NODE, 8888), { by: `${A2}:8080` }, 'their port')
-  t.match(await tcp(POD, IP, 80), { by: `${A1}:8080`, seen: POD })
-  await stage.reload()
-  t.match(await tcp(OUTSIDE, NODE, 8888), { by: `${A2}:8080` }, 'also after a full load')
-  await stage.close()
-  t.match(await tcp(OUTSIDE, NODE, 8888), { by: `${A2}:8080` }, 'and after our cleanup')
-  for (const table of ['ip dockerish', 'inet firewall']) await nftProcess.run(`delete table ${table}`)
-})
+t.test(
+  'guests beside us: a NAT of containers, another DNAT at the same hook, a firewall that goes by marks',
+  async (t) => {
+    t.equal((await nftProcess.run(GUESTS)).kind, 'committed')
+    const stage = new Stage()
+    await stage.put(balanced({}), pods(A1))
+    t.match(await tcp(OUTSIDE, NODE, 30080), { by: `${A1}:8080` }, 'our node port')
+    t.match(await tcp(OUTSIDE, NODE, 8888), { by: `${A2}:8080` }, 'their port')
+    t.match(await tcp(POD, IP, 80), { by: `${A1}:8080`, seen: POD })
+    await stage.reload()
+    t.match(await tcp(OUTSIDE, NODE, 8888), { by: `${A2}:8080` }, 'also after a full load')
+    await stage.close()
+    t.match(await tcp(OUTSIDE, NODE, 8888), { by: `${A2}:8080` }, 'and after our cleanup')
+    for (const table of ['ip dockerish', 'inet firewall']) await nftProcess.run(`delete table ${table}`)
+  },
+)
 
 t.test('a packet out of the window (INVALID): a connection breaks, unless the node is liberal', async (t) => {
   const stage = new Stage()
