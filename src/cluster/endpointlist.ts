@@ -50,6 +50,14 @@ export function packEndpoints(list: readonly Endpoint[]): EndpointList {
 
 export function unpackEndpoints(list: EndpointList): readonly Endpoint[] {
   if (list.count === 0) return []
+  const known = recent.get(list)
+  if (known !== undefined) return known
+  const endpoints = unpack(list)
+  if (list.count >= LARGE) remember(list, endpoints)
+  return endpoints
+}
+
+function unpack(list: EndpointList): readonly Endpoint[] {
   return list.addresses.split(' ').map((address, i): Endpoint => {
     const state = Number(list.states[i])
     return {
@@ -65,7 +73,24 @@ export function unpackEndpoints(list: EndpointList): readonly Endpoint[] {
   })
 }
 
+/** A Service of 5,000 endpoints has 50 slices, and a change of one of them looks at all. */
+function remember(list: EndpointList, endpoints: readonly Endpoint[]): void {
+  recent.set(list, endpoints)
+  recentCount += list.count
+  for (const oldest of recent.keys()) {
+    if (recentCount <= RECENT_MAX) break
+    recent.delete(oldest)
+    recentCount -= oldest.count
+  }
+}
+
 /** By `map`, which makes an array of just the size: one that grows keeps room for more. */
 function column<T>(list: readonly Endpoint[], of: (endpoint: Endpoint) => T | null): Column<T> {
   return list.some((endpoint) => of(endpoint) !== null) ? list.map(of) : null
 }
+
+const LARGE = 50
+/** Endpoints; each takes 150 bytes. */
+const RECENT_MAX = 40_000
+const recent = new Map<EndpointList, readonly Endpoint[]>()
+let recentCount = 0
