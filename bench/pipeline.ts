@@ -39,13 +39,14 @@ export class Pipeline {
     const tables = createTables()
     const { signal } = this.#ending
     this.inlets = createInlets(tables)
-    this.#rows = deriveServices(this.#graph, tables, { ...DEFAULT_OPTIONS, node: 'n1' }).rows
+    const { rows, flows } = deriveServices(this.#graph, tables, { ...DEFAULT_OPTIONS, node: 'n1' })
+    this.#rows = rows
     this.#runner = new Runner(this.#graph, { signal, auditEveryMs: 0, onEvent: (event) => this.#hear(event) })
     const monitor = new RulesetMonitor({ signal, onForeignChange() {}, onGap() {} })
     const nfts = { changes: monitor.count(this.#channel), loads: monitor.count(nftProcess) }
     const rules = this.#runner.attach(this.#rows, new NftTarget(nfts))
-    const programmed = (number: number): Promise<void> => rules.whenApplied(number)
-    this.#runner.attach(this.#rows, new ConntrackTarget({ rows: this.#rows, programmed, onCleaned() {} }))
+    const programmed = (): Promise<void> => rules.whenApplied(rows.number)
+    this.#runner.attach(flows, new ConntrackTarget({ flows, programmed, onCleaned() {} }))
   }
 
   /** Resolves at the next commit of a delta. */

@@ -77,13 +77,13 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const monitor = watchRuleset(() => guards, log, signal)
   const changes = monitor.count(new NftChannel())
   const flows = new ConntrackTarget({
-    rows: services.rows,
-    programmed: (number) => rows.whenApplied(number),
+    flows: services.flows,
+    programmed: () => rows.whenApplied(services.rows.number),
     onCleaned: (cleaned) => tellCleaned(cleaned, log, status.counters),
   })
   const inherit = flows.inherit.bind(flows)
   const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), inherit }))
-  followLoads(rows, runner.attach(services.rows, flows), observer)
+  followLoads(rows, runner.attach(services.flows, flows), observer)
   const carried = overlay?.attach(runner, { ...source, nft: monitor.count(nftProcess), subnetEnv: options.subnetEnv })
   const guards = carried ? [rows, carried.guard] : [rows]
   const localhost = serveLocalhost(runner, graph, tables, services, chosen)

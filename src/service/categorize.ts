@@ -1,4 +1,5 @@
 import type { Endpoint } from '../cluster/endpointlist.ts'
+import { same } from '../core/same.ts'
 import type { Candidates } from './endpoints.ts'
 import { pack, type Packed } from './members.ts'
 
@@ -15,6 +16,8 @@ export interface Policy {
   readonly usesLocal: boolean
   /** The API's word: disregard any indication of ready or not ready. */
   readonly publishNotReady: boolean
+  /** What goes to an endpoint goes on as long as it serves: UDP, whose flows nobody ends. */
+  readonly keepsFlows: boolean
 }
 
 /** Who may serve the traffic of one ServicePort in one family on this node. */
@@ -23,6 +26,8 @@ export interface Categories {
   readonly cluster: Packed | null
   /** null: no frontend uses Local policy. */
   readonly local: Packed | null
+  /** All that serve, used or not: the two sets and whoever is in neither. null: nobody asks (`keepsFlows`). */
+  readonly serving: Packed | null
   /** An endpoint that could serve exists somewhere in the cluster. */
   readonly any: boolean
   /** Addresses on this node that stand in either set. */
@@ -62,9 +67,12 @@ export function categorize(all: Candidates, policy: Policy, location: Location):
   for (let i = 0; i < states.length; i++) {
     if (isHere(i) && (inCluster(i) || inLocal(i))) here.push(all.endpoints[i]!.address)
   }
+  const cluster = policy.usesCluster ? filter(all, inCluster) : null
+  const serves = (i: number) => states[i] !== OUT || all.endpoints[i]!.serving
   return {
-    cluster: policy.usesCluster ? filter(all, inCluster) : null,
+    cluster,
     local: policy.usesLocal ? filter(all, inLocal) : null,
+    serving: policy.keepsFlows ? sharing(filter(all, serves), cluster) : null,
     here: here.length === 0 ? NOBODY : here.slice(),
     ...{ any, ready, localReady, terminating },
   }
@@ -104,6 +112,10 @@ function filter(all: Candidates, keep: (i: number) => boolean): Packed {
   }
   return pack({ ips, ports })
 }
+
+/** `twin` when it says the same: most often it does, and there are as many as a cluster has endpoints. */
+const sharing = (members: Packed, twin: Packed | null): Packed =>
+  twin !== null && same(members, twin) ? twin : members
 
 function stateOf(endpoint: Endpoint, policy: Policy): State {
   if (endpoint.ready || policy.publishNotReady) return READY

@@ -18,6 +18,7 @@ import {
   type ClaimKind,
   type Claims,
 } from './claims.ts'
+import { deriveFlows, type Flows } from './flows.ts'
 import { addressesOf, openedOf, ownerOf, rowsOf, sameRow, type Opened } from './frontends.ts'
 import { deriveHealth, type HealthPort } from './healthports.ts'
 import { hereOf, type HereKey } from './here.ts'
@@ -41,6 +42,8 @@ export interface ServiceInputs {
 export interface ServiceTables {
   /** For the target. */
   readonly rows: Readable<ServiceRow>
+  /** By frontend: where its flows may go, for who deletes those that are stale. */
+  readonly flows: Readable<Flows>
   /** By Service: everything decided, for status and metrics (see counts.ts). */
   readonly plans: Derived<Plan>
   /** By port: health checks that load balancers make on this node. */
@@ -78,6 +81,23 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
       return [[key, plan(service, facts)]]
     },
   })
+  const health = deriveHealth(graph, plans)
+  const rejections = derive<Rejection, Plan>(graph, {
+    name: 'service rejections',
+    driver: plans,
+    inputs: [health],
+    rows: (key, each, read) => rejectionsOf(key, each, read, health),
+  })
+  const ranges = deriveRanges(graph, here, inputs.serviceCIDRs, options)
+  return { ...deriveRows(graph, plans, ranges), plans, health, rejections, here }
+}
+
+/** What plans come to, besides what follows from no Service. */
+function deriveRows(
+  graph: Graph,
+  plans: Readable<Plan>,
+  ranges: readonly Readable<ServiceRow>[],
+): Pick<ServiceTables, 'rows' | 'flows'> {
   const addresses = derive<ServiceRow, Plan>(graph, {
     name: 'service addresses',
     driver: plans,
@@ -111,20 +131,8 @@ export function deriveServices(graph: Graph, inputs: ServiceInputs, options: Ser
     same: sameRow,
     rows: (_, shard) => rowsOfShard(shard),
   })
-  const health = deriveHealth(graph, plans)
-  const rejections = derive<Rejection, Plan>(graph, {
-    name: 'service rejections',
-    driver: plans,
-    inputs: [health],
-    rows: (key, each, read) => rejectionsOf(key, each, read, health),
-  })
-  const rows = union('service rows', [
-    addresses,
-    frontends,
-    crowds,
-    ...deriveRanges(graph, here, inputs.serviceCIDRs, options),
-  ])
-  return { rows, plans, health, rejections, here }
+  const rows = union('service rows', [addresses, frontends, crowds, ...ranges])
+  return { rows, flows: deriveFlows(graph, opened) }
 }
 
 interface Holder {

@@ -23,6 +23,8 @@ export interface Opened {
   /** Endpoints of its sets; null: no such set, or one of more than MAX_EXACT, whose slots are rows of shards. */
   readonly main: Packed | null
   readonly local: Packed | null
+  /** Endpoints that flows may go on to; null: see flows.ts. */
+  readonly serving: Packed | null
 }
 
 /** By frontendKey. */
@@ -36,6 +38,7 @@ export function openedOf(plan: Plan): readonly (readonly [Key, Opened])[] {
       sources: opening.sources,
       main: small(sets.get('main')),
       local: small(sets.get('local')),
+      serving: backend.serving,
     }
     return [frontendKey(opening.at), opened]
   })

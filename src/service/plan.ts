@@ -103,6 +103,7 @@ function backendOf(service: Service, claims: readonly Claim[], facts: Facts): Ba
     usesCluster: !internalLocal || isExternal,
     usesLocal: internalLocal || (externalLocal && isExternal),
     publishNotReady: service.publishNotReady,
+    keepsFlows: port.protocol === 'udp',
   }
   const { namespace, name } = service
   return {

@@ -8,7 +8,7 @@ await enterWorld()
 
 import { carrier } from '../../src/kernel/carrier.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
-import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
+import { endpoint, GONE as NO_MORE, READY, service, slice, TERMINATING, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
 import { Shipped, type Agent } from './shipped.ts'
@@ -71,6 +71,29 @@ t.test('what went while no agent ran: its flows go when one starts, and no other
   await second.kill()
   await nftProcess.run('delete table ip foreign')
 })
+
+t.test(
+  'a flow stays with an endpoint that terminates and serves, over a restart too, and leaves when it serves no more',
+  async (t) => {
+    const draining = (state: Raw): Raw[] => [
+      ...dns().slice(0, 1),
+      slice('dns-1', 'dns', [endpoint(A, state), ...(state === READY ? [] : [endpoint(B)])], UDP),
+    ]
+    shipped.write(...draining(READY))
+    const first = await shipped.start('first')
+    t.match(await ask(POD, DNS, 80), { by: `${A}:8080` })
+    await changed(first, () => shipped.write(...draining(TERMINATING)))
+    t.match(await ask(POD, DNS, 80, 41_000), { by: `${B}:8080` }, 'a flow that begins now')
+    t.match(await ask(POD, DNS, 80), { by: `${A}:8080` }, 'one that was there')
+    await first.kill()
+    const second = await shipped.start('second')
+    t.match(await ask(POD, DNS, 80), { by: `${A}:8080` }, 'and after a restart')
+    await changed(second, () => shipped.write(...draining(NO_MORE)))
+    t.match(await ask(POD, DNS, 80), { by: `${B}:8080` })
+    t.match(await ask(POD, DNS, 80, 41_000), { by: `${B}:8080` })
+    await second.kill()
+  },
+)
 
 t.test('killed between its rules and the clean-up: the next one still knows what was served', async (t) => {
   shipped.write(...dns(A), ...gone())
@@ -199,6 +222,15 @@ const gone = (): Raw[] => [
   slice('gone-1', 'gone', [endpoint(A)], UDP),
   slice('gone-6', 'gone', [endpoint(six(A))], UDP),
 ]
+
+/** Until conntrack was brought behind what `act` changes. */
+async function changed(agent: Agent, act: () => void): Promise<void> {
+  const applied = async (): Promise<string | null | undefined> =>
+    (await agent.report())!.targets.find(({ name }) => name === 'conntrack')!.appliedAt
+  const before = await applied()
+  act()
+  await until('conntrack is behind it', async () => (await applied()) !== before)
+}
 
 /** A carrier that does these words of shell before it cleans conntrack. */
 function fake(name: string, words: string): string {

@@ -4,7 +4,7 @@ import { enterWorld, inside } from './world.ts'
 await enterWorld()
 
 import { nftProcess } from '../../src/kernel/nft.ts'
-import { endpoint, READY, service, slice, UNREADY, type Raw } from '../contract/service-objects.ts'
+import { endpoint, GONE, READY, service, slice, TERMINATING, UNREADY, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE, OUTSIDE6, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
 import type { Answer } from './peer.ts'
@@ -92,6 +92,52 @@ t.test('internalTrafficPolicy Local: follows among the endpoints here', async (t
   t.same(await flows('dst=10.96.0.10 '), [], 'and no entry')
   await stage.put(pods([A1, B1]))
   t.match(await ask(POD, IP, 80), { by: `${A1}:8080` })
+  await stage.close()
+})
+
+t.test('a flow stays with its endpoint for as long as that serves, and no longer', async (t) => {
+  const served = [...EVERYWHERE, [POD6, IP6, 80], [OUTSIDE6, VIP6, 80]] as const
+  const by = (from: string, pod: string) => (from.includes(':') ? `[${six(pod)}]:8080` : `${pod}:8080`)
+  /** `port`: the client's. */
+  const all = async (pod: string, port: number, why: string): Promise<void> => {
+    for (const [from, to, at] of served) {
+      t.match(await ask(from, to, at, port), { by: by(from, pod) }, `${why}: ${from} -> ${to}`)
+    }
+  }
+  const stage = new Stage()
+  const put = async (...endpoints: [string, Raw, Raw?][]): Promise<void> => {
+    const of = (name: string, address: (pod: string) => string) =>
+      slice(name, 'web', endpoints.map(([pod, ...how]) => endpoint(address(pod), ...how)), [{ port: 8080, protocol: 'UDP' }]) // prettier-ignore
+    await stage.put(
+      of('web-1', (pod) => pod),
+      of('web-6', six),
+    )
+  }
+  await forget()
+  await stage.put(web())
+  await put([B1, READY])
+  await all(B1, 42_000, 'it begins')
+  await put([B1, TERMINATING], [A1, READY])
+  await all(B1, 42_000, 'it terminates and serves')
+  await all(A1, 42_001, 'a flow that begins now')
+  t.equal(stage.deleted, 0)
+  await put([B1, GONE], [A1, READY])
+  await all(A1, 42_000, 'it serves no more')
+  t.equal(stage.deleted, served.length, 'those to it, and no other')
+  // Topology and policy decide about new flows.
+  const hint = (name: string): Raw => ({ hints: { forZones: [{ name }] } })
+  await put([A1, READY, hint('zone-b')], [A2, READY, hint('zone-a')])
+  await all(A1, 42_000, 'left to another zone')
+  await all(A2, 42_002, 'left to another zone, a flow that begins now')
+  await put([B1, READY])
+  await all(B1, 42_003, 'one elsewhere')
+  await put([B1, READY], [A1, READY])
+  await stage.put(web({ internalTrafficPolicy: 'Local', externalTrafficPolicy: 'Local' }))
+  t.equal(stage.deleted, 0)
+  await all(B1, 42_003, 'only what is here, by policy')
+  await put([A1, READY])
+  t.ok(stage.deleted >= served.length)
+  await all(A1, 42_003, 'gone, and in no slot before')
   await stage.close()
 })
 

@@ -1,10 +1,12 @@
 import { Cursor } from '../../src/core/cursor.ts'
-import type { Table } from '../../src/core/table.ts'
+import type { Refused, Target } from '../../src/core/delta.ts'
+import { asTable } from '../../src/core/table.ts'
 import { NftChannel } from '../../src/kernel/nft-channel.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
 import { ConntrackTarget } from '../../src/service/conntrack/target.ts'
 import { NftTarget } from '../../src/service/nftables/target.ts'
 import type { ServiceOptions } from '../../src/service/options.ts'
+import type { Flows } from '../../src/service/flows.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
 import type { Raw } from '../contract/service-objects.ts'
 import { Room } from '../contract/service-room.ts'
@@ -17,19 +19,22 @@ export class Stage {
   deleted = 0
   readonly #channel = new NftChannel()
   readonly #cursor: Cursor<ServiceRow>
-  readonly #flows: ConntrackTarget
+  readonly #flows: Cursor<Flows>
+  readonly #conntrack: ConntrackTarget
 
   constructor(options: Partial<ServiceOptions> = {}) {
     this.room = new Room(options)
-    this.#cursor = new Cursor(this.room.services.rows as Table<ServiceRow>, this.room.graph.epoch)
-    this.#flows = new ConntrackTarget({
-      rows: this.room.services.rows,
+    const { rows, flows } = this.room.services
+    this.#cursor = new Cursor(asTable(rows), this.room.graph.epoch)
+    this.#flows = new Cursor(asTable(flows), this.room.graph.epoch)
+    this.#conntrack = new ConntrackTarget({
+      flows,
       programmed: () => Promise.resolve(),
       onCleaned: (cleaned) => {
         if (cleaned.kind === 'cleaned') for (const { deleted } of cleaned.families) this.deleted += deleted
       },
     })
-    const inherit = this.#flows.inherit.bind(this.#flows)
+    const inherit = this.#conntrack.inherit.bind(this.#conntrack)
     this.target = new NftTarget({ changes: this.#channel, loads: nftProcess, inherit })
   }
 
@@ -46,6 +51,7 @@ export class Stage {
   /** As after lost events, or drift: everything anew. */
   reload(): Promise<void> {
     this.#cursor.recover()
+    this.#flows.recover()
     return this.#settle()
   }
 
@@ -57,15 +63,20 @@ export class Stage {
   async #settle(): Promise<void> {
     this.deleted = 0
     this.room.settle()
-    const delta = this.#cursor.take()
-    if (delta === null) return
-    const refused = await this.target.apply(delta, SIGNAL)
-    await this.#flows.apply(delta, SIGNAL)
-    this.#cursor.landed(refused)
+    const refused = await follow(this.#cursor, this.target)
+    await follow(this.#flows, this.#conntrack)
     if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused)}`)
     const drift = await this.target.audit(SIGNAL)
     if (!drift.clean) throw new Error(drift.detail)
   }
+}
+
+async function follow<Row>(cursor: Cursor<Row>, target: Target<Row>): Promise<readonly Refused[]> {
+  const delta = cursor.take()
+  if (delta === null) return []
+  const refused = await target.apply(delta, SIGNAL)
+  cursor.landed(refused)
+  return refused
 }
 
 const SIGNAL = new AbortController().signal

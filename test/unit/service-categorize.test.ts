@@ -228,16 +228,28 @@ for (const each of CASES) {
       usesCluster: !uses.has('internal-local') || uses.has('external'),
       usesLocal: uses.has('internal-local') || (uses.has('external-local') && uses.has('external')),
       publishNotReady: each.publish ?? false,
+      keepsFlows: true,
     }
     const endpoints = each.endpoints.map((endpoint, i) => ({ ...PLAIN, address: `10.0.0.${i}`, ...endpoint }))
     const location = { node: 'n1', zone: each.zone === undefined ? 'zone-a' : each.zone }
-    const found = categorize({ endpoints, ports: endpoints.map((_, i) => i + 1) }, policy, location)
+    const all = { endpoints, ports: endpoints.map((_, i) => i + 1) }
+    const found = categorize(all, policy, location)
     const positions = (packed: Packed | null) => {
       const members = packed === null ? null : unpack(packed)
       return members?.ips.map((ip, i) => (t.equal(ip, `10.0.0.${members.ports[i]! - 1}`), members.ports[i]! - 1))
     }
     t.same(positions(found.cluster), each.cluster, 'cluster')
     t.same(positions(found.local), each.local, 'local')
+    const serving = endpoints.flatMap(({ ready, serving }, i) =>
+      ready || serving || policy.publishNotReady ? [i] : [],
+    )
+    t.same(positions(found.serving), serving, 'serving: whoever is, whatever the policies')
+    t.equal(
+      found.serving === found.cluster,
+      JSON.stringify(found.serving) === JSON.stringify(found.cluster),
+      'one object for equal sets',
+    )
+    t.equal(categorize(all, { ...policy, keepsFlows: false }, location).serving, null, 'unless nobody asks')
     t.equal(found.any, each.any ?? (each.cluster ?? []).length + (each.local ?? []).length > 0, 'any')
     const used = new Set([...(each.cluster ?? []), ...(each.local ?? [])])
     const here = [...used].filter((i) => endpoints[i]!.node === 'n1').sort()
@@ -256,7 +268,7 @@ t.test('counts', (t) => {
     address: `10.0.0.${i}`,
     ...endpoint,
   }))
-  const policy = { usesCluster: true, usesLocal: true, publishNotReady: false }
+  const policy = { usesCluster: true, usesLocal: true, publishNotReady: false, keepsFlows: false }
   const found = categorize({ endpoints, ports: endpoints.map(() => 80) }, policy, { node: 'n1', zone: null })
   t.match(found, { ready: 2, localReady: 1, terminating: 3 })
   t.end()

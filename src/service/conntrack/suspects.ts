@@ -1,11 +1,13 @@
 import type { Delta, Key } from '../../core/delta.ts'
 import { asTable, type Readable } from '../../core/table.ts'
-import { frontendKey, slotKey, type Frontend, type FrontendAddress, type ServiceRow, type Slot } from '../rows.ts'
+import type { Flows } from '../flows.ts'
+import { pack, unpack, type Members, type Packed } from '../members.ts'
+import { frontendKey, type FrontendAddress } from '../rows.ts'
 
 /** A frontend whose flows may be stale, and the endpoints that flows may still go to. */
 export interface Suspect {
   readonly ip: string
-  readonly protocol: 'udp' | 'tcp'
+  readonly protocol: FrontendAddress['protocol']
   readonly port: number
   /** `10.1.1.2:53`, `[fd00::2]:53`. Empty: no flow is good. For tcp always: only what was never translated is stale. */
   readonly endpoints: readonly string[]
@@ -22,111 +24,95 @@ export interface Suspect {
  * endpoint has come back meanwhile.
  */
 export class Suspects {
-  readonly #rows: Readable<ServiceRow>
-  /** UDP frontends that flows may have been made to: all there are, and those that are gone until their flows are, too. */
-  readonly #known = new Map<Key, FrontendAddress>()
+  readonly #flows: Readable<Flows>
+  /** UDP frontends that went, until their flows were looked at; also those that nobody was told of, or that are back. */
+  readonly #gone = new Map<Key, FrontendAddress>()
 
-  constructor(rows: Readable<ServiceRow>) {
-    this.#rows = rows
-    const know = (key: Key, row: ServiceRow | undefined): void => {
-      if (row?.kind === 'frontend') this.#know(key, row)
-    }
-    for (const [key, row] of rows.entries()) know(key, row)
-    asTable(rows).watch({ changed: (key, _, row) => know(key, row) })
+  constructor(flows: Readable<Flows>) {
+    this.#flows = flows
+    asTable(flows).watch({
+      changed: (key, was, now) => {
+        if (now === undefined && was!.endpoints !== null) this.#gone.set(key, was!.at)
+      },
+    })
   }
 
   /** Frontends that were served before, by whomever; returns those of them that are no more. */
   inherit(before: Iterable<FrontendAddress>): readonly Suspect[] {
-    for (const at of before) this.#know(frontendKey(at), at)
-    return [...this.#known].filter(([key]) => !this.#rows.has(key)).map(([, at]) => suspect(at, []))
+    for (const at of before) {
+      const key = frontendKey(at)
+      if (at.protocol === 'udp' && !this.#flows.has(key)) this.#gone.set(key, at)
+    }
+    return this.#look(this.#gone)
   }
 
   /** Whose flows must be looked at because of a delta that was committed. */
-  of(delta: Delta<ServiceRow>): readonly Suspect[] {
-    return delta.from === 0 ? [...this.#all()] : [...this.#lost(delta), ...begunTooEarly(delta)]
+  of(delta: Delta<Flows>): readonly Suspect[] {
+    return this.#look([...(delta.from === 0 ? this.#all() : this.#changed(delta)), ...this.#gone])
   }
 
   /** The flows of these frontends were cleaned. */
-  cleaned(delta: Delta<ServiceRow> | null, suspects: readonly Suspect[]): void {
-    const forget = (key: Key): void => void (this.#rows.has(key) || this.#known.delete(key))
-    for (const each of suspects) if (each.endpoints.length === 0) forget(frontendKey(each))
-    for (const key of delta?.drop ?? []) forget(key)
+  cleaned(suspects: readonly Suspect[]): void {
+    for (const each of suspects) this.#gone.delete(frontendKey(each))
   }
 
-  #know(key: Key, { ip, protocol, port }: FrontendAddress): void {
-    if (protocol === 'udp') this.#known.set(key, { ip, protocol, port })
-  }
-
-  /** After a full load nobody knows what came before: all are looked at, and what is gone. */
-  *#all(): Iterable<Suspect> {
-    const endpoints = new Map<Key, Set<string>>()
-    for (const [, row] of this.#rows.entries()) {
-      if (row.kind === 'slot' && row.at.protocol === 'udp') put(endpoints, frontendKey(row.at), text(row))
-      else if (row.kind === 'frontend' && row.protocol === 'tcp' && row.slots > 0) yield suspect(row, [])
-    }
-    for (const [key, at] of this.#known) yield suspect(at, endpoints.get(key) ?? [])
-  }
-
-  *#lost(delta: Delta<ServiceRow>): Iterable<Suspect> {
-    const touched = new Map<Key, FrontendAddress>()
-    const before = new Map<Key, Set<string>>()
-    for (const was of delta.was.values()) {
-      if (was.kind !== 'slot' || was.at.protocol !== 'udp') continue
-      touched.set(frontendKey(was.at), was.at)
-      put(before, frontendKey(was.at), text(was))
-    }
-    const first = new Set<Key>()
-    for (const [key, row] of delta.put) {
-      if (row.kind !== 'frontend' || row.protocol !== 'udp' || !serves(row) || serves(delta.was.get(key))) continue
-      touched.set(key, row)
-      first.add(key)
-    }
-    for (const [key, at] of touched) {
-      const now = this.#endpointsOf(key, at)
-      const lost = [...(before.get(key) ?? [])].some((endpoint) => !now.has(endpoint))
-      if (lost || first.has(key)) yield suspect(at, now)
+  /** After a full load nobody knows what came before. */
+  *#all(): Iterable<readonly [Key, FrontendAddress]> {
+    for (const [key, { at, endpoints, serves }] of this.#flows.entries()) {
+      if (endpoints !== null || serves) yield [key, at]
     }
   }
 
-  #endpointsOf(key: Key, at: FrontendAddress): ReadonlySet<string> {
-    const frontend = this.#rows.get(key)
-    const found = new Set<string>()
-    if (frontend?.kind !== 'frontend') return found
-    for (const [set, slots] of [
-      ['main', frontend.slots],
-      ['local', frontend.local ?? 0],
-    ] as const)
-      for (let i = 0; i < slots; i++) {
-        const slot = this.#rows.get(slotKey(at, set, i))
-        if (slot?.kind === 'slot') found.add(text(slot))
-      }
-    return found
+  *#changed(delta: Delta<Flows>): Iterable<readonly [Key, FrontendAddress]> {
+    for (const [key, row] of delta.put) if (mayHaveBegunTooEarly(delta.was.get(key), row)) yield [key, row.at]
+    for (const [key, was] of delta.was) if (lost(was, this.#flows.get(key))) yield [key, was.at]
+  }
+
+  /** Each once, with the endpoints that it has now. */
+  #look(frontends: Iterable<readonly [Key, FrontendAddress]>): readonly Suspect[] {
+    // Frontends of one ServicePort share theirs.
+    const spelt = new Map<Packed, readonly string[]>()
+    return [...new Map(frontends)].map(([key, { ip, protocol, port }]) => {
+      const packed = this.#flows.get(key)?.endpoints ?? NOBODY
+      const endpoints = spelt.get(packed) ?? texts(unpack(packed))
+      spelt.set(packed, endpoints)
+      return { ip, protocol, port, endpoints }
+    })
   }
 }
 
 /**
- * TCP frontends that are new: those of addresses from outside the service ranges, since what is sent to a ClusterIP that
- * does not exist yet is dropped and leaves no entry.
+ * Its first endpoint. Of TCP only at addresses from outside the service ranges, since what is sent to a ClusterIP that does
+ * not exist yet is dropped and leaves no entry.
  */
-function* begunTooEarly(delta: Delta<ServiceRow>): Iterable<Suspect> {
-  for (const [key, row] of delta.put) {
-    if (row.kind !== 'frontend' || row.protocol !== 'tcp' || row.scope !== 'external' || row.slots === 0) continue
-    const was = delta.was.get(key)
-    if (was?.kind !== 'frontend' || was.slots === 0) yield suspect(row, [])
-  }
+const mayHaveBegunTooEarly = (was: Flows | undefined, now: Flows): boolean =>
+  now.serves && was?.serves !== true && (now.endpoints !== null || now.scope === 'external')
+
+/** Did a UDP frontend lose an endpoint, or is it gone? */
+function lost({ endpoints: was }: Flows, now: Flows | undefined): boolean {
+  if (was === null || now === undefined) return was !== null
+  if (was === now.endpoints) return false
+  const [before, after] = differing(unpack(was), unpack(now.endpoints!))
+  const kept = new Set(texts(after))
+  return texts(before).some((endpoint) => !kept.has(endpoint))
 }
 
-const serves = (row: ServiceRow | undefined): row is Frontend =>
-  row?.kind === 'frontend' && (row.slots > 0 || (row.local ?? 0) > 0)
-
-function suspect({ ip, protocol, port }: FrontendAddress, endpoints: Iterable<string>): Suspect {
-  return { ip, protocol: protocol === 'tcp' ? 'tcp' : 'udp', port, endpoints: [...endpoints].sort() }
+/** Without what both begin and end with: of thousands, one comes or goes. */
+function differing(a: Members, b: Members): readonly [Members, Members] {
+  const equal = (i: number, j: number) => a.ips[i] === b.ips[j] && a.ports[i] === b.ports[j]
+  let [start, endA, endB] = [0, a.ips.length, b.ips.length]
+  while (start < endA && start < endB && equal(start, start)) start++
+  while (endA > start && endB > start && equal(endA - 1, endB - 1)) [endA, endB] = [endA - 1, endB - 1]
+  return [cut(a, start, endA), cut(b, start, endB)]
 }
 
-function put(sets: Map<Key, Set<string>>, key: Key, member: string): void {
-  const set = sets.get(key)
-  if (set === undefined) sets.set(key, new Set([member]))
-  else set.add(member)
+const cut = ({ ips, ports }: Members, start: number, end: number): Members => ({
+  ips: ips.slice(start, end),
+  ports: ports.slice(start, end),
+})
+
+function texts({ ips, ports }: Members): readonly string[] {
+  return ips.map((ip, i) => (ip.includes(':') ? `[${ip}]:${ports[i]}` : `${ip}:${ports[i]}`))
 }
 
-const text = (slot: Slot): string => (slot.ip.includes(':') ? `[${slot.ip}]:${slot.port}` : `${slot.ip}:${slot.port}`)
+const NOBODY = pack({ ips: [], ports: [] })

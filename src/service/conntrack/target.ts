@@ -1,38 +1,39 @@
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import type { Readable } from '../../core/table.ts'
 import { deleteStaleFlows, type Cleaned } from '../../kernel/conntrack.ts'
-import type { FrontendAddress, ServiceRow } from '../rows.ts'
+import type { Flows } from '../flows.ts'
+import type { FrontendAddress } from '../rows.ts'
 import { Suspects, type Suspect } from './suspects.ts'
 
 export interface ConntrackTargetOptions {
-  readonly rows: Readable<ServiceRow>
-  /** Resolves once the rules hold this number of the rows: only then does a flow that was deleted begin anew where it should. */
-  readonly programmed: (number: number) => Promise<void>
+  readonly flows: Readable<Flows>
+  /** Resolves once the rules hold all that is decided now: only then does a flow that was deleted begin anew where it should. */
+  readonly programmed: () => Promise<void>
   /** Hears of each time that conntrack was looked through. */
   readonly onCleaned: (cleaned: Cleaned) => void
 }
 
 /**
- * Conntrack without flows that lead where their frontend does not: follows the same rows as the rules, right behind them.
- * It has a pace and a back-off of its own, so that a large conntrack table, or one that cannot be read, keeps no Service
+ * Conntrack without flows that lead where none of their frontend may go: right behind the rules, which follow from the same
+ * decisions. It has a pace and a back-off of its own, so that a large conntrack table, or one that cannot be read, keeps no Service
  * from being programmed.
  */
-export class ConntrackTarget implements Target<ServiceRow> {
+export class ConntrackTarget implements Target<Flows> {
   readonly name = 'conntrack'
   readonly #options: ConntrackTargetOptions
   readonly #suspects: Suspects
 
   constructor(options: ConntrackTargetOptions) {
     this.#options = options
-    this.#suspects = new Suspects(options.rows)
+    this.#suspects = new Suspects(options.flows)
   }
 
-  async apply(delta: Delta<ServiceRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    await either(this.#options.programmed(delta.to.number), signal)
+  async apply(delta: Delta<Flows>, signal: AbortSignal): Promise<readonly Refused[]> {
+    await either(this.#options.programmed(), signal)
     const suspects = this.#suspects.of(delta)
     const cleaned = await this.#clean(suspects, signal)
     if (cleaned.kind === 'failed') throw new Error(`stale flows were not deleted: ${cleaned.reason}`)
-    this.#suspects.cleaned(delta, suspects)
+    this.#suspects.cleaned(suspects)
     return []
   }
 
@@ -43,7 +44,7 @@ export class ConntrackTarget implements Target<ServiceRow> {
   async inherit(before: readonly FrontendAddress[], signal: AbortSignal): Promise<void> {
     const gone = this.#suspects.inherit(before)
     const cleaned = await this.#clean(gone, signal)
-    if (cleaned.kind === 'cleaned') this.#suspects.cleaned(null, gone)
+    if (cleaned.kind === 'cleaned') this.#suspects.cleaned(gone)
   }
 
   /** Flows come and go by themselves: there is nothing to compare them with. */
