@@ -18,18 +18,16 @@ import type { Binding } from '../core/binding.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { union } from '../core/union.ts'
-import { RulesetMonitor } from '../kernel/monitor.ts'
-import { NftChannel } from '../kernel/nft-channel.ts'
 import { nftProcess } from '../kernel/nft.ts'
 import { ConntrackTarget } from '../service/conntrack/target.ts'
 import { deriveServices } from '../service/derive.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
-import { NftTarget } from '../service/nftables/target.ts'
 import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { collectWhenQuiet } from './agent-heap.ts'
+import { carryServices, onDemand, watchRuleset, type Mode } from './agent-mode.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { decideOverlay } from './agent-overlay.ts'
 import type { OverlayWords } from './agent-overlay-options.ts'
@@ -49,6 +47,7 @@ export interface AgentOptions extends StatusAddresses, OverlayWords {
   readonly localPodCidrs?: readonly string[]
   readonly serviceProxyName?: string
   readonly conntrackTcpBeLiberal?: boolean
+  readonly mode?: Mode
   readonly stateDir: string
   readonly auditSeconds: number
 }
@@ -74,18 +73,21 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const source = await startSource(options, tables, log, signal)
 
   const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })
-  const monitor = watchRuleset(() => guards, log, signal)
-  const changes = monitor.count(new NftChannel())
+  const guards: Binding[] = []
+  const monitor = onDemand(() => watchRuleset(() => guards, log, signal))
   const flows = new ConntrackTarget({
     flows: services.flows,
     programmed: () => rows.whenApplied(services.rows.number),
     onCleaned: (cleaned) => tellCleaned(cleaned, log, status.counters),
   })
   const inherit = flows.inherit.bind(flows)
-  const rows = runner.attach(services.rows, new NftTarget({ changes, loads: monitor.count(nftProcess), inherit }))
+  const carrying = await carryServices(options.mode ?? 'nftables', {
+    ...{ runner, table: services.rows, inherit, monitor, log, signal },
+  })
+  const { rows } = carrying
   followLoads(rows, runner.attach(services.flows, flows), observer)
-  const carried = overlay?.attach(runner, { ...source, nft: monitor.count(nftProcess), subnetEnv: options.subnetEnv })
-  const guards = carried ? [rows, carried.guard] : [rows]
+  const carried = overlay?.attach(runner, { ...source, nft: monitor().count(nftProcess), subnetEnv: options.subnetEnv })
+  guards.push(rows, ...(carried ? [carried.guard] : []))
   const localhost = serveLocalhost(runner, graph, tables, services, chosen)
   const status = await serveStatus({
     options,
@@ -110,22 +112,9 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   await runner.run()
   localhost?.close()
   await source.done
-  changes.close()
+  carrying.close()
   await status.close()
   log.info('agent ended; the kernel keeps what it was given', { node: options.node })
-}
-
-/** What somebody else does to the ruleset is repaired. `bindings`: of all that is in it. */
-function watchRuleset(bindings: () => readonly Binding[], log: Log, signal: AbortSignal): RulesetMonitor {
-  const audit = (): void => bindings().forEach((each) => void each.audit().catch(() => {}))
-  return new RulesetMonitor({
-    signal,
-    onForeignChange: audit,
-    onGap: (why) => {
-      log.warn('the ruleset is looked through', { why })
-      audit()
-    },
-  })
 }
 
 function serviceOptions(options: AgentOptions): ServiceOptions {

@@ -5,9 +5,9 @@ import { parseCidr } from '../cluster/address.ts'
 import { nftProcess } from '../kernel/nft.ts'
 import { NetlinkTarget } from '../overlay/netlink/target.ts'
 import { GuardTarget } from '../overlay/nftables/target.ts'
-import { NftTarget } from '../service/nftables/target.ts'
 import { createLog, parseLogOptions } from '../status/log.ts'
 import { addOverlayOptions } from './agent-overlay-options.ts'
+import { cleanUp, MODES } from './agent-mode.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
 import { alone } from './sole.ts'
@@ -56,7 +56,7 @@ export function register(program: Command): void {
       Number,
       600,
     )
-    .addOption(new Option('--mode <mode>', 'what carries services').choices(['nftables']).default('nftables'))
+    .addOption(new Option('--mode <mode>', 'what carries services').choices(MODES).default('nftables'))
   addOverlayOptions(command)
     .option('--cleanup', 'remove all that an agent left in the kernel, and exit')
     .option(
@@ -80,7 +80,7 @@ async function agent(options: AgentOptions & { cleanup?: boolean; log: string })
 
 async function cleanup(): Promise<void> {
   try {
-    await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
+    await cleanUp()
     await new GuardTarget(nftProcess, 0).cleanup()
     await new NetlinkTarget().cleanup()
   } catch (error) {
@@ -113,4 +113,5 @@ Examples:
   fairlead agent --kubeconfig ~/.kube/config --node worker-1
   fairlead agent --nodeport-addresses primary,localhost    node ports on 127.0.0.1 and ::1, too
   fairlead agent --directory manifests/ --node n1    no API server: files, followed as they change
+  fairlead agent --mode iptables                     for a kernel without nf_tables; what another mode left goes
   fairlead agent --cleanup                           leave nothing in the kernel`

@@ -74,6 +74,30 @@ fn links_addresses_routes_and_neighbours_are_told() {
 }
 
 #[test]
+fn the_monitor_tells_of_legacy_iptables() {
+    let Some(namespace) = Namespace::make() else { return };
+    let rules = |text: &str| namespace.run(&["bash", "-c", &format!("XTABLES_LOCKFILE=/dev/null {text}")]);
+    rules("iptables-legacy -t nat -A PREROUTING -j ACCEPT");
+    let mut monitor = namespace.start(&[CARRIER, "monitor", "--xtables"]);
+    assert_eq!(monitor.json(), json!({"event": "ready"}));
+    let mut nat = || {
+        loop {
+            let event = monitor.json();
+            if event["event"] == "xtables" && event["family"] == 4 && event["table"] == "nat" {
+                return event["entries"].as_u64().unwrap();
+            }
+        }
+    };
+    let first = nat();
+    rules("iptables-legacy -t nat -N MINE");
+    assert_eq!(nat(), first + 2);
+    rules("iptables-legacy -t nat -A MINE -j RETURN");
+    assert_eq!(nat(), first + 3);
+    rules("iptables-legacy -t nat -F");
+    assert_eq!(nat(), first + 1);
+}
+
+#[test]
 fn the_monitor_ends_with_its_reader() {
     let Some(namespace) = Namespace::make() else { return };
     let mut shell =

@@ -7,3 +7,4 @@ pub mod netlink;
 pub mod nftables;
 pub mod process;
 pub mod sctp;
+pub mod xtables;

@@ -7,6 +7,8 @@ import type { FrontendAddress, ServiceRow } from '../rows.ts'
 import { compare } from './audit.ts'
 import { Corner } from './corner.ts'
 import { readFound, removal, type Found } from './found.ts'
+import { countOf, digest } from './digest.ts'
+import { filterRules, JUMPS, type Table } from './fixed.ts'
 import { familyOfRow, findGuilty, findGuiltyAddresses } from './isolate.ts'
 import { PREFIX } from './names.ts'
 import { filterText, natText } from './text.ts'
@@ -17,7 +19,7 @@ export interface IptablesTargetOptions {
   /** As NftTarget's. */
   readonly inherit?: (before: readonly FrontendAddress[], signal: AbortSignal) => Promise<void>
   /** Told of each text that will change the kernel; what it returns is called when that is done. */
-  readonly onWrite?: (variant: Variant) => () => void
+  readonly onWrite?: () => () => void
 }
 
 /**
@@ -42,9 +44,12 @@ export class IptablesTarget implements Target<ServiceRow> {
     this.#options = options
   }
 
-  /** null: not known yet. */
-  get variant(): Variant | null {
-    return this.#loaded?.variant ?? null
+  /** Entries of a table of legacy iptables that are ours: a rule is one, a chain two. */
+  entries(family: Family, table: string): number {
+    const corner = this.#loaded?.corners.find((each) => each.family === family)
+    if (corner === undefined) return 0
+    const own = table === 'nat' ? [...corner.held.values()] : [digest(filterRules(family))]
+    return own.reduce((sum, each) => sum + 2 + countOf(each), JUMPS[table as Table].length)
   }
 
   async apply(delta: Delta<ServiceRow>, signal: AbortSignal): Promise<readonly Refused[]> {
@@ -154,7 +159,7 @@ export class IptablesTarget implements Target<ServiceRow> {
   }
 
   async #write(variant: Variant, family: Family, text: Iterable<string>, signal: AbortSignal): Promise<RestoreResult> {
-    const done = this.#options.onWrite?.(variant)
+    const done = this.#options.onWrite?.()
     try {
       const result = await restore(variant, family, text, signal)
       if (result.kind === 'failed') throw new Error(`iptables (${variant}, IPv${family}): ${result.reason}`)
@@ -238,7 +243,8 @@ async function removeVariant(variant: Variant, signal?: AbortSignal): Promise<re
   return before
 }
 
-async function hostVariant(signal: AbortSignal): Promise<Variant> {
+/** Throws when neither variant works. */
+export async function hostVariant(signal?: AbortSignal): Promise<Variant> {
   const found = await findVariant(PREFIX, signal)
   if (found.kind === 'none') throw new Error(`neither variant of iptables works here: ${found.reason}`)
   return found.variant

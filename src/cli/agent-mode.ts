@@ -1,0 +1,135 @@
+/** What carries services in the kernel, as --mode says: a target, who watches over what it wrote, and the end of the other mode. */
+import type { Binding } from '../core/binding.ts'
+import type { Runner } from '../core/runner.ts'
+import type { Readable } from '../core/table.ts'
+import { RulesetMonitor } from '../kernel/monitor.ts'
+import { NftChannel } from '../kernel/nft-channel.ts'
+import { listNames, nftProcess, type Nft } from '../kernel/nft.ts'
+import { XtablesMonitor } from '../kernel/xtables.ts'
+import { hostVariant, IptablesTarget, removeIptables } from '../service/iptables/target.ts'
+import { addUdpFrontends } from '../service/nftables/inherited.ts'
+import { FAMILY, TABLE } from '../service/nftables/names.ts'
+import { NftTarget, type NftTargetOptions } from '../service/nftables/target.ts'
+import type { FrontendAddress, ServiceRow } from '../service/rows.ts'
+import type { Log } from '../status/log.ts'
+import { Failure } from './failure.ts'
+
+export type Mode = 'nftables' | 'iptables'
+export const MODES: readonly Mode[] = ['nftables', 'iptables']
+
+export interface Carrying {
+  readonly rows: Binding
+  close(): void
+}
+
+export interface CarryOptions {
+  readonly runner: Runner
+  readonly table: Readable<ServiceRow>
+  /** As NftTarget's. What the other mode left is in it, too: that goes once the rules of this one stand, and before this is called. */
+  readonly inherit: NonNullable<NftTargetOptions['inherit']>
+  /** Of all that is ours in nftables. Not asked for where there may be no nf_tables. */
+  readonly monitor: () => RulesetMonitor
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+export function carryServices(mode: Mode, options: CarryOptions): Promise<Carrying> {
+  switch (mode) {
+    case 'nftables':
+      return Promise.resolve(byNftables(options))
+    case 'iptables':
+      return byIptables(options)
+    default:
+      throw mode satisfies never
+  }
+}
+
+/** Removes what an agent left in the kernel, in any mode. Throws what could not be removed. */
+export async function cleanUp(): Promise<void> {
+  await removeIptables()
+  try {
+    await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
+  } catch (error) {
+    // Where there is no nf_tables there is nothing of ours in it.
+    if (!NO_NFTABLES.test((error as Error).message)) throw error
+  }
+}
+
+/** What somebody else does to the ruleset is repaired. `bindings`: of all that is in it. */
+export function watchRuleset(bindings: () => readonly Binding[], log: Log, signal: AbortSignal): RulesetMonitor {
+  const audit = auditor(bindings, log)
+  return new RulesetMonitor({ signal, onForeignChange: () => audit(null), onGap: audit })
+}
+
+/** Made when it is first asked for. */
+export function onDemand<T>(make: () => T): () => T {
+  let made: { readonly it: T } | null = null
+  return () => (made ??= { it: make() }).it
+}
+
+function byNftables({ runner, table, inherit, monitor }: CarryOptions): Carrying {
+  const changes = monitor().count(new NftChannel())
+  const target = new NftTarget({
+    changes,
+    loads: monitor().count(nftProcess),
+    inherit: async (before, ending) => inherit([...before, ...(await removeIptables(ending))], ending),
+  })
+  const rows = runner.attach(table, target)
+  return { rows, close: () => changes.close() }
+}
+
+async function byIptables({ runner, table, inherit, monitor, log, signal }: CarryOptions): Promise<Carrying> {
+  const variant = await hostVariant(signal).catch((error: Error) => {
+    throw new Failure(`--mode iptables: ${error.message}`)
+  })
+  log.info('iptables as this host uses it', { variant })
+  const writing: () => () => void = variant === 'nft' ? counted(monitor()) : watchTables()
+  const target = new IptablesTarget({
+    variant,
+    onWrite: () => writing(),
+    inherit: async (before, ending) => inherit([...before, ...(await removeNftables(ending))], ending),
+  })
+  const rows = runner.attach(table, target)
+  return { rows, close: () => {} }
+
+  function watchTables(): () => () => void {
+    const audit = auditor(() => [rows], log)
+    const tables = new XtablesMonitor({
+      signal,
+      ours: (family, name) => target.entries(family, name),
+      onForeignChange: () => audit(null),
+      onGap: audit,
+    })
+    return () => tables.writing()
+  }
+}
+
+/** Counts what is written between two moments as one transaction of ours. */
+function counted(monitor: RulesetMonitor): () => () => void {
+  return () => {
+    const over = Promise.withResolvers<void>()
+    const writer: Nft = { run: () => over.promise.then(() => ({ kind: 'committed' })), close: () => {} }
+    void monitor.count(writer).run('')
+    return over.resolve
+  }
+}
+
+/** `why`: there may be something to find; null: something was done. */
+function auditor(bindings: () => readonly Binding[], log: Log): (why: string | null) => void {
+  return (why) => {
+    if (why !== null) log.warn('the ruleset is looked through', { why })
+    for (const binding of bindings()) void binding.audit().catch(() => {}) // whoever looks says so
+  }
+}
+
+/** The UDP frontends that were there. Without nft there is nothing of ours. */
+async function removeNftables(signal: AbortSignal): Promise<readonly FrontendAddress[]> {
+  const names = await listNames(FAMILY, TABLE, signal).catch(() => null)
+  if (names === null) return []
+  const before = new Map<string, FrontendAddress>()
+  await addUdpFrontends(before, names.maps, signal)
+  await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
+  return [...before.values()]
+}
+
+const NO_NFTABLES = /is missing|not supported/
