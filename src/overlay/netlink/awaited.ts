@@ -1,6 +1,6 @@
 import type { Delta, Key } from '../../core/delta.ts'
 import { deviceKey, routeKey, type OverlayRow } from '../rows.ts'
-import type { Link } from './listing.ts'
+import { GROUP, type Link } from './listing.ts'
 
 /** What `fairlead-carrier monitor --link --address --route --neighbour` says. */
 export type KernelEvent =
@@ -116,14 +116,12 @@ export class Awaited {
     if (device === undefined) return false
     const isBridge = family === 'bridge'
     const row = this.#rows.get(isBridge ? `fdb ${device} ${linkAddress}` : `neighbour ${device} ${address}`)
-    if (row === undefined) return op === 'new' && (isBridge || (state & PERMANENT) !== 0) && !isGroup(address)
+    if (row === undefined) return op === 'new' && (isBridge || (state & PERMANENT) !== 0) && !GROUP.test(address ?? '')
     if (op === 'delete') return true
     if (row.kind === 'fdb') return address !== row.to
     return row.kind === 'neighbour' && (linkAddress !== row.mac || (state & PERMANENT) === 0)
   }
 }
-
-const isGroup = (address: string | undefined): boolean => /^(ff|22[4-9]\.|23\d\.)/.test(address ?? '')
 
 /** RT_TABLE_MAIN, NUD_PERMANENT (linux/rtnetlink.h, linux/neighbour.h). */
 const MAIN = 254

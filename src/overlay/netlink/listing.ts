@@ -33,16 +33,27 @@ export interface Link {
 /** `names`: devices of ours that are, or shall be. */
 export async function listOverlay(names: Iterable<string>, signal?: AbortSignal): Promise<Listing> {
   const wanted = new Set(names)
-  const all = (await list('ip', ['-details', 'link', 'show'], signal)).map(readLink)
-  const links = new Map(all.filter((link) => wanted.has(link.name) || isMarked(link)).map((link) => [link.name, link]))
-  const devices = [...links.values()].filter(({ kind }) => kind === 'vxlan').map(({ name }) => name)
-  const [routes, ...parts] = await Promise.all([
-    listRoutes(devices, signal),
-    ...devices.map((name) => onDevice(name, signal)),
+  const [interfaces, neighbours, entries, ...routes] = await Promise.all([
+    list('ip', ['-details', 'address', 'show'], signal),
+    list('ip', ['neighbour', 'show', 'nud', 'permanent'], signal),
+    list('bridge', ['fdb', 'show'], signal),
+    list('ip', ['-N', '-4', 'route', 'show'], signal),
+    list('ip', ['-N', '-6', 'route', 'show'], signal),
   ])
-  const rows = [...parts.flat(), ...routes.map(({ row }) => row)]
-  const unnumbered = routes.filter(({ isNumbered }) => !isNumbered).map(({ row }) => keyOf(row))
-  return { links, rows: new Map(rows.map((row) => [keyOf(row), row])), unnumbered: new Set(unnumbered) }
+  const all = interfaces.map(readLink).filter((link) => wanted.has(link.name) || isMarked(link))
+  const devices = new Set(all.filter(({ kind }) => kind === 'vxlan').map(({ name }) => name))
+  const found = readRoutes(routes.flat(), devices)
+  const rows = [
+    ...interfaces.flatMap((each) => (devices.has(String(each['ifname'])) ? readAddresses(each) : [])),
+    ...neighbours.filter(({ dev }) => devices.has(String(dev))).flatMap(readNeighbour),
+    ...entries.filter(({ ifname }) => devices.has(String(ifname))).flatMap(readForwarding),
+    ...found.map(({ row }) => row),
+  ]
+  return {
+    links: new Map(all.map((link) => [link.name, link])),
+    rows: new Map(rows.map((row) => [keyOf(row), row])),
+    unnumbered: new Set(found.filter(({ isNumbered }) => !isNumbered).map(({ row }) => keyOf(row))),
+  }
 }
 
 /** VXLAN devices there are, with their link addresses. */
@@ -52,37 +63,29 @@ export async function listDevices(signal?: AbortSignal): Promise<readonly Link[]
 
 export const isMarked = ({ kind, alias }: Link): boolean => kind === 'vxlan' && alias === MARK
 
-async function onDevice(device: string, signal?: AbortSignal): Promise<readonly Entry[]> {
-  const [addresses, neighbours, entries] = await Promise.all([
-    list('ip', ['address', 'show', 'dev', device], signal),
-    list('ip', ['neighbour', 'show', 'dev', device, 'nud', 'permanent'], signal),
-    list('bridge', ['fdb', 'show', 'dev', device], signal),
-  ])
-  return [
-    ...(addresses as readonly { addr_info?: readonly Listed[] }[]).flatMap(({ addr_info: all = [] }) =>
-      all
-        .filter(({ scope, prefixlen, family }) => scope === 'global' && prefixlen === (family === 'inet' ? 32 : 128))
-        .map(({ local }): Entry => ({ kind: 'address', device, ip: canonical(local) })),
-    ),
-    // Multicast groups are the kernel's own entries.
-    ...neighbours
-      .filter(({ dst }) => !/^(ff|22[4-9]\.|23\d\.)/.test(String(dst)))
-      .map(({ dst, lladdr }): Entry => ({ kind: 'neighbour', device, ip: canonical(dst), mac: String(lladdr) })),
-    ...entries
-      .filter(({ dst }) => dst !== undefined)
-      .map(({ mac, dst }): Entry => ({ kind: 'fdb', device, mac: String(mac), to: canonical(dst) })),
-  ]
+function readAddresses({ ifname, addr_info: all = [] }: Listed & { readonly addr_info?: readonly Listed[] }): Entry[] {
+  return all
+    .filter(({ scope, prefixlen, family }) => scope === 'global' && prefixlen === (family === 'inet' ? 32 : 128))
+    .map(({ local }) => ({ kind: 'address', device: String(ifname), ip: canonical(local) }))
+}
+
+/** Multicast groups are the kernel's own entries. */
+function readNeighbour({ dev, dst, lladdr }: Listed): Entry[] {
+  if (GROUP.test(String(dst))) return []
+  return [{ kind: 'neighbour', device: String(dev), ip: canonical(dst), mac: String(lladdr) }]
+}
+
+function readForwarding({ ifname, mac, dst }: Listed): Entry[] {
+  return dst === undefined ? [] : [{ kind: 'fdb', device: String(ifname), mac: String(mac), to: canonical(dst) }]
 }
 
 /** Routes on our devices, whoever made them, and ours on others. The kernel's own (link-local, multicast) are nobody's. */
-async function listRoutes(
-  devices: readonly string[],
-  signal?: AbortSignal,
-): Promise<readonly { readonly row: Route; readonly isNumbered: boolean }[]> {
-  const lists = [4, 6].map((family) => list('ip', ['-N', `-${family}`, 'route', 'show'], signal))
-  return (await Promise.all(lists))
-    .flat()
-    .filter(({ dev, protocol }) => protocol === PROTOCOL || (protocol !== KERNEL && devices.includes(String(dev))))
+function readRoutes(
+  listed: readonly Listed[],
+  devices: ReadonlySet<string>,
+): readonly { readonly row: Route; readonly isNumbered: boolean }[] {
+  return listed
+    .filter(({ dev, protocol }) => protocol === PROTOCOL || (protocol !== KERNEL && devices.has(String(dev))))
     .map(({ dst, gateway, dev, flags, protocol }) => ({
       row: {
         ...{ kind: 'route', to: canonicalRange(dst), via: gateway === undefined ? '' : canonical(gateway) },
@@ -120,5 +123,7 @@ function canonicalRange(text: unknown): string {
 }
 
 export const MARK = 'fairlead'
+/** Addresses of multicast groups. */
+export const GROUP = /^(ff|22[4-9]\.|23\d\.)/
 /** RTPROT_KERNEL (linux/rtnetlink.h). */
 const KERNEL = '2'

@@ -15,6 +15,8 @@ export class NetlinkTarget implements Target<OverlayRow> {
   readonly name = 'netlink'
   readonly #rows = new Map<Key, OverlayRow>()
   readonly #awaited = new Awaited(this.#rows)
+  /** Keys of devices that could not be made, sorted. */
+  #barred = ''
 
   async apply(delta: Delta<OverlayRow>, signal: AbortSignal): Promise<readonly Refused[]> {
     if (delta.from === 0) this.#rows.clear()
@@ -24,16 +26,18 @@ export class NetlinkTarget implements Target<OverlayRow> {
     // What a device carries goes with it: a change of one is a matter of all its rows.
     const isWhole = delta.from === 0 || [...delta.put.keys(), ...delta.drop].some((key) => key.startsWith('device '))
     const work = isWhole ? await this.#wholeWork(signal) : entriesWork(delta)
-    return carryOut(work, signal)
+    const refused = await carryOut(work, signal)
+    if (isWhole) this.#barred = devicesOf(refused)
+    return refused
   }
 
   async audit(signal: AbortSignal): Promise<Drift> {
     const listing = await this.#list(signal)
     const { devices, put, drop, strays, refused } = differences(this.#rows, listing)
-    const waiting = new Set(refused.map(({ key }) => key))
     const wrong = [
+      ...(devicesOf(refused) === this.#barred ? [] : refused.map(({ key }) => `${key}, which is somebody else's`)),
       ...devices.flatMap(({ row, commands }) => (commands.length > 0 ? [`device ${row.name}`] : [])),
-      ...put.filter(({ device }) => !waiting.has(`device ${device}`)).map(keyOf),
+      ...put.map(keyOf),
       ...drop.map((row) => `${keyOf(row)}, which should not be there`),
       ...strays.map((name) => `device ${name}, which should not be there`),
     ]
@@ -158,8 +162,9 @@ async function carryOut(work: Work, signal: AbortSignal): Promise<readonly Refus
   for (const kind of PUT_ORDER) {
     const rows = work.put.filter((row) => row.kind === kind && !refused.has(`device ${row.device}`))
     for (const [at, reason] of await runBatch(TOOLS[kind], rows.map(putCommand), signal)) {
-      // Somebody deleted the device, or its interface, in this moment: a whole load makes it again.
-      if (isGone(reason) && !work.isWhole) throw new Error(`${putCommand(rows[at]!)}: ${reason}`)
+      // Somebody deleted the device in this moment: a whole load makes it again.
+      if (isGone(reason) && (!work.isWhole || rows[at]!.kind !== 'route' || rows[at]!.onlink))
+        throw new Error(`${putCommand(rows[at]!)}: ${reason}`)
       const key = keyOf(rows[at]!)
       refused.set(key, { key, reason: `${putCommand(rows[at]!)}: ${reason}`, remedy: REMEDY })
     }
@@ -181,6 +186,13 @@ async function makeDevices({ devices }: Work, signal: AbortSignal): Promise<read
 
 /** What was to be deleted, or to be built upon, is not there. */
 const isGone = (reason: string): boolean => /No such|Cannot find device|Cannot assign requested address/.test(reason)
+
+const devicesOf = (refused: readonly Refused[]): string =>
+  refused
+    .map(({ key }) => key)
+    .filter((key) => key.startsWith('device '))
+    .sort()
+    .join()
 
 function summary(wrong: readonly string[]): string {
   const more = wrong.length - SHOWN_MAX
