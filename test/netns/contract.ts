@@ -1,20 +1,16 @@
 import type { Test as Tap } from 'tap'
 import type { Protocol } from '../../src/cluster/protocol.ts'
-import { nftProcess } from '../../src/kernel/nft.ts'
-import type { Target } from '../../src/core/delta.ts'
-import { NftTarget } from '../../src/service/nftables/target.ts'
-import type { ServiceRow } from '../../src/service/rows.ts'
 import type { ServiceCase } from '../contract/service-cases.ts'
 import { Room } from '../contract/service-room.ts'
 import { Hosts, split } from './hosts.ts'
+import { makeTarget } from './target.ts'
 import { inside } from './world.ts'
 
-/** Sends every packet of every case on this kernel, by a target (nftables): it must fare as the case says. Returns who sends and answers. */
+/** Sends every packet of every case on this kernel, by the target: it must fare as the case says. Returns who sends and answers. */
 export function contract(
   t: Tap,
   cases: readonly ServiceCase[],
   protocols: readonly Protocol[] = ['tcp', 'udp'],
-  makeTarget: () => Target<ServiceRow> = () => new NftTarget({ changes: nftProcess, loads: nftProcess }),
 ): Hosts {
   const hosts = new Hosts()
   t.jobs = 1 // one kernel

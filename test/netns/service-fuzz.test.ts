@@ -7,12 +7,11 @@ await enterWorld()
 import { Cursor } from '../../src/core/cursor.ts'
 import type { Table } from '../../src/core/table.ts'
 import { NftChannel } from '../../src/kernel/nft-channel.ts'
-import { nftProcess } from '../../src/kernel/nft.ts'
-import { NftTarget } from '../../src/service/nftables/target.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
 import { Room } from '../contract/service-room.ts'
 import { anyCIDR, anyPacket, anyService, anySlice } from '../property/service-world.ts'
 import { Hosts } from './hosts.ts'
+import { makeTarget } from './target.ts'
 import { NODES } from './topology.ts'
 
 const signal = new AbortController().signal
@@ -55,7 +54,7 @@ t.test('the hosts stand', { timeout: 300_000 }, async () => {
 })
 
 t.test(`fake and kernel agree (FAIRLEAD_SEED=${seed})`, { timeout: 500_000 }, async (t) => {
-  const target = new NftTarget({ changes: channel, loads: nftProcess })
+  const target = makeTarget({}, channel)
   const room = new Room()
   const cursor = new Cursor(room.services.rows as Table<ServiceRow>, room.graph.epoch)
   const seen = new Map<string, number>()

@@ -2,19 +2,18 @@ import { Cursor } from '../../src/core/cursor.ts'
 import type { Refused, Target } from '../../src/core/delta.ts'
 import { asTable } from '../../src/core/table.ts'
 import { NftChannel } from '../../src/kernel/nft-channel.ts'
-import { nftProcess } from '../../src/kernel/nft.ts'
 import { ConntrackTarget } from '../../src/service/conntrack/target.ts'
-import { NftTarget } from '../../src/service/nftables/target.ts'
 import type { ServiceOptions } from '../../src/service/options.ts'
 import type { Flows } from '../../src/service/flows.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
 import type { Raw } from '../contract/service-objects.ts'
 import { Room } from '../contract/service-room.ts'
+import { makeTarget } from './target.ts'
 
 /** Kubernetes objects kept up on a real kernel, by deltas, as an agent does it: stale UDP flows included. */
 export class Stage {
   readonly room: Room
-  readonly target: NftTarget
+  readonly target: Target<ServiceRow>
   /** Conntrack entries deleted by the last change. */
   deleted = 0
   readonly #channel = new NftChannel()
@@ -35,7 +34,7 @@ export class Stage {
       },
     })
     const inherit = this.#conntrack.inherit.bind(this.#conntrack)
-    this.target = new NftTarget({ changes: this.#channel, loads: nftProcess, inherit })
+    this.target = makeTarget({ inherit }, this.#channel)
   }
 
   put(...objects: readonly Raw[]): Promise<void> {

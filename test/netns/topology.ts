@@ -89,7 +89,8 @@ export async function buildPod(address: string): Promise<string> {
     `${at(node)} link set ${device} up`,
     `${at(node)} addr add 169.254.1.1/32 dev ${device}`,
     `${at(node)} addr add fe80::1/64 dev ${device} nodad`,
-    `${at(node)} route add ${address}/32 dev ${device}`,
+    // Who answers datagrams on all addresses answers with the node's own, not with that of the link.
+    `${at(node)} route add ${address}/32 dev ${device} src ${NODES[node]}`,
     `${at(node)} route add ${six(address)}/128 dev ${device}`,
   )
   return name

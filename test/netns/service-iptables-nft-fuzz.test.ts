@@ -1,0 +1,3 @@
+/** Random clusters and packets by the iptables target, in the nft variant. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-nft'
+await import('./service-fuzz.test.ts')
