@@ -1,5 +1,5 @@
 /** What an agent does about conntrack that a test of its target cannot show: over restarts, failures and lost rules. */
-import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -109,6 +109,28 @@ t.test('killed between its rules and the clean-up: the next one still knows what
   const next = await shipped.start('next')
   for (const [, to, port] of GOING) t.same(await flows(`dst=${to} .*dport=${port} `), [], `none to ${to}:${port}`)
   await next.kill()
+})
+
+t.test('rules that are slow to come: no flow is deleted that would begin anew by the old ones', async (t) => {
+  shipped.write(...dns(A))
+  const pid = join(shipped.folder, 'nft.pid')
+  const path = fake('told', `echo $$ >${pid}`, 'nft')
+  const agent = await shipped.start('slow', { env: { FAIRLEAD_CARRIER: path } })
+  for (const pods of [[A, B], [A]]) await changed(agent, () => shipped.write(...dns(...pods)))
+  t.match(await ask(POD, DNS, 80), { by: `${A}:8080` })
+  const nft = Number(readFileSync(pid, 'utf8'))
+  process.kill(nft, 'SIGSTOP')
+  const seen = () => agent.metric('kubeproxy_sync_proxy_rules_endpoint_changes_total')
+  const before = await seen()
+  shipped.write(...dns(B))
+  await until('it knows', async () => (await seen()) > before)
+  for (let i = 0; i < 50; i++) t.match(await ask(POD, DNS, 80), { by: `${A}:8080` })
+  process.kill(nft, 'SIGCONT')
+  await until('the flow follows', async () => {
+    const answer = await ask(POD, DNS, 80)
+    return answer.kind === 'answered' && answer.by === `${B}:8080`
+  })
+  await agent.kill()
 })
 
 t.test('a clean-up that fails is seen, tried again, and keeps no Service from being programmed', async (t) => {
@@ -232,10 +254,10 @@ async function changed(agent: Agent, act: () => void): Promise<void> {
   await until('conntrack is behind it', async () => (await applied()) !== before)
 }
 
-/** A carrier that does these words of shell before it cleans conntrack. */
-function fake(name: string, words: string): string {
+/** A carrier that does these words of shell before it cleans conntrack, or whatever begins with `command`. */
+function fake(name: string, words: string, command = 'conntrack stale'): string {
   const path = join(shipped.folder, name)
-  writeFileSync(path, `#!/bin/sh\nif [ "$1 $2" = "conntrack stale" ]; then ${words}; fi\nexec ${carrier} "$@"\n`)
+  writeFileSync(path, `#!/bin/sh\ncase "$*" in\n"${command}"*) ${words} ;;\nesac\nexec ${carrier} "$@"\n`)
   chmodSync(path, 0o755)
   return path
 }
