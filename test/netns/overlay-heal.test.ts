@@ -98,6 +98,10 @@ t.test(
     await until('it is said', async () => {
       const refused = (await agents[0]!.report())!.targets.find(({ name }) => name === 'netlink')!.refused
       return refused.first.some(({ key, reason }) => key === 'device flannel.1' && reason.includes('VNI 7'))
+    }).catch(async (error: Error) => {
+      t.comment(agents[0]!.said.slice(-12).join('\n'))
+      t.comment(await state())
+      throw error
     })
     await connected(1, 2, [6])
     await ip('link set flannel.1 name theirs')

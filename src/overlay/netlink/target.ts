@@ -15,7 +15,7 @@ export class NetlinkTarget implements Target<OverlayRow> {
   readonly name = 'netlink'
   readonly #rows = new Map<Key, OverlayRow>()
   readonly #awaited = new Awaited(this.#rows)
-  /** Keys of devices that could not be made, sorted. */
+  /** Devices that could not be made, and why. */
   #barred = ''
 
   async apply(delta: Delta<OverlayRow>, signal: AbortSignal): Promise<readonly Refused[]> {
@@ -189,8 +189,8 @@ const isGone = (reason: string): boolean => /No such|Cannot find device|Cannot a
 
 const devicesOf = (refused: readonly Refused[]): string =>
   refused
-    .map(({ key }) => key)
-    .filter((key) => key.startsWith('device '))
+    .filter(({ key }) => key.startsWith('device '))
+    .map(({ key, reason }) => `${key} ${reason}`)
     .sort()
     .join()
 
