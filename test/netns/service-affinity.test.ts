@@ -7,6 +7,7 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, READY, service, slice, UNREADY, type Raw } from '../contract/service-objects.ts'
 import { NODE, NODE6, OUTSIDE, OUTSIDE6, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
+import { targetName } from './target.ts'
 import { Stage } from './stage.ts'
 import { until } from './waiting.ts'
 import { six } from './topology.ts'
@@ -231,6 +232,11 @@ async function byClient(to: readonly [string, number] = [IP, 80]): Promise<Map<s
 
 /** For how many ms more the kernel remembers a client; null: not at all. */
 async function remembered(client: string): Promise<number | null> {
+  if (targetName !== 'nftables') {
+    const sets = await inside('n1', 'ipset', 'list')
+    const seconds = new RegExp(`^${client.replaceAll('.', '\\.')} timeout (\\d+)$`, 'm').exec(sets)
+    return seconds === null ? null : Number(seconds[1]) * 1000
+  }
   const listing = await inside('n1', 'nft', 'list', 'map', 'inet', 'fairlead_service', 'affinity4')
   const found = new RegExp(`\\. ${client.replaceAll('.', '\\.')} .*?expires (\\S+) :`).exec(listing)
   if (found === null) return null

@@ -1,0 +1,3 @@
+/** Session affinity by the iptables target. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-legacy'
+await import('./service-affinity.test.ts')

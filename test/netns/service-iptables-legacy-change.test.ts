@@ -1,0 +1,3 @@
+/** Services that change, by the iptables target. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-legacy'
+await import('./service-change.test.ts')
