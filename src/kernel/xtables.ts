@@ -16,7 +16,7 @@ export interface XtablesMonitorOptions {
  */
 export class XtablesMonitor {
   readonly #options: XtablesMonitorOptions
-  /** By family and table: all entries, as told last, and those that are not ours, as judged last. */
+  /** By family and table: all entries, as told last, and those that are not ours, as judged last; null: not yet. */
   readonly #tables = new Map<string, { readonly event: XtablesEvent; others: number | null }>()
   /** Writes of ours that are not over yet. */
   #running = 0
@@ -63,7 +63,8 @@ export class XtablesMonitor {
     for (const table of this.#tables.values()) {
       const { event } = table
       const others = event.entries - this.#options.ours(event.family, event.table)
-      foreign ||= table.others !== null && table.others !== others
+      // The first time: nobody knows what was done before.
+      foreign ||= table.others !== others
       table.others = others
     }
     if (foreign) this.#options.onForeignChange()

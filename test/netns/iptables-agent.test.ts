@@ -1,0 +1,192 @@
+/** The agent as it ships in --mode iptables, in both variants: under load, flushed, switched to and from the other mode. */
+import t, { type Test } from 'tap'
+import { enterWorld, inside, within } from './world.ts'
+await enterWorld()
+
+import { carrier } from '../../src/kernel/carrier.ts'
+import { exec } from '../../src/kernel/exec.ts'
+import type { Variant } from '../../src/kernel/iptables.ts'
+import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
+import { OUTSIDE, POD } from '../contract/service-room.ts'
+import { Hosts } from './hosts.ts'
+import { finish, killLoads, ready, run } from './load.ts'
+import { MAIN, Shipped, type Agent } from './shipped.ts'
+import { until } from './waiting.ts'
+
+const hosts = new Hosts()
+const shipped = new Shipped()
+const IP = '10.96.0.10'
+const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
+t.setTimeout(300_000)
+t.jobs = 1
+t.afterEach(async () => {
+  await shipped.kill()
+})
+t.teardown(() => {
+  hosts.close()
+  killLoads()
+  shipped.close()
+})
+
+t.test('the hosts stand', { timeout: 120_000 }, async () => {
+  await hosts.build([POD, OUTSIDE, A, B], [IP])
+  for (const pod of [A, B]) await ready(run(hosts.name(pod), 'load', 'serve', '--listen', 'tcp:8080'))
+})
+
+for (const variant of ['legacy', 'nft'] as const) {
+  t.test(`${variant}: killed with -9 and started again under load: no connection fails, none breaks`, async (t) => {
+    await hostUses(variant)
+    shipped.write(...web(A, B))
+    let agent = await begin()
+    t.ok(
+      agent.said.some((line) => line.includes(`variant=${variant}`)),
+      agent.said.join('\n'),
+    )
+    const loads = await underLoad()
+    for (let round = 0; round < 2; round++) {
+      await agent.kill()
+      agent = await begin()
+    }
+    shipped.write(...web(A))
+    await agent.settled('iptables')
+    shipped.write(...web(A, B))
+    await agent.settled('iptables')
+    await unharmed(t, loads)
+  })
+
+  t.test(`${variant}: somebody flushes our rules: repaired`, async (t) => {
+    await hostUses(variant)
+    shipped.write(...web(A, B))
+    const agent = await begin()
+    const iptables = `iptables-${variant}`
+    for (const command of [
+      [iptables, '-t', 'nat', '-F'],
+      [iptables, '-t', 'nat', '-F', 'FAIRLEAD-FRONTENDS'],
+      [iptables, '-t', 'nat', '-D', 'PREROUTING', '-j', 'FAIRLEAD-SERVICES'],
+      ['sh', '-c', `${iptables} -t nat -F; ${iptables} -t nat -X`],
+      ...(variant === 'nft' ? [['nft', 'flush', 'ruleset']] : []),
+    ] as [string, ...string[]][]) {
+      const began = performance.now()
+      await inside('n1', ...command)
+      await until(`repaired after ${command.join(' ')}`, async () => (await ask(POD, IP)) === 'answered')
+      t.comment(`${command.join(' ')}: repaired after ${(performance.now() - began).toFixed(0)} ms`)
+      t.equal(await ask(OUTSIDE, IP), 'answered', command.join(' '))
+    }
+    await until('and refuses again', async () => (await ask(POD, IP, 81)) === 'refused')
+    await inside('n1', iptables, '-F')
+    await until('table filter is repaired, too', async () => (await ask(POD, IP, 81)) === 'refused')
+    await agent.kill()
+  })
+
+  t.test(
+    `${variant}: switched to nftables and back under load: no connection fails; one mode's rules stand at a time`,
+    async (t) => {
+      await hostUses(variant)
+      shipped.write(...web(A, B))
+      let agent = await begin()
+      const loads = await underLoad()
+      for (const mode of ['nftables', 'iptables', 'nftables', 'iptables']) {
+        agent.child.kill('SIGTERM')
+        await agent.ended
+        agent = await begin(mode)
+        t.equal((await inside('n1', 'nft', 'list', 'tables')).includes('fairlead_service'), mode === 'nftables', mode)
+        t.equal(/FAIRLEAD/.test(await inside('n1', `iptables-${variant}-save`)), mode === 'iptables', mode)
+      }
+      await unharmed(t, loads)
+      await agent.kill()
+    },
+  )
+
+  t.test(`${variant}: --cleanup leaves nothing of ours and all of others', twice`, async (t) => {
+    await hostUses(variant)
+    const before = await foreign(variant)
+    shipped.write(...web(A, B))
+    await (await begin()).kill()
+    t.equal(await foreign(variant), before, 'an agent that runs leaves them alone')
+    for (let i = 0; i < 2; i++) {
+      const result = await exec([process.execPath, MAIN, 'agent', '--cleanup'])
+      t.equal(result.kind, 'done', JSON.stringify(result))
+      t.notMatch(await inside('n1', `iptables-${variant}-save`), /FAIRLEAD/)
+      t.notMatch(await inside('n1', `ip6tables-${variant}-save`), /FAIRLEAD/)
+      t.equal(await inside('n1', 'ipset', 'list', '-n'), '')
+      t.equal(await foreign(variant), before)
+    }
+  })
+}
+
+t.test('from one variant to the other: what was left in the first goes', async (t) => {
+  await hostUses('legacy')
+  shipped.write(...web(A, B))
+  const agent = await begin()
+  const loads = await underLoad()
+  await agent.kill()
+  await hostUses('nft')
+  await begin()
+  t.notMatch(await inside('n1', 'iptables-legacy-save'), /FAIRLEAD/)
+  t.match(await inside('n1', 'iptables-nft-save'), /FAIRLEAD/)
+  await unharmed(t, loads)
+})
+
+/** Rules of kubelet and of somebody else in one variant, none in the other. */
+async function hostUses(variant: Variant): Promise<void> {
+  for (const each of ['legacy', 'nft'] as const)
+    for (const iptables of [`iptables-${each}`, `ip6tables-${each}`]) {
+      await exec([iptables, '-t', 'mangle', '-F'])
+      await exec([iptables, '-t', 'mangle', '-X'])
+      if (each !== variant) continue
+      await inside('n1', iptables, '-t', 'mangle', '-N', 'KUBE-KUBELET-CANARY')
+      await inside('n1', iptables, '-t', 'mangle', '-N', 'GUEST')
+      await inside('n1', iptables, '-t', 'mangle', '-A', 'GUEST', '-j', 'RETURN')
+    }
+}
+
+/** What is not ours, without the chains that iptables brings with a table. */
+async function foreign(variant: Variant): Promise<string> {
+  const lines = (await inside('n1', `iptables-${variant}-save`)).split('\n')
+  return lines.filter((line) => /GUEST|KUBE/.test(line)).join('\n')
+}
+
+const web = (...pods: readonly string[]): Raw[] => [
+  service('web', [IP], { sessionAffinity: 'None' }),
+  slice('web-1', 'web', pods.map((pod) => endpoint(pod))), // prettier-ignore
+]
+
+async function begin(mode = 'iptables'): Promise<Agent> {
+  const agent = shipped.begin(`a${count++}`, { args: ['--mode', mode] })
+  await agent.settled(mode, 'conntrack')
+  return agent
+}
+let count = 0
+
+type Load = ReturnType<typeof run>
+
+async function underLoad(): Promise<Load[]> {
+  const to = `${IP}:80`
+  const loads = [
+    run(hosts.name(POD), 'load', 'hold', '--to', to, '--count', '20', '--from', POD),
+    run('outside', 'load', 'hold', '--to', to, '--count', '20'),
+    run(hosts.name(POD), 'load', 'steady', '--to', to, '--rate', '200', '--from', POD),
+    run('outside', 'load', 'steady', '--to', to, '--rate', '200'),
+    run('n1', 'load', 'steady', '--to', to, '--rate', '100'),
+  ]
+  for (const load of loads) await ready(load)
+  return loads
+}
+
+async function unharmed(t: Test, loads: readonly Load[]): Promise<void> {
+  for (const load of loads) {
+    const result = await finish(load)
+    const what = JSON.stringify(result)
+    t.equal(result['failedTotal'] ?? 0, 0, `no connection failed: ${what}`)
+    t.equal(result['broken'] ?? 0, 0, `no connection broke: ${what}`)
+    t.ok(Number(result['exchanged'] ?? result['connections']) > 50, 'and it was a load')
+  }
+}
+
+async function ask(from: string, to: string, port = 80): Promise<string> {
+  const args = ['load', 'connect', '--to', `${to}:${port}`, '--count', '1', '--timeout-ms', '300']
+  const result = await exec([...within(hosts.name(from)), carrier, ...args] as unknown as readonly [string])
+  const text = result.kind === 'done' ? result.stdout : result.kind === 'failed' ? result.stderr || '{}' : '{}'
+  if (/"failedTotal":\s*0/.test(text)) return 'answered'
+  return /refused/i.test(text) ? 'refused' : text
+}
