@@ -19,12 +19,12 @@ export class Agent {
     this.#socket = join(nodesIn(place), `${node.plan.name}.status.sock`)
     const sockets = ['--api-server', `unix://${apiSocketIn(place)}`, '--status-socket', this.#socket]
     const agent = [COMMAND, 'agent', '--node', node.plan.name]
-    const nodePorts = ['--nodeport-addresses', 'primary,localhost']
+    const network = ['--nodeport-addresses', 'primary,localhost', '--overlay', 'vxlan']
     const env = { NODE_COMPILE_CACHE: join(CACHE, 'node'), ...process.env }
     const tell = (how: string): void => {
       if (Number.isInteger(Math.log2(this.#kept.restarts))) onEnd(how)
     }
-    this.#kept = new Kept([...node.enter, ...agent, ...sockets, ...nodePorts], env, node.log, tell)
+    this.#kept = new Kept([...node.enter, ...agent, ...sockets, ...network], env, node.log, tell)
   }
 
   /** Waits until all it knows is in the kernel. False: not within that time, or it does not stay up. */

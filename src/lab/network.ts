@@ -1,14 +1,14 @@
 /**
  *   outside 172.30.0.1 ----+
  *                          |  br-underlay (in PID 1's network namespace, which has no address in it)
- *   n1 172.30.0.11 --------+        VXLAN flannel.1 between the nodes
- *   n2 172.30.0.12 --------+        10.244.N.0/24, fd00:10:244:N::/64 behind each
+ *   n1 172.30.0.11 --------+        10.244.N.0/24, fd00:10:244:N::/64 behind each;
+ *   n2 172.30.0.12 --------+        the nodes' agents make an overlay between them
  *
  * `outside` is not part of the cluster: it reaches pods and load-balancer addresses by static routes through the nodes.
  */
 import { nextHops } from './announce.ts'
 import { run } from './command.ts'
-import { OUTSIDE, POD_MTU, UNDERLAY, VXLAN, type NodePlan } from './plan.ts'
+import { OUTSIDE, UNDERLAY, type NodePlan } from './plan.ts'
 
 /** Makes the network namespaces `outside` and one a node, and wires them to the bridge. Throws when the kernel refuses. */
 export async function buildUnderlay(nodes: readonly NodePlan[], loadBalancerPools: readonly string[]): Promise<void> {
@@ -23,15 +23,7 @@ export async function buildUnderlay(nodes: readonly NodePlan[], loadBalancerPool
     lines.push(`link set u-${name} master br-underlay up`)
   }
   await run(['ip', '-batch', '-'], lines.join('\n') + '\n')
-  await Promise.all([
-    buildOutside(nodes, loadBalancerPools),
-    ...nodes.map((node) =>
-      buildNode(
-        node,
-        nodes.filter((peer) => peer !== node),
-      ),
-    ),
-  ])
+  await Promise.all([buildOutside(nodes, loadBalancerPools), ...nodes.map(buildNode)])
 }
 
 async function buildOutside(nodes: readonly NodePlan[], pools: readonly string[]): Promise<void> {
@@ -48,27 +40,10 @@ async function buildOutside(nodes: readonly NodePlan[], pools: readonly string[]
   await run(['ip', '-n', 'outside', '-batch', '-'], lines.join('\n') + '\n')
 }
 
-async function buildNode(node: NodePlan, peers: readonly NodePlan[]): Promise<void> {
+async function buildNode(node: NodePlan): Promise<void> {
   await run(['nsenter', `--net=/run/netns/${node.name}`, 'sysctl', '-q', '-w', ...NODE_SYSCTLS])
-  const lines = [
-    ...addresses(node),
-    `route add default via ${OUTSIDE.ipv4}`,
-    `route add default via ${OUTSIDE.ipv6}`,
-    `link add ${VXLAN.device} mtu ${POD_MTU} address ${node.vtepMac} type vxlan id ${VXLAN.vni} local ${node.ipv4} dev eth0 dstport ${VXLAN.port} nolearning`,
-    `address add ${node.vtepAddresses[0]}/32 dev ${VXLAN.device}`,
-    `address add ${node.vtepAddresses[1]}/128 dev ${VXLAN.device} nodad`,
-    `link set ${VXLAN.device} up`,
-  ]
-  // As flannel: per peer one neighbour, one forwarding entry, one onlink route (backend/vxlan/vxlan_network.go).
-  for (const peer of peers) {
-    peer.vtepAddresses.forEach((address, family) => {
-      lines.push(`neigh add ${address} lladdr ${peer.vtepMac} nud permanent dev ${VXLAN.device}`)
-      lines.push(`route add ${peer.podCIDRs[family]} via ${address} dev ${VXLAN.device} onlink`)
-    })
-  }
+  const lines = [...addresses(node), `route add default via ${OUTSIDE.ipv4}`, `route add default via ${OUTSIDE.ipv6}`]
   await run(['ip', '-n', node.name, '-batch', '-'], lines.join('\n') + '\n')
-  const fdb = peers.map((peer) => `fdb append ${peer.vtepMac} dev ${VXLAN.device} dst ${peer.ipv4}`)
-  if (fdb.length > 0) await run(['bridge', '-n', node.name, '-batch', '-'], fdb.join('\n') + '\n')
 }
 
 function addresses(host: { readonly ipv4: string; readonly ipv6: string }): string[] {

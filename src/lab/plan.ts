@@ -8,10 +8,6 @@ export interface NodePlan {
   readonly ipv4: string
   readonly ipv6: string
   readonly podCIDRs: readonly [string, string]
-  /** Link address of the node's VXLAN device. */
-  readonly vtepMac: string
-  /** First addresses of the pod networks: what peers route through, on the VXLAN device. */
-  readonly vtepAddresses: readonly [string, string]
 }
 
 /** Nodes n1, n2, ... in zones z-a, z-b, ... round robin. `count` is 1 to 50: above that they meet the load-balancer pool. */
@@ -27,8 +23,6 @@ function nodePlan(number: number, zone: string): NodePlan {
     ipv4: `172.30.0.${10 + number}`,
     ipv6: `fd00:172:30::${10 + number}`,
     podCIDRs: [`10.244.${number}.0/24`, `fd00:10:244:${number}::/64`],
-    vtepMac: `02:fa:1e:00:00:${number.toString(16).padStart(2, '0')}`,
-    vtepAddresses: [`10.244.${number}.0`, `fd00:10:244:${number}::`],
   }
 }
 
@@ -36,6 +30,5 @@ export const NODES_MAX = 50
 export const ZONES: readonly string[] = ['z-a', 'z-b']
 export const UNDERLAY = { prefixV4: 24, prefixV6: 64, mtu: 1500 } as const
 export const OUTSIDE = { name: 'outside', ipv4: '172.30.0.1', ipv6: 'fd00:172:30::1' } as const
-/** What VXLAN adds to a packet over IPv4: 14 inner Ethernet + 20 IP + 8 UDP + 8 VXLAN (RFC 7348). */
-export const POD_MTU = UNDERLAY.mtu - 50
-export const VXLAN = { device: 'flannel.1', vni: 1, port: 8472 } as const
+/** The overlay carries IPv6 pods over IPv6: 70 octets of each packet are its own (RFC 7348). */
+export const POD_MTU = UNDERLAY.mtu - 70

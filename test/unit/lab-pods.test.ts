@@ -256,7 +256,7 @@ t.test('three commands, whatever runs', async (t) => {
 
 t.test('plans and limits', async (t) => {
   const plans = nodePlans(50, ['a', 'b', 'c'])
-  t.equal(new Set(plans.flatMap((plan) => [plan.ipv4, plan.ipv6, plan.vtepMac, ...plan.podCIDRs])).size, 250)
+  t.equal(new Set(plans.flatMap((plan) => [plan.ipv4, plan.ipv6, ...plan.podCIDRs])).size, 200)
   t.match(plans[3], { name: 'n4', zone: 'a', ipv4: '172.30.0.14', podCIDRs: ['10.244.4.0/24', 'fd00:10:244:4::/64'] })
   t.same(
     conflistOf(plans[0]!).plugins.map(({ type }) => type),
