@@ -18,7 +18,6 @@ import type { Binding } from '../core/binding.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { union } from '../core/union.ts'
-import { nftProcess } from '../kernel/nft.ts'
 import { ConntrackTarget } from '../service/conntrack/target.ts'
 import { deriveServices } from '../service/derive.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
@@ -29,13 +28,13 @@ import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { collectWhenQuiet } from './agent-heap.ts'
 import { carryServices, onDemand, watchRuleset, type Mode } from './agent-mode.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
-import { decideOverlay } from './agent-overlay.ts'
-import type { OverlayWords } from './agent-overlay-options.ts'
+import { PodNetwork } from './agent-network.ts'
+import type { NetworkWords } from './agent-network-options.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
 import { Failure } from './failure.ts'
 import { version } from './version.ts'
 
-export interface AgentOptions extends StatusAddresses, OverlayWords {
+export interface AgentOptions extends StatusAddresses, NetworkWords {
   readonly node: string
   readonly apiServer?: string
   readonly kubeconfig?: string
@@ -44,7 +43,6 @@ export interface AgentOptions extends StatusAddresses, OverlayWords {
   readonly nodeportAddresses?: readonly string[]
   readonly serviceCidrs?: readonly string[]
   readonly externalIpCidrs?: readonly string[]
-  readonly localPodCidrs?: readonly string[]
   readonly serviceProxyName?: string
   readonly conntrackTcpBeLiberal?: boolean
   readonly mode?: Mode
@@ -63,12 +61,12 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const observer = new Observer(log)
   const chosen = serviceOptions(options)
   const services = deriveServices(graph, { ...tables, ...hostAddresses(chosen, log, signal) }, chosen)
-  const overlay = decideOverlay(options, { tables, graph, log, signal })
+  const network = new PodNetwork(options, { tables, graph, log, signal })
   const rejections = union<Rejection>('problems', [
     tables.rejections,
     services.rejections,
     deriveOrphans(graph, tables),
-    ...(overlay === null ? [] : [overlay.rejections]),
+    ...network.rejections,
   ])
   const source = await startSource(options, tables, log, signal)
 
@@ -86,8 +84,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   })
   const { rows } = carrying
   followLoads(rows, runner.attach(services.flows, flows), observer)
-  const carried = overlay?.attach(runner, { ...source, nft: monitor().count(nftProcess), subnetEnv: options.subnetEnv })
-  guards.push(rows, ...(carried ? [carried.guard] : []))
+  guards.push(rows, ...network.attach(runner, { ...source, monitor }))
   const localhost = serveLocalhost(runner, graph, tables, services, chosen)
   const status = await serveStatus({
     options,
@@ -96,7 +93,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     observer,
     tables,
     services,
-    more: [...(localhost === null ? [] : [localhost.rows]), ...(overlay?.tables ?? [])],
+    more: [...(localhost === null ? [] : [localhost.rows]), ...network.tables],
     rejections,
     faults: () => graph.faults(),
     set: options.conntrackTcpBeLiberal === true ? await makeLiberal(log, observer) : () => [],

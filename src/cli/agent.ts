@@ -2,12 +2,13 @@
 import { hostname } from 'node:os'
 import { Option, type Command } from 'commander'
 import { parseCidr } from '../cluster/address.ts'
+import { MasqueradeTarget } from '../egress/nftables/target.ts'
 import { nftProcess } from '../kernel/nft.ts'
 import { NetlinkTarget } from '../overlay/netlink/target.ts'
 import { GuardTarget } from '../overlay/nftables/target.ts'
 import { createLog, parseLogOptions } from '../status/log.ts'
-import { addOverlayOptions } from './agent-overlay-options.ts'
 import { cleanUp, MODES } from './agent-mode.ts'
+import { addNetworkOptions } from './agent-network-options.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
 import { alone } from './sole.ts'
@@ -57,7 +58,7 @@ export function register(program: Command): void {
       600,
     )
     .addOption(new Option('--mode <mode>', 'what carries services').choices(MODES).default('nftables'))
-  addOverlayOptions(command)
+  addNetworkOptions(command)
     .option('--cleanup', 'remove all that an agent left in the kernel, and exit')
     .option(
       '--log <words>',
@@ -82,6 +83,7 @@ async function cleanup(): Promise<void> {
   try {
     await cleanUp()
     await new GuardTarget(nftProcess, 0).cleanup()
+    await new MasqueradeTarget(nftProcess).cleanup()
     await new NetlinkTarget().cleanup()
   } catch (error) {
     throw new Failure((error as Error).message)

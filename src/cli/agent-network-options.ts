@@ -1,0 +1,41 @@
+/** What `fairlead agent` is told about pods and what is outside of the cluster. */
+import type { Command } from 'commander'
+import { parseCidr } from '../cluster/address.ts'
+import type { EgressOptions } from '../egress/options.ts'
+import { addOverlayOptions, type OverlayWords } from './agent-overlay-options.ts'
+import { Failure } from './failure.ts'
+
+export interface NetworkWords extends OverlayWords {
+  /** Absent: where this agent makes the network of pods. */
+  readonly masquerade?: boolean
+  readonly nonMasqueradeCidrs?: readonly string[]
+  readonly localPodCidrs?: readonly string[]
+}
+
+export function addNetworkOptions(command: Command): Command {
+  return addOverlayOptions(command)
+    .option('--masquerade', 'what pods send out of the cluster has an address of this node; default: with --overlay')
+    .option('--no-masquerade', 'it has their own')
+    .option(
+      '--non-masquerade-cidrs <cidrs>',
+      "destinations that see a pod's own address, besides pods of all nodes",
+      (text) => text.split(',').map(parseRange),
+    )
+}
+
+export function egressOptions(node: string, words: NetworkWords): EgressOptions {
+  return {
+    node,
+    localPodCIDRs: words.localPodCidrs ?? null,
+    nonMasqueradeCIDRs: words.nonMasqueradeCidrs ?? [],
+  }
+}
+
+/** Whether the network of pods is this agent's to make. */
+export const makesPodNetwork = ({ overlay }: NetworkWords): boolean => overlay !== 'none'
+
+function parseRange(text: string): string {
+  const range = parseCidr(text)
+  if (range === null) throw new Failure(`${text} is no range such as 10.0.0.0/8 or fd00::/8`, 2)
+  return range.cidr
+}

@@ -1,0 +1,141 @@
+import { spanOf } from '../../cluster/address.ts'
+import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import { describe, exec } from '../../kernel/exec.ts'
+import type { Nft, NftResult } from '../../kernel/nft.ts'
+import type { EgressRow } from '../rows.ts'
+
+/** Gives packets of pods that leave the cluster an address of the node. A table of its own, there only while there are rows. */
+export class MasqueradeTarget implements Target<EgressRow> {
+  readonly name = 'masquerade'
+  readonly #nft: Nft
+  readonly #rows = new Map<Key, EgressRow>()
+
+  constructor(nft: Nft) {
+    this.#nft = nft
+  }
+
+  async apply(delta: Delta<EgressRow>, signal: AbortSignal): Promise<readonly Refused[]> {
+    const wasEmpty = this.#rows.size === 0
+    if (delta.from === 0) this.#rows.clear()
+    for (const key of delta.drop) this.#rows.delete(key)
+    for (const [key, row] of delta.put) this.#rows.set(key, row)
+    const whole = delta.from === 0 || wasEmpty
+    if (this.#rows.size === 0) await this.cleanup(signal)
+    else await this.#run(whole ? replacement([...this.#rows.values()]) : changes(delta), signal)
+    return []
+  }
+
+  async audit(signal: AbortSignal): Promise<Drift> {
+    if (this.#rows.size === 0) return CLEAN // there may be no nf_tables to look into
+    const held = await list(signal)
+    if (held === null) return { clean: false, detail: `table inet ${TABLE} is missing` }
+    if (held.chains.join('; ') !== CHAINS)
+      return { clean: false, detail: `table inet ${TABLE} has other rules: ${held.chains.join('; ') || 'none'}` }
+    const wanted = new Set([...this.#rows.values()].map((row) => elementKey(setOf(row), row.cidr)))
+    const missing = [...wanted].filter((element) => !held.elements.has(element)).length
+    const stale = [...held.elements].filter((element) => !wanted.has(element)).length
+    if (missing + stale === 0) return CLEAN
+    return { clean: false, detail: `table inet ${TABLE}: ${missing} ranges are missing, ${stale} are none` }
+  }
+
+  async cleanup(signal?: AbortSignal): Promise<void> {
+    const result = await this.#nft.run(replacement([]), signal)
+    if (result.kind === 'failed' && NO_NFTABLES.test(result.reason)) return
+    check(result)
+  }
+
+  async #run(text: string, signal: AbortSignal): Promise<void> {
+    check(await this.#nft.run(text, signal))
+  }
+}
+
+function check(result: NftResult): void {
+  if (result.kind === 'failed') throw new Error(result.reason)
+  if (result.kind === 'refused') throw new Error(`nft: ${result.errors.join('; ')}`)
+}
+
+/** One transaction: at no moment does a packet leave with a pod's address. Adding it first makes deleting it no error. */
+function replacement(rows: readonly EgressRow[]): string {
+  const remove = `add table inet ${TABLE}\ndelete table inet ${TABLE}\n`
+  if (rows.length === 0) return remove
+  const set = (name: string, type: string): string => {
+    const ranges = rows.filter((row) => setOf(row) === name).map(({ cidr }) => cidr)
+    const elements = ranges.length === 0 ? '' : ` elements = { ${ranges.sort().join(', ')} };`
+    return `  set ${name} { type ${type}; flags interval;${elements} }\n`
+  }
+  return `${remove}table inet ${TABLE} {
+${set('sources4', 'ipv4_addr')}${set('sources6', 'ipv6_addr')}${set('kept4', 'ipv4_addr')}${set('kept6', 'ipv6_addr')}
+  chain postrouting {
+    type nat hook postrouting priority ${PRIORITY}; policy accept;
+    ip saddr @sources4 ip daddr != @kept4 masquerade fully-random
+    ip6 saddr @sources6 ip6 daddr != @kept6 masquerade fully-random
+  }
+}
+`
+}
+
+/** What goes first: a range may take the place of others that it holds. */
+function changes({ put, drop, was }: Delta<EgressRow>): string {
+  const gone = [...drop].flatMap((key) => was.get(key) ?? []).map((row) => line('delete', row))
+  const come = [...put.values()].map((row) => line('add', row))
+  return [...gone.sort(), ...come.sort()].join('\n') + '\n'
+}
+
+const line = (verb: 'add' | 'delete', row: EgressRow): string =>
+  `${verb} element inet ${TABLE} ${setOf(row)} { ${row.cidr} }`
+
+const setOf = ({ kind, cidr }: EgressRow): string =>
+  `${kind === 'source' ? 'sources' : 'kept'}${cidr.includes(':') ? 6 : 4}`
+
+/** By first and last address: nft lists one range as a prefix, a range or an address. */
+function elementKey(set: string, first: string, last = first): string {
+  return `${set} ${spanOf(first).first} ${spanOf(last).last}`
+}
+
+interface Held {
+  readonly elements: ReadonlySet<string>
+  /** Each with its hook and the rules in it, reduced to what tells them apart. */
+  readonly chains: readonly string[]
+}
+
+/** null: no such table. */
+async function list(signal: AbortSignal): Promise<Held | null> {
+  const result = await exec(['nft', '-j', 'list', 'table', 'inet', TABLE], { signal })
+  if (result.kind !== 'done') {
+    if (result.kind === 'failed' && result.stderr.includes('No such file or directory')) return null
+    throw new Error(`cannot list nftables table inet ${TABLE}: ${describe(result)}`)
+  }
+  const { nftables } = JSON.parse(result.stdout) as { nftables: readonly Listed[] }
+  const elements = new Set<string>()
+  const chains: string[] = []
+  for (const { set, chain, rule } of nftables) {
+    for (const element of set?.elem ?? []) elements.add(listedKey(set!.name, element))
+    if (chain) chains.push(`${chain.name} ${chain.hook} ${chain.prio}`)
+    if (rule) chains.push((JSON.stringify(rule.expr).match(/@\w+|masquerade|fully-random|!=/g) ?? []).join(' '))
+  }
+  return { elements, chains }
+}
+
+type Element = string | { readonly prefix: { addr: string; len: number } } | { readonly range: [string, string] }
+
+interface Listed {
+  readonly set?: { readonly name: string; readonly elem?: readonly Element[] }
+  readonly chain?: { readonly name: string; readonly hook?: string; readonly prio?: number }
+  readonly rule?: { readonly expr: unknown }
+}
+
+function listedKey(set: string, element: Element): string {
+  if (typeof element === 'string') return elementKey(set, element)
+  if ('range' in element) return elementKey(set, ...element.range)
+  return elementKey(set, `${element.prefix.addr}/${element.prefix.len}`)
+}
+
+/** nft's table and family by which a monitor knows it. */
+export const TABLE = 'fairlead_egress'
+/** Behind those of Services (srcnat, 100), which clear their mark as they masquerade: what they have translated is done. */
+const PRIORITY = 110
+const CHAINS =
+  'postrouting postrouting 110; @sources4 != @kept4 masquerade fully-random; @sources6 != @kept6 masquerade fully-random'
+/** Where there is no nf_tables there is nothing of ours in it. */
+const NO_NFTABLES = /is missing|not supported/
+const CLEAN: Drift = { clean: true }
