@@ -1,0 +1,70 @@
+/** Who may put packets into the overlay: peers by their underlay addresses, and nobody else. */
+import t from 'tap'
+import { enterWorld, inside, ip } from './world.ts'
+await enterWorld()
+
+import { address, connected, OverlayWorld, podAddress } from './overlay.ts'
+import { until } from './waiting.ts'
+
+const world = new OverlayWorld()
+t.setTimeout(120_000)
+t.jobs = 1
+t.teardown(() => world.close())
+
+/** Packets that a chain of the guard of a node threw away. */
+async function dropped(node: string, chain: 'input' | 'forward'): Promise<number> {
+  const text = await inside(node, 'nft', 'list', 'chain', 'inet', 'fairlead_overlay', chain)
+  return [...text.matchAll(/counter packets (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+/** A UDP packet to the overlay's port. */
+const send = (from: string, to: string): Promise<string> =>
+  inside(from, 'sh', '-c', `echo x | socat -u - UDP${to.includes(':') ? '6' : ''}-SENDTO:${to.includes(':') ? `[${to}]` : to}:8472`) // prettier-ignore
+
+t.test('two nodes of the cluster, and a host that is none', async () => {
+  await world.build(3)
+  world.write(world.node(1), world.node(2))
+  await Promise.all([1, 2].map((number) => world.start(number)))
+  await connected(1, 2)
+})
+
+for (const family of [4, 6] as const) {
+  t.test(`IPv${family}: a host of the underlay that is no peer is not heard`, async (t) => {
+    const before = await dropped('n1', 'input')
+    await send('n3', address(1, family))
+    await until('it is thrown away', async () => (await dropped('n1', 'input')) > before)
+    t.pass()
+  })
+
+  t.test(`IPv${family}: a pod reaches the port of no node, its own or another`, async (t) => {
+    const [input, forward] = [await dropped('n1', 'input'), await dropped('n1', 'forward')]
+    await send('p1', address(1, family))
+    await until('its node throws it away', async () => (await dropped('n1', 'input')) > input)
+    await send('p1', address(2, family))
+    await until('on its way to another, too', async () => (await dropped('n1', 'forward')) > forward)
+    t.pass()
+  })
+}
+
+t.test('a pod that says it is a peer is not heard either', async (t) => {
+  await ip(`-n p1 addr add ${address(2)}/32 dev eth0`)
+  await inside('n1', 'sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.pod.rp_filter=0')
+  const before = await dropped('n1', 'input')
+  await inside('p1', 'sh', '-c', `echo x | socat -u - UDP-SENDTO:${address(1)}:8472,bind=${address(2)}`)
+  await until('it is thrown away', async () => (await dropped('n1', 'input')) > before)
+  t.pass()
+})
+
+t.test('a node that joins is heard, one that has left is not', async (t) => {
+  world.write(world.node(1), world.node(2), world.node(3))
+  await world.start(3)
+  await connected(1, 3)
+  world.write(world.node(1), world.node(2))
+  await until('n3 has left', async () => !(await inside('n1', 'ip', 'route')).includes(podAddress(3).slice(0, -1)))
+  const before = await dropped('n1', 'input')
+  await until('not heard', async () => {
+    await send('n3', address(1))
+    return (await dropped('n1', 'input')) > before
+  })
+  t.pass()
+})
