@@ -1,5 +1,6 @@
 /** The agent as it ships against a real API server, in a network namespace of the test's own. */
 import { mkdtempSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
@@ -8,6 +9,7 @@ import { enterWorld } from '../netns/world.ts'
 await enterWorld()
 
 import { exec, start } from '../../src/kernel/exec.ts'
+import { readManifests } from '../../src/cluster/manifest.ts'
 import { endpoint, slice } from '../contract/service-objects.ts'
 import { startApiServer, type ApiServer } from './apiserver.ts'
 import { ended, until } from '../netns/waiting.ts'
@@ -81,12 +83,44 @@ t.test('the agent starts while no API server answers: it acts on its copy', { ti
   await until('followed once it answers', () => leadsTo('10.244.1.13'), PATIENCE_MS)
 })
 
+t.test('with the account of manifests/rbac.yaml and no other', { timeout: 120_000, skip }, async (t) => {
+  agent!.kill('SIGTERM')
+  await ended(agent!)
+  const config = JSON.parse(await readFile(server.kubeconfig, 'utf8'))
+  const kubeconfig = join(folder, 'agent.kubeconfig')
+  await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'admin', user: { token: await token() } }] }))
+  agent = startAgent(kubeconfig)
+  await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.14')]))
+  await until('it may list and watch', () => leadsTo('10.244.1.14'), PATIENCE_MS)
+  const { metadata } = await server.call('POST', SLICES, slice('lost', 'nobody', [endpoint('10.244.1.15')]))
+  const said = async () => {
+    const { items } = await server.call('GET', '/api/v1/namespaces/shop/events')
+    return items.find(({ involvedObject }: { involvedObject: { uid: string } }) => involvedObject.uid === metadata.uid)
+  }
+  await until('it may say what is wrong, and of which object', async () => (await said()) !== undefined, PATIENCE_MS)
+  t.match(await said(), { type: 'Warning', involvedObject: { kind: 'EndpointSlice', name: 'lost' } })
+})
+
+/** Of the account that the manifest makes. */
+async function token(): Promise<string> {
+  const { objects } = await readManifests([join(import.meta.dirname, '../../manifests/rbac.yaml')])
+  for (const { object } of objects) await server.call('POST', PATHS[object['kind'] as string]!, object)
+  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} }
+  const made = await server.call('POST', `${PATHS['ServiceAccount']}/fairlead-agent/token`, request)
+  return made.status.token
+}
+
 const PATIENCE_MS = 60_000
+const PATHS: Readonly<Record<string, string>> = {
+  ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
+  ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
+  ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+}
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 
-function startAgent(): ChildProcess {
-  const options = ['--kubeconfig', server.kubeconfig, '--node', 'n1', '--state-dir', folder, '--log', 'warn']
+function startAgent(kubeconfig = server.kubeconfig): ChildProcess {
+  const options = ['--kubeconfig', kubeconfig, '--node', 'n1', '--state-dir', folder, '--log', 'warn']
   return start([process.execPath, MAIN, 'agent', ...options], { stdio: ['ignore', 'inherit', 'inherit'] })
 }
 
