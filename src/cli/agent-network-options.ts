@@ -9,6 +9,8 @@ export interface NetworkWords extends OverlayWords {
   /** Absent: where this agent makes the network of pods. */
   readonly masquerade?: boolean
   readonly nonMasqueradeCidrs?: readonly string[]
+  /** Absent: as masquerade. */
+  readonly forwarding?: boolean
   readonly localPodCidrs?: readonly string[]
 }
 
@@ -21,12 +23,18 @@ export function addNetworkOptions(command: Command): Command {
       "destinations that see a pod's own address, besides pods of all nodes",
       (text) => text.split(',').map(parseRange),
     )
+    .option(
+      '--forwarding',
+      'set what lets packets of pods pass this host (sysctls, a FORWARD chain that drops), and keep it so; default: with --overlay',
+    )
+    .option('--no-forwarding', 'leave that as it is')
 }
 
 export function egressOptions(node: string, words: NetworkWords): EgressOptions {
   return {
     node,
     localPodCIDRs: words.localPodCidrs ?? null,
+    overlayDevices: words.overlay === 'none' ? [] : words.overlayDevice,
     nonMasqueradeCIDRs: words.nonMasqueradeCidrs ?? [],
   }
 }

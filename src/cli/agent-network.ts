@@ -8,7 +8,8 @@ import type { Runner } from '../core/runner.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { deriveEgress } from '../egress/derive.ts'
 import { MasqueradeTarget } from '../egress/nftables/target.ts'
-import type { EgressRow } from '../egress/rows.ts'
+import type { EgressRow, ForwardingRow } from '../egress/rows.ts'
+import { ForwardingTarget } from '../egress/sysctl/target.ts'
 import type { RulesetMonitor } from '../kernel/monitor.ts'
 import { nftProcess } from '../kernel/nft.ts'
 import type { Log } from '../status/log.ts'
@@ -35,19 +36,24 @@ export class PodNetwork {
   /** Tables of rows that targets follow, for status. */
   readonly tables: readonly Readable<unknown>[]
   readonly #words: NetworkWords
+  readonly #signal: AbortSignal
   readonly #overlay: Overlay | null
   readonly #masqueraded: Readable<EgressRow>
   readonly #isMasquerading: boolean
+  readonly #forwarding: Readable<ForwardingRow>
+  readonly #isForwarding: boolean
 
   constructor(words: NetworkWords & { readonly node: string }, parts: NetworkParts) {
     this.#words = words
+    this.#signal = parts.signal
     this.#overlay = decideOverlay(words, parts)
     this.#isMasquerading = words.masquerade ?? makesPodNetwork(words)
-    this.#masqueraded = this.#isMasquerading
-      ? deriveEgress(parts.graph, parts.tables, egressOptions(words.node, words))
-      : nothing('egress rows')
+    this.#isForwarding = words.forwarding ?? makesPodNetwork(words)
+    const egress = deriveEgress(parts.graph, parts.tables, egressOptions(words.node, words))
+    this.#masqueraded = this.#isMasquerading ? egress.masqueraded : nothing('masqueraded')
+    this.#forwarding = this.#isForwarding ? egress.forwarding : nothing('forwarding')
     this.rejections = this.#overlay === null ? [] : [this.#overlay.rejections]
-    this.tables = [...(this.#overlay?.tables ?? []), this.#masqueraded]
+    this.tables = [...(this.#overlay?.tables ?? []), this.#masqueraded, this.#forwarding]
   }
 
   /** Returns what must be looked at when somebody changed the ruleset. */
@@ -55,9 +61,23 @@ export class PodNetwork {
     const { subnetEnv } = this.#words
     const overlay = this.#overlay?.attach(runner, { nft: monitor().count(nftProcess), connection, subnetEnv })
     const masquerade = new MasqueradeTarget(this.#isMasquerading ? monitor().count(nftProcess) : nftProcess)
+    this.#keepForwarding(runner)
     return [...(overlay ? [overlay.guard] : []), runner.attach(this.#masqueraded, masquerade)]
   }
+
+  /** The kernel tells nobody when a setting changes. */
+  #keepForwarding(runner: Runner): void {
+    const target = new ForwardingTarget()
+    const binding = runner.attach(this.#forwarding, target)
+    const timer = setInterval(() => {
+      if (target.differs() !== null) void binding.audit().catch(() => {}) // whoever looks says so
+    }, LOOK_MS).unref()
+    this.#signal.addEventListener('abort', () => clearInterval(timer))
+  }
 }
+
+/** How long somebody else's setting of the kernel may stand. */
+const LOOK_MS = 300
 
 /** What is switched off: what an agent before left is removed. */
 function nothing<Row>(name: string): Readable<Row> {

@@ -1,17 +1,26 @@
+import { familyOf } from '../cluster/address.ts'
 import type { Node } from '../cluster/node.ts'
-import { derive, type Derived } from '../core/derive.ts'
+import type { Family } from '../cluster/protocol.ts'
+import { derive, type Derived, type Read } from '../core/derive.ts'
 import type { Graph } from '../core/graph.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import type { EgressOptions } from './options.ts'
 import { aggregate } from './ranges.ts'
-import { keyOf, type EgressRow } from './rows.ts'
+import { forwardingKey, keyOf, type EgressRow, type ForwardingRow } from './rows.ts'
 
 export interface EgressInputs {
   readonly nodes: Readable<Node>
 }
 
-/** Decides whose packets get the node's address, and on the way to where they do not. Nothing while this node has no range. */
-export function deriveEgress(graph: Graph, { nodes }: EgressInputs, options: EgressOptions): Derived<EgressRow> {
+/** Nothing in any of them while this node has no range of pods. */
+export interface EgressTables {
+  /** Whose packets get the node's address, and on the way to where they do not. */
+  readonly masqueraded: Derived<EgressRow>
+  /** What the kernel must be set to for packets of pods to pass. */
+  readonly forwarding: Derived<ForwardingRow>
+}
+
+export function deriveEgress(graph: Graph, { nodes }: EgressInputs, options: EgressOptions): EgressTables {
   const ranges = derive<PodRange, Node>(graph, {
     name: 'pod ranges',
     driver: nodes,
@@ -19,16 +28,18 @@ export function deriveEgress(graph: Graph, { nodes }: EgressInputs, options: Egr
     indexes: { all: () => [''], here: ({ here }) => (here ? [''] : []) },
     rows: (key, { podCIDRs }) => podCIDRs.map((cidr) => [`${key} ${cidr}`, { cidr, here: key === options.node }]),
   })
-  return derive<EgressRow, null>(graph, {
-    name: 'egress rows',
+  const hereOf = (read: Read): readonly string[] => options.localPodCIDRs ?? listed(read, 'here')
+  const listed = (read: Read, index: string): readonly string[] =>
+    read.by(ranges, index, '').map(([, { cidr }]) => cidr)
+  const masqueraded = derive<EgressRow, null>(graph, {
+    name: 'masqueraded',
     driver: once(graph),
     inputs: [ranges],
     // As a whole: ranges that overlap have no key in common by which to find each other.
     rows: (_, __, read) => {
-      const listed = (index: string): string[] => read.by(ranges, index, '').map(([, { cidr }]) => cidr)
-      const here = options.localPodCIDRs ?? listed('here')
+      const here = hereOf(read)
       if (here.length === 0) return []
-      const kept = [...MULTICAST, ...options.nonMasqueradeCIDRs, ...here, ...listed('all')]
+      const kept = [...MULTICAST, ...options.nonMasqueradeCIDRs, ...here, ...listed(read, 'all')]
       const rows: EgressRow[] = [
         ...aggregate(here).map((cidr) => ({ kind: 'source', cidr }) as const),
         ...aggregate(kept).map((cidr) => ({ kind: 'kept', cidr }) as const),
@@ -36,6 +47,29 @@ export function deriveEgress(graph: Graph, { nodes }: EgressInputs, options: Egr
       return rows.map((row) => [keyOf(row), row])
     },
   })
+  const forwarding = derive<ForwardingRow, null>(graph, {
+    name: 'forwarding',
+    driver: once(graph),
+    inputs: [ranges],
+    rows: (_, __, read) => {
+      const families = new Set(hereOf(read).map(familyOf))
+      return [...families].flatMap((family) => settings(family, options)).map((row) => [forwardingKey(row), row])
+    },
+  })
+  return { masqueraded, forwarding }
+}
+
+/** Of a family that no pod here has, nothing is touched. */
+function settings(family: Family, { overlayDevices }: EgressOptions): readonly ForwardingRow[] {
+  if (family === 6) {
+    const on = { kind: 'setting', value: '1' } as const
+    const names = ['net.ipv6.conf.all.forwarding', 'net.ipv6.conf.default.forwarding']
+    return [{ kind: 'routers' }, ...names.map((name) => ({ ...on, name }))]
+  }
+  return [
+    { kind: 'setting', name: 'net.ipv4.ip_forward', value: '1' },
+    ...['default', POD_LINKS, ...overlayDevices].map((name) => ({ kind: 'loose filter', interface: name }) as const),
+  ]
 }
 
 /** A range that pods of some node have. */
@@ -52,5 +86,7 @@ function once(graph: Graph): Readable<null> {
   return graph.input(table)
 }
 
+/** As the CNI plugin ptp names a pod's link on its node. */
+const POD_LINKS = 'veth*'
 /** What several receive has no one to translate the answer for. */
 const MULTICAST = ['224.0.0.0/4', 'ff00::/8']

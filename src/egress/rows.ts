@@ -15,4 +15,40 @@ export interface Kept {
 
 export type EgressRow = Source | Kept
 
+/** A setting of the kernel, by its name as sysctl(8) writes it. */
+export interface Setting {
+  readonly kind: 'setting'
+  readonly name: string
+  readonly value: string
+}
+
+/**
+ * The source of packets that come in by this interface is not held strictly against the route back (RFC 3704 2.4): what
+ * comes in by the overlay may be answered by the underlay. `name*`: all whose names begin so.
+ */
+export interface LooseFilter {
+  readonly kind: 'loose filter'
+  readonly interface: string
+}
+
+/** Routes that routers of the link announce stay, though a host that forwards does not listen to them any more by itself. */
+export interface KeptRouters {
+  readonly kind: 'routers'
+}
+
+export type ForwardingRow = Setting | LooseFilter | KeptRouters
+
+export function forwardingKey(row: ForwardingRow): Key {
+  switch (row.kind) {
+    case 'setting':
+      return row.name
+    case 'loose filter':
+      return `net.ipv4.conf.${row.interface}.rp_filter`
+    case 'routers':
+      return 'net.ipv6.conf.*.accept_ra'
+    default:
+      return row satisfies never
+  }
+}
+
 export const keyOf = ({ kind, cidr }: EgressRow): Key => `${kind} ${cidr}`
