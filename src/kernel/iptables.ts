@@ -118,5 +118,5 @@ const HINT = /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY) /
 const NOISE = /^(# Warning|Try `)/
 /** Errors that no other text would have avoided. */
 const NOBODYS_FAULT =
-  /Permission denied|Operation not permitted|xtables lock|Resource temporarily unavailable|Cannot allocate memory|Device or resource busy|can't initialize|not be loaded|No buffer space/i
+  /Permission denied|Operation not permitted|xtables lock|Resource temporarily unavailable|Cannot allocate memory|Device or resource busy|can't initialize|not be loaded|Message too long|No buffer space/i
 const LOCK_WAIT_SECONDS = 30

@@ -135,7 +135,7 @@ export class IptablesTarget implements Target<ServiceRow> {
       await this.#needSets(corner, found === null, signal)
       if (changes.size === 0 && found === null) return { kind: 'committed' }
       const filter = found === null ? '' : filterText(corner.family, found)
-      const texts = [filter, ...natText(changes, found)]
+      const texts = [filter, ...natText(variant, changes, found)]
       return this.#write(variant, corner.family, texts, signal)
     }
     let result = await write()
