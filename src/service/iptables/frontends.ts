@@ -21,10 +21,11 @@ export function leadRule(group: Group, frontend: Frontend, pods: readonly string
 }
 
 function filterChain(group: Group, frontend: Frontend, pods: readonly string[], chains: Chains): string {
-  const to = splitChain(group, frontend, pods, chains)
-  if (!frontend.filtered) return to
+  if (!frontend.filtered) return splitChain(group, frontend, pods, chains)
   const ranges = [...group.sources.values()].map(({ cidr }) => cidr).sort()
-  return addChain([...ranges.map((cidr) => `${from(cidr)}-g ${to}`), `-g ${CHAINS.drop}`], chains)
+  // What nothing leads to is not made.
+  const lets = ranges.map((cidr) => `${from(cidr)}-g ${splitChain(group, frontend, pods, chains)}`)
+  return addChain([...lets, `-g ${CHAINS.drop}`], chains)
 }
 
 function splitChain(group: Group, frontend: Frontend, pods: readonly string[], chains: Chains): string {
@@ -42,10 +43,9 @@ function splitChain(group: Group, frontend: Frontend, pods: readonly string[], c
     mains === null ? emptyChain(mainEmpty) : headChain(head, mains, chains)
   const toLocal =
     locals.length === 0 ? emptyChain(localEmpty) : headChain([], pick(frontend, 'local', locals, chains), chains)
-  const plain = toMain([])
   return addChain(
     [
-      ...pods.map((cidr) => `${from(cidr)}-g ${plain}`),
+      ...pods.map((cidr) => `${from(cidr)}-g ${toMain([])}`),
       `-m addrtype --src-type LOCAL -g ${toMain([MARK])}`,
       `-g ${toLocal}`,
     ],
