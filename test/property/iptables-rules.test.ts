@@ -104,6 +104,29 @@ t.test('random clusters, kept up by changes', (t) => {
   t.end()
 })
 
+t.test('pod ranges that change, change who is split from whom', (t) => {
+  const held = new Held(4)
+  const at = { ip: '172.30.0.200', protocol: 'tcp', port: 80 } as const
+  const frontend: ServiceRow = {
+    ...{ kind: 'frontend', ...at, scope: 'external', slots: 1, local: 0, mainEmpty: 'reject', localEmpty: 'drop' },
+    ...{ affinity: 0, pool: 7, filtered: false, service: 'shop/web:http' },
+  }
+  const range = (cidr: string): ServiceRow => ({ kind: 'range', set: 'pods', cidr })
+  const ends = (src: string): string[] => {
+    held.commit()
+    held.check()
+    return [...walk(held.chains, CHAINS.services, { src, dst: at.ip, protocol: 'tcp', port: 80, fromNode: false }).shares.keys()] // prettier-ignore
+  }
+  held.corner.replace(frontendKey(at), undefined, frontend)
+  held.corner.replace(slotKey(at, 'main', 0), undefined, { kind: 'slot', at, set: 'main', slot: 0, ip: '10.244.2.1', port: 8080, id: 0 }) // prettier-ignore
+  held.corner.replace('r', undefined, range('10.244.1.0/24'))
+  t.same(ends('10.244.1.1'), ['DNAT 10.244.2.1:8080 0x0'])
+  held.corner.replace('r', range('10.244.1.0/24'), range('10.244.3.0/24'))
+  t.same(ends('10.244.1.1'), ['ACCEPT 0x8000'])
+  t.same(ends('10.244.3.1'), ['DNAT 10.244.2.1:8080 0x0'])
+  t.end()
+})
+
 t.test('a frontend is found among many in a few steps, whatever their addresses', (t) => {
   const anyAddress = fc.oneof(
     fc.nat(40_000).map((n) => `10.96.${n >> 8}.${n & 255}`),
@@ -142,8 +165,10 @@ t.test('a frontend is found among many in a few steps, whatever their addresses'
       for (const { key } of edits.slice(0, half)) put(key, false)
       take()
       for (const { key, gone } of edits.slice(half)) put(key, gone)
-      for (const { key, gone } of edits.slice(0, half)) if (gone) put(key, true)
+      for (const { key, gone } of edits.slice(0, half)) if (gone && key.port !== null) put(key, true)
       take()
+      for (const [chain, each] of chains)
+        if (each.length === 0 && chain !== 'ROOT') throw new Error(`${chain} is empty`)
       for (const { ip, port, protocol } of [...edits.map(({ key }) => key), ...others]) {
         const packet: Walked = { src: '10.0.0.1', dst: ip, protocol, port: port ?? 7, fromNode: false }
         const { shares, looked } = walk(chains, 'ROOT', packet)
