@@ -55,8 +55,11 @@ export async function cleanUp(): Promise<void> {
   }
 }
 
+/** What is looked at when somebody else changed something. */
+export type Audited = Pick<Binding, 'audit'>
+
 /** What somebody else does to the ruleset is repaired. `bindings`: of all that is in it. */
-export function watchRuleset(bindings: () => readonly Binding[], log: Log, signal: AbortSignal): RulesetMonitor {
+export function watchRuleset(bindings: () => readonly Audited[], log: Log, signal: AbortSignal): RulesetMonitor {
   const audit = auditor(bindings, log)
   return new RulesetMonitor({ signal, onForeignChange: () => audit(null), onGap: audit })
 }
@@ -115,7 +118,7 @@ function counted(monitor: RulesetMonitor): () => () => void {
 }
 
 /** `why`: there may be something to find; null: something was done. */
-function auditor(bindings: () => readonly Binding[], log: Log): (why: string | null) => void {
+function auditor(bindings: () => readonly Audited[], log: Log): (why: string | null) => void {
   return (why) => {
     if (why !== null) log.warn('the ruleset is looked through', { why })
     for (const binding of bindings()) void binding.audit().catch(() => {}) // whoever looks says so

@@ -2,17 +2,22 @@
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Connection } from '../cluster/source/kube.ts'
 import type { Tables } from '../cluster/tables.ts'
-import type { Binding } from '../core/binding.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Runner } from '../core/runner.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { deriveEgress } from '../egress/derive.ts'
 import { MasqueradeTarget } from '../egress/nftables/target.ts'
-import type { EgressRow, ForwardingRow } from '../egress/rows.ts'
+import { HostFirewalls } from '../egress/iptables/firewalls.ts'
+import { AcceptTarget } from '../egress/iptables/target.ts'
+import type { AcceptRow, EgressRow, Firewall, ForwardingRow } from '../egress/rows.ts'
 import { ForwardingTarget } from '../egress/sysctl/target.ts'
 import type { RulesetMonitor } from '../kernel/monitor.ts'
 import { nftProcess } from '../kernel/nft.ts'
+import { NetlinkTarget } from '../overlay/netlink/target.ts'
+import { GuardTarget } from '../overlay/nftables/target.ts'
+import { MARKS } from '../service/iptables/names.ts'
 import type { Log } from '../status/log.ts'
+import type { Audited } from './agent-mode.ts'
 import { egressOptions, makesPodNetwork, type NetworkWords } from './agent-network-options.ts'
 import { decideOverlay, type Overlay } from './agent-overlay.ts'
 
@@ -36,48 +41,108 @@ export class PodNetwork {
   /** Tables of rows that targets follow, for status. */
   readonly tables: readonly Readable<unknown>[]
   readonly #words: NetworkWords
-  readonly #signal: AbortSignal
+  readonly #parts: NetworkParts
   readonly #overlay: Overlay | null
   readonly #masqueraded: Readable<EgressRow>
   readonly #isMasquerading: boolean
   readonly #forwarding: Readable<ForwardingRow>
   readonly #isForwarding: boolean
+  readonly #firewalls = new InputTable<Firewall>('firewalls')
+  readonly #accepted: Readable<AcceptRow>
 
   constructor(words: NetworkWords & { readonly node: string }, parts: NetworkParts) {
     this.#words = words
-    this.#signal = parts.signal
+    this.#parts = parts
     this.#overlay = decideOverlay(words, parts)
     this.#isMasquerading = words.masquerade ?? makesPodNetwork(words)
     this.#isForwarding = words.forwarding ?? makesPodNetwork(words)
-    const egress = deriveEgress(parts.graph, parts.tables, egressOptions(words.node, words))
+    const inputs = { nodes: parts.tables.nodes, firewalls: this.#firewalls }
+    const egress = deriveEgress(parts.graph, inputs, egressOptions(words.node, words))
     this.#masqueraded = this.#isMasquerading ? egress.masqueraded : nothing('masqueraded')
     this.#forwarding = this.#isForwarding ? egress.forwarding : nothing('forwarding')
-    this.rejections = this.#overlay === null ? [] : [this.#overlay.rejections]
-    this.tables = [...(this.#overlay?.tables ?? []), this.#masqueraded, this.#forwarding]
+    this.#accepted = this.#isForwarding ? egress.accepted : nothing('accepted')
+    this.rejections = [...(this.#overlay === null ? [] : [this.#overlay.rejections]), egress.rejections]
+    this.tables = [...(this.#overlay?.tables ?? []), this.#masqueraded, this.#forwarding, this.#accepted]
   }
 
   /** Returns what must be looked at when somebody changed the ruleset. */
-  attach(runner: Runner, { connection, monitor }: NetworkMeans): readonly Binding[] {
+  attach(runner: Runner, { connection, monitor }: NetworkMeans): readonly Audited[] {
     const { subnetEnv } = this.#words
     const overlay = this.#overlay?.attach(runner, { nft: monitor().count(nftProcess), connection, subnetEnv })
     const masquerade = new MasqueradeTarget(this.#isMasquerading ? monitor().count(nftProcess) : nftProcess)
     this.#keepForwarding(runner)
-    return [...(overlay ? [overlay.guard] : []), runner.attach(this.#masqueraded, masquerade)]
+    const firewalls = this.#passFirewalls(runner)
+    if (this.#isForwarding) monitor() // tells of changes of their rules
+    return [
+      ...(overlay ? [overlay.guard] : []),
+      runner.attach(this.#masqueraded, masquerade),
+      ...(firewalls ? [firewalls] : []),
+    ]
   }
 
   /** The kernel tells nobody when a setting changes. */
   #keepForwarding(runner: Runner): void {
     const target = new ForwardingTarget()
     const binding = runner.attach(this.#forwarding, target)
-    const timer = setInterval(() => {
+    this.#often(() => {
       if (target.differs() !== null) void binding.audit().catch(() => {}) // whoever looks says so
-    }, LOOK_MS).unref()
-    this.#signal.addEventListener('abort', () => clearInterval(timer))
+    }, SETTINGS_MS)
+  }
+
+  /** What is returned looks whether the host's firewalls are as they were, and whether our rules in them are. */
+  #passFirewalls(runner: Runner): Audited | null {
+    const { log, signal } = this.#parts
+    const binding = runner.attach(this.#accepted, new AcceptTarget({ masquerade: MARKS.masquerade, drop: MARKS.drop }))
+    if (!this.#isForwarding) {
+      this.#firewalls.markSynced()
+      return null
+    }
+    const firewalls = new HostFirewalls(this.#firewalls, (problem) => log.warn('a firewall of this host', { problem }))
+    const look = coalesced(async () => {
+      if (await firewalls.look(signal)) void binding.audit().catch(() => {})
+    })
+    this.#often(async () => {
+      if (await HostFirewalls.needsLooking()) look()
+    }, FIREWALLS_MS)
+    look()
+    return { audit: () => (look(), binding.audit()) }
+  }
+
+  #often(work: () => unknown, everyMs: number): void {
+    const timer = setInterval(work, everyMs).unref()
+    this.#parts.signal.addEventListener('abort', () => clearInterval(timer))
   }
 }
 
-/** How long somebody else's setting of the kernel may stand. */
-const LOOK_MS = 300
+/** One at a time, and one more for all that comes meanwhile. */
+function coalesced(work: () => Promise<void>): () => void {
+  let [isRunning, isDue] = [false, false]
+  const run = async (): Promise<void> => {
+    isRunning = true
+    for (; isDue;) {
+      isDue = false
+      await work()
+    }
+    isRunning = false
+  }
+  return () => {
+    isDue = true
+    if (!isRunning) void run()
+  }
+}
+
+/** How long somebody else's setting of the kernel may stand, */
+const SETTINGS_MS = 300
+/** and a change of legacy iptables, for which two processes must be started to see it. */
+const FIREWALLS_MS = 600
+
+/** Removes what an agent left of all this. Throws what could not be removed. */
+export async function removeNetwork(): Promise<void> {
+  await new GuardTarget(nftProcess, 0).cleanup()
+  await new NetlinkTarget().cleanup()
+  await new MasqueradeTarget(nftProcess).cleanup()
+  await new AcceptTarget({ masquerade: MARKS.masquerade, drop: MARKS.drop }).cleanup()
+}
 
 /** What is switched off: what an agent before left is removed. */
 function nothing<Row>(name: string): Readable<Row> {

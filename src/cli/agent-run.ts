@@ -14,7 +14,6 @@ import {
   type KindState,
 } from '../cluster/source/kube.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
-import type { Binding } from '../core/binding.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { union } from '../core/union.ts'
@@ -26,7 +25,7 @@ import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { collectWhenQuiet } from './agent-heap.ts'
-import { carryServices, onDemand, watchRuleset, type Mode } from './agent-mode.ts'
+import { carryServices, onDemand, watchRuleset, type Audited, type Mode } from './agent-mode.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { PodNetwork } from './agent-network.ts'
 import type { NetworkWords } from './agent-network-options.ts'
@@ -71,7 +70,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const source = await startSource(options, tables, log, signal)
 
   const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })
-  const guards: Binding[] = []
+  const guards: Audited[] = []
   const monitor = onDemand(() => watchRuleset(() => guards, log, signal))
   const flows = new ConntrackTarget({
     flows: services.flows,

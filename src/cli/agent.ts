@@ -2,12 +2,9 @@
 import { hostname } from 'node:os'
 import { Option, type Command } from 'commander'
 import { parseCidr } from '../cluster/address.ts'
-import { MasqueradeTarget } from '../egress/nftables/target.ts'
-import { nftProcess } from '../kernel/nft.ts'
-import { NetlinkTarget } from '../overlay/netlink/target.ts'
-import { GuardTarget } from '../overlay/nftables/target.ts'
 import { createLog, parseLogOptions } from '../status/log.ts'
 import { cleanUp, MODES } from './agent-mode.ts'
+import { removeNetwork } from './agent-network.ts'
 import { addNetworkOptions } from './agent-network-options.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
@@ -82,9 +79,7 @@ async function agent(options: AgentOptions & { cleanup?: boolean; log: string })
 async function cleanup(): Promise<void> {
   try {
     await cleanUp()
-    await new GuardTarget(nftProcess, 0).cleanup()
-    await new MasqueradeTarget(nftProcess).cleanup()
-    await new NetlinkTarget().cleanup()
+    await removeNetwork()
   } catch (error) {
     throw new Failure((error as Error).message)
   }

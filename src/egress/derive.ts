@@ -1,15 +1,27 @@
-import { familyOf } from '../cluster/address.ts'
+import { contains, familyOf } from '../cluster/address.ts'
 import type { Node } from '../cluster/node.ts'
 import type { Family } from '../cluster/protocol.ts'
+import type { Rejection } from '../cluster/rejection.ts'
 import { derive, type Derived, type Read } from '../core/derive.ts'
 import type { Graph } from '../core/graph.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import type { EgressOptions } from './options.ts'
 import { aggregate } from './ranges.ts'
-import { forwardingKey, keyOf, type EgressRow, type ForwardingRow } from './rows.ts'
+import {
+  acceptKey,
+  forwardingKey,
+  keyOf,
+  type AcceptRow,
+  type EgressRow,
+  type Firewall,
+  type ForwardingRow,
+  type NftablesFirewall,
+} from './rows.ts'
 
 export interface EgressInputs {
   readonly nodes: Readable<Node>
+  /** Of this host, in the way of packets of pods. */
+  readonly firewalls: Readable<Firewall>
 }
 
 /** Nothing in any of them while this node has no range of pods. */
@@ -18,9 +30,12 @@ export interface EgressTables {
   readonly masqueraded: Derived<EgressRow>
   /** What the kernel must be set to for packets of pods to pass. */
   readonly forwarding: Derived<ForwardingRow>
+  /** What the host's own firewall must let through. */
+  readonly accepted: Derived<AcceptRow>
+  readonly rejections: Derived<Rejection>
 }
 
-export function deriveEgress(graph: Graph, { nodes }: EgressInputs, options: EgressOptions): EgressTables {
+export function deriveEgress(graph: Graph, { nodes, firewalls }: EgressInputs, options: EgressOptions): EgressTables {
   const ranges = derive<PodRange, Node>(graph, {
     name: 'pod ranges',
     driver: nodes,
@@ -56,8 +71,47 @@ export function deriveEgress(graph: Graph, { nodes }: EgressInputs, options: Egr
       return [...families].flatMap((family) => settings(family, options)).map((row) => [forwardingKey(row), row])
     },
   })
-  return { masqueraded, forwarding }
+  const accepted = derive<AcceptRow, Firewall>(graph, {
+    name: 'accepted',
+    driver: firewalls,
+    inputs: [ranges],
+    rows: (_, firewall, read) => {
+      if (firewall.kind !== 'iptables') return []
+      const { variant, family } = firewall
+      const rows = aggregate(hereOf(read)).map((cidr) => ({ variant, family, cidr }))
+      return rows.filter(({ cidr }) => familyOf(cidr) === family).map((row) => [acceptKey(row), row])
+    },
+  })
+  const rejections = derive<Rejection, Firewall>(graph, {
+    name: 'firewall problems',
+    driver: firewalls,
+    inputs: [ranges],
+    rows: (key, firewall, read) => {
+      const problem = firewall.kind === 'nftables' ? stoppedBy(firewall, aggregate(hereOf(read)), options.node) : null
+      return problem === null ? [] : [[`firewall ${key}`, problem]]
+    },
+  })
+  return { masqueraded, forwarding, accepted, rejections }
 }
+
+/** null: it lets pods here through, as far as can be told. */
+function stoppedBy({ family, table, chain, verdict, ranges }: NftablesFirewall, here: readonly string[], node: string) {
+  const stopped = here.filter(
+    (cidr) => hasFamily(family, familyOf(cidr)) && !ranges.some((range) => contains(range, cidr)),
+  )
+  if (stopped.length === 0) return null
+  const which = `${family} ${table} ${chain}`
+  const problem = `${verdict}s what no rule of it accepts, so perhaps packets of pods here (${stopped.join(', ')}); another table cannot undo that`
+  const first = `${familyOf(stopped[0]!) === 4 ? 'ip' : 'ip6'} saddr ${stopped[0]}`
+  const remedy =
+    table === 'firewalld'
+      ? `firewall-cmd --permanent --zone=trusted ${stopped.map((cidr) => `--add-source=${cidr}`).join(' ')} && firewall-cmd --reload`
+      : `nft insert rule ${which} ${first} accept, and so for daddr and each range; and in the file it is loaded from`
+  return { object: `Node ${node}`, field: `nftables ${which}`, problem, remedy }
+}
+
+const hasFamily = (table: string, family: Family): boolean =>
+  table === 'inet' || table === (family === 4 ? 'ip' : 'ip6')
 
 /** Of a family that no pod here has, nothing is touched. */
 function settings(family: Family, { overlayDevices }: EgressOptions): readonly ForwardingRow[] {

@@ -1,4 +1,5 @@
 /** What the node must do so that its pods reach what is not in the cluster: one row a range. */
+import type { Family } from '../cluster/protocol.ts'
 import type { Key } from '../core/delta.ts'
 
 /** Addresses of pods of this node: what leaves for elsewhere gets an address of the node. No two rows overlap. */
@@ -50,5 +51,44 @@ export function forwardingKey(row: ForwardingRow): Key {
       return row satisfies never
   }
 }
+
+/**
+ * A chain of somebody else's at the forward hook that ends with a drop or a reject: packets of pods pass this host only if
+ * it says so. Key: see `firewallKey`.
+ */
+export type Firewall = IptablesFirewall | NftablesFirewall
+
+/** FORWARD of table filter: a rule of ours on top of it lets pods through. */
+export interface IptablesFirewall {
+  readonly kind: 'iptables'
+  readonly variant: 'legacy' | 'nft'
+  readonly family: Family
+}
+
+/** A base chain of nftables: no other table can undo what it drops. */
+export interface NftablesFirewall {
+  readonly kind: 'nftables'
+  /** As nft calls it: ip, ip6 or inet. */
+  readonly family: string
+  readonly table: string
+  readonly chain: string
+  readonly verdict: 'drop' | 'reject'
+  /** Ranges that the table speaks of, canonical: pods in one of them are taken to be let through. */
+  readonly ranges: readonly string[]
+}
+
+export const firewallKey = (firewall: Firewall): Key =>
+  firewall.kind === 'iptables'
+    ? `${firewall.variant} ${firewall.family}`
+    : `nftables ${firewall.family} ${firewall.table} ${firewall.chain}`
+
+/** Packets from and to this range pass the FORWARD chain. Key: see `acceptKey`. */
+export interface AcceptRow {
+  readonly variant: 'legacy' | 'nft'
+  readonly family: Family
+  readonly cidr: string
+}
+
+export const acceptKey = ({ variant, family, cidr }: AcceptRow): Key => `${variant} ${family} ${cidr}`
 
 export const keyOf = ({ kind, cidr }: EgressRow): Key => `${kind} ${cidr}`

@@ -4,7 +4,7 @@ import { save, type Variant } from '../../kernel/iptables.ts'
 import type { FrontendAddress } from '../rows.ts'
 import { extend, type Digest } from './digest.ts'
 import { JUMPS, type Table } from './fixed.ts'
-import { PREFIX } from './names.ts'
+import { OTHERS, PREFIX } from './names.ts'
 
 export class Found {
   readonly chains: Readonly<Record<Table, Map<string, Digest>>> = { nat: new Map(), filter: new Map() }
@@ -19,7 +19,7 @@ export class Found {
 
   line(line: string): void {
     if (line.startsWith('*')) this.#table = TABLES.find((table) => table === line.slice(1)) ?? null
-    if (this.#table === null || !line.includes(PREFIX)) return
+    if (this.#table === null || !line.includes(PREFIX) || OTHERS.test(line)) return
     const chains = this.chains[this.#table]
     if (line.startsWith(':')) {
       const name = line.slice(1, line.indexOf(' '))

@@ -3,6 +3,9 @@ import { hash } from 'node:crypto'
 /** All chains and ipsets of ours begin so; nothing else is touched but the jumps to them. */
 export const PREFIX = 'FAIRLEAD-'
 
+/** Another room's chain, and the jump to it: src/egress. */
+export const OTHERS = /(?<=[ :])FAIRLEAD-FORWARD(?= |$)/
+
 /** The chains with names of their own. All others are named by `chainName`. In table nat, but for `FILTER`. */
 export const CHAINS = {
   services: `${PREFIX}SERVICES`, // from PREROUTING and OUTPUT
