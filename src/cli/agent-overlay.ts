@@ -9,6 +9,7 @@ import { InputTable, type Readable } from '../core/table.ts'
 import { hearKernel } from '../kernel/events.ts'
 import { Interfaces, type InterfaceAddress } from '../kernel/interfaces.ts'
 import type { Nft } from '../kernel/nft.ts'
+import { checksumOffload } from '../kernel/offload.ts'
 import { Announcer } from '../overlay/announcer.ts'
 import { deriveOverlay, type OverlayTables } from '../overlay/derive.ts'
 import type { Found } from '../overlay/here.ts'
@@ -66,7 +67,10 @@ export class Overlay {
     { nft, connection, subnetEnv }: { nft: Nft; connection: Connection | null; subnetEnv: string },
   ): { readonly guard: Binding } {
     const { log, signal, options } = this.#parts
-    const target = new NetlinkTarget()
+    const checksums = checksumOffload()
+    if (!checksums.isSound)
+      log.warn('checksums of wrapped packets are computed by the CPU on this kernel', { ...checksums })
+    const target = new NetlinkTarget(checksums)
     const rows = runner.attach(this.#derived.rows, target)
     const guard = runner.attach(this.#derived.guard, new GuardTarget(nft, options.port))
     if (subnetEnv !== '') runner.attach(this.#derived.subnetEnv, new SubnetFile(subnetEnv))
@@ -90,14 +94,21 @@ export class Overlay {
     return { guard }
   }
 
-  /** Once: what we change ourselves later is no reason to change more. */
+  /** Once: what we change ourselves later is no reason to change more. Until it is known nothing acts. */
   async #findDevices(): Promise<void> {
-    const devices = await listDevices(this.#parts.signal).catch((error: Error) => {
-      if (!this.#parts.signal.aborted) this.#parts.log.warn('cannot list VXLAN devices', { problem: error.message })
-      return []
-    })
-    this.#found.replace(devices.map(({ name, mac }) => [name, { mac }]))
-    this.#found.markSynced()
+    const { signal, log, options } = this.#parts
+    while (!signal.aborted) {
+      try {
+        const devices = (await listDevices(signal)).filter(
+          ({ vni, port }) => vni === options.vni && port === options.port,
+        )
+        this.#found.replace(devices.map(({ name, mac }) => [name, { mac }]))
+        return this.#found.markSynced()
+      } catch (error) {
+        if (!signal.aborted) log.warn('cannot list VXLAN devices', { problem: (error as Error).message })
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
+      }
+    }
   }
 }
 
@@ -117,3 +128,5 @@ function coalesced(work: () => Promise<unknown>): () => void {
     if (!isRunning) void run()
   }
 }
+
+const RETRY_MS = 5_000

@@ -99,6 +99,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   bridge: 'iproute2',
   tc: 'iproute2',
+  ethtool: 'ethtool',
   ipset: 'ipset',
   iptables: 'iptables',
   conntrack: 'conntrack',

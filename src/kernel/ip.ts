@@ -1,4 +1,5 @@
 /** Links, addresses, neighbours, forwarding entries and routes, by iproute2: `ip` and `bridge`, many commands a process. */
+import { bisect } from '../core/refuse.ts'
 import { describe, exec } from './exec.ts'
 
 export type IpTool = 'ip' | 'bridge'
@@ -7,19 +8,44 @@ export type IpTool = 'ip' | 'bridge'
 export type BatchFailures = ReadonlyMap<number, string>
 
 /**
- * Runs all commands in order, also behind one that fails. Throws when the tool cannot run or dislikes a command's words: how
- * many took effect is then not known.
+ * Runs all commands in order, also behind one that fails. They must be such that running them again does no harm: `ip
+ * neighbour` ends the whole process when the kernel refuses one, without a word which (iproute2: ip/ipneigh.c), so that it is
+ * searched for; where very many are refused, some that were not tried count as refused, too. Throws when the tool cannot run.
  */
 export async function runBatch(
   tool: IpTool,
   commands: readonly string[],
   signal?: AbortSignal,
 ): Promise<BatchFailures> {
+  if (commands.length === 0) return new Map()
+  const whole = await runOnce(tool, commands, signal)
+  if (whole.kind === 'done') return whole.failures
   const failures = new Map<number, string>()
-  if (commands.length === 0) return failures
+  const numbers = commands.map((_, number) => String(number))
+  const { guilty, undecided } = await bisect(numbers, (subset) => attempt(subset), TRIES_MAX)
+  for (const [number, reason] of guilty) failures.set(Number(number), reason)
+  for (const number of undecided) failures.set(Number(number), whole.reason)
+  return failures
+
+  async function attempt(subset: readonly string[]): Promise<string | null> {
+    const part = subset.map((number) => commands[Number(number)]!)
+    const result = subset.length === commands.length ? whole : await runOnce(tool, part, signal)
+    if (result.kind === 'ended') return result.reason
+    for (const [at, reason] of result.failures) failures.set(Number(subset[at]), reason)
+    return null
+  }
+}
+
+type Once =
+  | { readonly kind: 'done'; readonly failures: BatchFailures }
+  /** In the midst of it. */
+  | { readonly kind: 'ended'; readonly reason: string }
+
+async function runOnce(tool: IpTool, commands: readonly string[], signal?: AbortSignal): Promise<Once> {
   const stdin = commands.join('\n') + '\n'
   const result = await exec([tool, '-force', '-batch', '-'], { stdin, ...(signal && { signal }) })
-  if (result.kind === 'done') return failures
+  const failures = new Map<number, string>()
+  if (result.kind === 'done') return { kind: 'done', failures }
   if (result.kind === 'missing' || result.code === null) throw new Error(`${tool}: ${describe(result)}`)
   let said = ''
   for (const line of result.stderr.split('\n')) {
@@ -28,13 +54,14 @@ export async function runBatch(
       if (line !== '') said = said === '' ? line : `${said} ${line}`
       continue
     }
-    failures.set(Number(failed[1]) - 1, said.replace(/^(RTNETLINK answers|Error): /, ''))
+    failures.set(Number(failed[1]) - 1, plain(said))
     said = ''
   }
-  // Words that make no sense end the tool at once, without the line that says which command it was.
-  if (failures.size === 0 || said !== '') throw new Error(`${tool}: ${describe(result)}`)
-  return failures
+  if (failures.size === 0 || said !== '') return { kind: 'ended', reason: plain(said) || describe(result) }
+  return { kind: 'done', failures }
 }
+
+const plain = (said: string): string => said.replace(/^(RTNETLINK answers|Error): /, '')
 
 /** What `ip -json` lists. Throws when it cannot. */
 export async function list(tool: IpTool, words: readonly string[], signal?: AbortSignal): Promise<readonly Listed[]> {
@@ -47,3 +74,5 @@ export async function list(tool: IpTool, words: readonly string[], signal?: Abor
 }
 
 export type Listed = Readonly<Record<string, unknown>>
+
+const TRIES_MAX = 64

@@ -113,6 +113,20 @@ t.test(
   },
 )
 
+t.test('a device with our VNI and port under another name: said, and ours is there once it is gone', async (t) => {
+  await ip('link set flannel.1 name theirs', 'link set theirs alias theirs')
+  await until('it is said', async () => {
+    const { refused } = (await agents[0]!.report())!.targets.find(({ name }) => name === 'netlink')!
+    return refused.first.some(
+      ({ key, remedy }) => key === 'device flannel.1' && remedy.includes('another VXLAN device'),
+    )
+  })
+  await ip('link delete theirs')
+  await until('ours is there', async () => (await state()) === whole)
+  await connected(1, 2)
+  t.pass()
+})
+
 t.test('the MTU below changes: the devices follow', async (t) => {
   for (const name of ['n1', 'n2']) await inside(name, 'ip', 'link', 'set', 'eth0', 'mtu', '1400')
   for (const name of ['n1', 'n2'])

@@ -84,6 +84,29 @@ t.test(
   },
 )
 
+t.test('a node whose kernel has no IPv6: that is refused and said, IPv4 goes on', async (t) => {
+  world = new OverlayWorld({ underlay: [4] })
+  await world.build(2)
+  const switches = ['all', 'default'].map((name) => `net.ipv6.conf.${name}.disable_ipv6=1`)
+  await inside('n1', 'sysctl', '-qw', ...switches)
+  world.write(world.node(1), world.node(2))
+  const [agent] = await Promise.all([1, 2].map((number) => world.start(number)))
+  await connected(1, 2, [4])
+  const { refused } = (await agent!.report())!.targets.find(({ name }) => name === 'netlink')!
+  t.match(refused.first.map(({ key }) => key).sort().slice(0, 1), ['address flannel.1 fd00:10:244:1::']) // prettier-ignore
+  t.ok(refused.first.every(({ key }) => key.includes('fd00:')))
+  const said = agent!.said.filter((line) => line.includes('repairing target=netlink')).length
+  await ip(`route delete ${range(2)}`)
+  await connected(1, 2, [4])
+  t.ok(agent!.said.filter((line) => line.includes('repairing target=netlink')).length > said, 'repairs go on')
+  await until('and come to rest', async () => {
+    const { drift } = (await agent!.report())!.targets.find(({ name }) => name === 'netlink')!
+    return drift?.clean !== false
+  })
+  await inside('n1', 'sysctl', '-qw', ...switches.map((text) => text.replace('=1', '=0')))
+  await clear()
+})
+
 t.test('a cleanup leaves nothing of ours, and all of others', async (t) => {
   await build(2, {}, '--overlay-direct-routing', '--overlay-device', 'pods4,pods6')
   await connected(1, 2)

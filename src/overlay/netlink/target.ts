@@ -1,6 +1,7 @@
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
 import { same } from '../../core/same.ts'
 import { runBatch } from '../../kernel/ip.ts'
+import { checksumOffload, computeChecksums, type Checksums } from '../../kernel/offload.ts'
 import { keyOf, type Device, type OverlayRow } from '../rows.ts'
 import { deviceCommands, dropCommand, PUT_ORDER, putCommand, TOOLS, type Entry } from './commands.ts'
 import { Awaited, type KernelEvent } from './awaited.ts'
@@ -17,6 +18,13 @@ export class NetlinkTarget implements Target<OverlayRow> {
   readonly #awaited = new Awaited(this.#rows)
   /** Devices that could not be made, and why. */
   #barred = ''
+  /** What the kernel would not take is no drift: it would be tried again for ever. */
+  readonly #refused = new Set<Key>()
+  readonly #checksums: Checksums
+
+  constructor(checksums: Checksums = checksumOffload()) {
+    this.#checksums = checksums
+  }
 
   async apply(delta: Delta<OverlayRow>, signal: AbortSignal): Promise<readonly Refused[]> {
     if (delta.from === 0) this.#rows.clear()
@@ -28,6 +36,10 @@ export class NetlinkTarget implements Target<OverlayRow> {
     const work = isWhole ? await this.#wholeWork(signal) : entriesWork(delta)
     const refused = await carryOut(work, signal)
     if (isWhole) this.#barred = devicesOf(refused)
+    if (isWhole) this.#refused.clear()
+    for (const key of delta.put.keys()) this.#refused.delete(key)
+    for (const { key } of refused) this.#refused.add(key)
+    if (isWhole && !this.#checksums.isSound) refused.push(...(await this.#compute(refused, signal)))
     return refused
   }
 
@@ -37,7 +49,7 @@ export class NetlinkTarget implements Target<OverlayRow> {
     const wrong = [
       ...(devicesOf(refused) === this.#barred ? [] : refused.map(({ key }) => `${key}, which is somebody else's`)),
       ...devices.flatMap(({ row, commands }) => (commands.length > 0 ? [`device ${row.name}`] : [])),
-      ...put.map(keyOf),
+      ...put.map(keyOf).filter((key) => !this.#refused.has(key)),
       ...drop.map((row) => `${keyOf(row)}, which should not be there`),
       ...strays.map((name) => `device ${name}, which should not be there`),
     ]
@@ -57,7 +69,18 @@ export class NetlinkTarget implements Target<OverlayRow> {
 
   /** True when this may be something of ours that somebody changed: an audit tells. */
   concerns(event: KernelEvent): boolean {
-    return this.#awaited.concerns(event)
+    // What was in the way of a device of ours may have gone.
+    return this.#awaited.concerns(event) || (this.#barred !== '' && event.event === 'link')
+  }
+
+  async #compute(barred: readonly Refused[], signal: AbortSignal): Promise<Refused[]> {
+    const refused: Refused[] = []
+    for (const [key, row] of this.#rows) {
+      if (row.kind !== 'device' || barred.some((each) => each.key === key)) continue
+      const reason = await computeChecksums(row.name, signal)
+      if (reason !== null) refused.push({ key, reason, remedy: CHECKSUMS })
+    }
+    return refused
   }
 
   async #wholeWork(signal: AbortSignal): Promise<Work> {
@@ -145,7 +168,7 @@ function notOurs({ name, vni, port }: Device, link: Link): Refused {
 }
 
 /** Old before new: an address may go from one thing to another. Throws when nothing more can be said. */
-async function carryOut(work: Work, signal: AbortSignal): Promise<readonly Refused[]> {
+async function carryOut(work: Work, signal: AbortSignal): Promise<Refused[]> {
   const refused = new Map<Key, Refused>(work.refused.map((each) => [each.key, each]))
   for (const kind of PUT_ORDER.toReversed()) {
     const rows = work.drop.filter((row) => row.kind === kind)
@@ -160,11 +183,11 @@ async function carryOut(work: Work, signal: AbortSignal): Promise<readonly Refus
   const failed = await makeDevices(work, signal)
   for (const one of failed) refused.set(one.key, one)
   for (const kind of PUT_ORDER) {
-    const rows = work.put.filter((row) => row.kind === kind && !refused.has(`device ${row.device}`))
+    const rows = work.put.filter((row) => row.kind === kind && !refused.has(`device ${row.device}`)).sort(byFamily)
     for (const [at, reason] of await runBatch(TOOLS[kind], rows.map(putCommand), signal)) {
-      // Somebody deleted the device in this moment: a whole load makes it again.
-      if (isGone(reason) && (!work.isWhole || rows[at]!.kind !== 'route' || rows[at]!.onlink))
-        throw new Error(`${putCommand(rows[at]!)}: ${reason}`)
+      // Somebody deleted the device in this moment: a whole load makes it again. What else is missing may stay so.
+      const isLost = work.isWhole ? /Cannot find device/.test(reason) && !isDirect(rows[at]!) : isGone(reason)
+      if (isLost) throw new Error(`${putCommand(rows[at]!)}: ${reason}`)
       const key = keyOf(rows[at]!)
       refused.set(key, { key, reason: `${putCommand(rows[at]!)}: ${reason}`, remedy: REMEDY })
     }
@@ -172,17 +195,26 @@ async function carryOut(work: Work, signal: AbortSignal): Promise<readonly Refus
   return [...refused.values()]
 }
 
+/** One command at a time: after an `add` that failed, the next ones would be done to somebody else's device. */
 async function makeDevices({ devices }: Work, signal: AbortSignal): Promise<readonly Refused[]> {
   const refused: Refused[] = []
   for (const { row, commands } of devices) {
-    for (const [at, reason] of await runBatch('ip', commands, signal)) {
+    for (const command of commands) {
+      const reason = (await runBatch('ip', [command], signal)).get(0)
+      if (reason === undefined) continue
       const remedy = /exists/.test(reason) ? TWICE : REMEDY
-      refused.push({ key: `device ${row.name}`, reason: `${commands[at]}: ${reason}`, remedy })
+      refused.push({ key: `device ${row.name}`, reason: `${command}: ${reason}`, remedy })
       break
     }
   }
   return refused
 }
+
+/** IPv4 first: where the kernel has no IPv6, all of one half is refused. */
+const byFamily = (a: Entry, b: Entry): number => Number(isSix(a)) - Number(isSix(b))
+const isSix = (row: Entry): boolean => ('ip' in row ? row.ip : row.to).includes(':')
+
+const isDirect = (row: Entry): boolean => row.kind === 'route' && !row.onlink
 
 /** What was to be deleted, or to be built upon, is not there. */
 const isGone = (reason: string): boolean => /No such|Cannot find device|Cannot assign requested address/.test(reason)
@@ -200,6 +232,7 @@ function summary(wrong: readonly string[]): string {
 }
 
 const SHOWN_MAX = 5
+const CHECKSUMS = 'this kernel sends packets with wrong checksums by VXLAN: install ethtool, or run Linux 5.7 or newer'
 const REMEDY = 'see what the kernel said; it is tried again when it changes, and with each repair'
 const TWICE =
   'another VXLAN device has this VNI and port (ip -d link show type vxlan): delete it, or name it with --overlay-device'
