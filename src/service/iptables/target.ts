@@ -11,7 +11,7 @@ import { countOf, digest } from './digest.ts'
 import { filterRules, JUMPS, type Table } from './fixed.ts'
 import { familyOfRow, findGuilty, findGuiltyAddresses } from './isolate.ts'
 import { PREFIX } from './names.ts'
-import { filterText, natText } from './text.ts'
+import { filterText, foundations, natText } from './text.ts'
 
 export interface IptablesTargetOptions {
   /** Default: what this host uses. */
@@ -134,14 +134,15 @@ export class IptablesTarget implements Target<ServiceRow> {
       const changes = corner.pending()
       await this.#needSets(corner, found === null, signal)
       if (changes.size === 0 && found === null) return { kind: 'committed' }
-      const filter = found === null ? '' : filterText(corner.family, found)
-      const texts = [filter, ...natText(variant, changes, found)]
-      return this.#write(variant, corner.family, texts, signal)
+      return this.#write(variant, corner.family, natText(variant, changes, found), signal)
     }
+    // What nat can only mark must be dropped from the first packet on.
+    if (found !== null) await this.#writeFilter(variant, corner.family, found, signal)
     let result = await write()
     let refused: readonly Refused[] = []
     if (result.kind === 'refused') {
       const attempt = (text: string): Promise<RestoreResult> => this.#write(variant, corner.family, [text], signal)
+      if (found !== null) await attempt(foundations(found))
       const addresses = await findGuiltyAddresses(rows, attempt)
       for (const { key } of addresses) corner.replace(key, rows.get(key), undefined)
       const others = await findGuilty(rows, corner, attempt)
@@ -156,6 +157,11 @@ export class IptablesTarget implements Target<ServiceRow> {
     return refused.map((each) =>
       /\bset\b/i.test(each.reason) ? { ...each, remedy: `session affinity needs ipset: ${setless}; ${SETS}` } : each,
     )
+  }
+
+  async #writeFilter(variant: Variant, family: Family, found: Found, signal: AbortSignal): Promise<void> {
+    const result = await this.#write(variant, family, [filterText(family, found)], signal)
+    if (result.kind !== 'committed') throw new Error(`iptables (${variant}, IPv${family}): ${result.reason}`)
   }
 
   async #write(variant: Variant, family: Family, text: Iterable<string>, signal: AbortSignal): Promise<RestoreResult> {
@@ -190,7 +196,7 @@ export class IptablesTarget implements Target<ServiceRow> {
       // Left over from an endpoint that was here before: its clients were sent elsewhere since.
       if (fresh) lines.push(`flush ${set}`)
     }
-    this.#setless = await editSets(lines, signal)
+    if (lines.length > 0) this.#setless = await editSets(lines, signal)
     for (const set of corner.takeOldSets()) this.#lingering.add(set)
   }
 

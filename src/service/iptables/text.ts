@@ -20,6 +20,12 @@ export function* natText(variant: Variant, changes: Changes, found: Found | null
   yield 'COMMIT\n'
 }
 
+/** Makes those of our chains that others lead to, empty, where they are not there yet. */
+export function foundations(found: Found): string {
+  const missing = Object.values(CHAINS).filter((chain) => chain !== CHAINS.filter && !found.chains.nat.has(chain))
+  return ['*nat', ...missing.map((chain) => `:${chain} - [0:0]`), 'COMMIT\n'].join('\n')
+}
+
 export function filterText(family: Family, found: Found): string {
   const gone = [...found.chains.filter.keys()].filter((chain) => chain !== CHAINS.filter)
   return [
