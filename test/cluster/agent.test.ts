@@ -101,6 +101,39 @@ t.test('with the account of manifests/rbac.yaml and no other', { timeout: 120_00
   t.match(await said(), { type: 'Warning', involvedObject: { kind: 'EndpointSlice', name: 'lost' } })
 })
 
+t.test(
+  'an overlay tells its Node what peers and the scheduler look for, with that account',
+  { timeout: 120_000, skip },
+  async (t) => {
+    agent!.kill('SIGTERM')
+    await ended(agent!)
+    await exec(['ip', '-batch', '-'], {
+      stdin: 'link add eth0 type veth peer name eth1\naddress add 172.30.0.11/24 dev eth0\nlink set eth0 up\n',
+    })
+    const path = join(folder, 'subnet.env')
+    agent = startAgent(join(folder, 'agent.kubeconfig'), '--overlay', 'vxlan', '--subnet-env', path)
+    const node = () => server.call('GET', '/api/v1/nodes/n1')
+    const condition = async () =>
+      (await node()).status.conditions?.find(({ type }: { type: string }) => type === 'NetworkUnavailable')
+    await until('pods may come', async () => (await condition())?.status === 'False', PATIENCE_MS)
+    const { annotations } = (await node()).metadata
+    t.match(annotations, { 'flannel.alpha.coreos.com/public-ip': '172.30.0.11' })
+    const link = await exec(['ip', '-o', 'link', 'show', 'flannel.1'])
+    t.match(
+      link.kind === 'done' && link.stdout,
+      JSON.parse(annotations['flannel.alpha.coreos.com/backend-data']).VtepMAC,
+    )
+    t.match(await readFile(path, 'utf8'), /FLANNEL_SUBNET=10\.244\.1\.1\/24/)
+    const lost = { metadata: { annotations: { 'flannel.alpha.coreos.com/public-ip': null } } }
+    await server.call('PATCH', '/api/v1/nodes/n1', lost, 'application/merge-patch+json')
+    await until(
+      'what somebody took away is there again',
+      async () => (await node()).metadata.annotations['flannel.alpha.coreos.com/public-ip'] === '172.30.0.11',
+      PATIENCE_MS,
+    )
+  },
+)
+
 /** Of the account that the manifest makes. */
 async function token(): Promise<string> {
   const { objects } = await readManifests([join(import.meta.dirname, '../../manifests/rbac.yaml')])
@@ -119,8 +152,8 @@ const PATHS: Readonly<Record<string, string>> = {
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 
-function startAgent(kubeconfig = server.kubeconfig): ChildProcess {
-  const options = ['--kubeconfig', kubeconfig, '--node', 'n1', '--state-dir', folder, '--log', 'warn']
+function startAgent(kubeconfig = server.kubeconfig, ...more: readonly string[]): ChildProcess {
+  const options = ['--kubeconfig', kubeconfig, '--node', 'n1', '--state-dir', folder, '--log', 'warn', ...more]
   return start([process.execPath, MAIN, 'agent', ...options], { stdio: ['ignore', 'inherit', 'inherit'] })
 }
 
