@@ -5,7 +5,7 @@ import type { Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Runner } from '../core/runner.ts'
-import { InputTable, type Readable } from '../core/table.ts'
+import { asTable, InputTable, type Readable } from '../core/table.ts'
 import { hearKernel } from '../kernel/events.ts'
 import { Interfaces, type InterfaceAddress } from '../kernel/interfaces.ts'
 import type { Nft } from '../kernel/nft.ts'
@@ -18,6 +18,7 @@ import { listDevices } from '../overlay/netlink/listing.ts'
 import { NetlinkTarget } from '../overlay/netlink/target.ts'
 import { GuardTarget } from '../overlay/nftables/target.ts'
 import type { OverlayOptions } from '../overlay/options.ts'
+import type { OverlayRow } from '../overlay/rows.ts'
 import { SubnetFile } from '../overlay/subnetfile.ts'
 import type { Log } from '../status/log.ts'
 import { overlayOptions, type OverlayWords } from './agent-overlay-options.ts'
@@ -53,6 +54,12 @@ export class Overlay {
     const inputs = { nodes, serviceCIDRs, interfaces: this.#interfaces, found: this.#found }
     this.#derived = deriveOverlay(graph, inputs, options)
     this.rejections = this.#derived.rejections
+    sayNew(this.rejections, parts.log)
+  }
+
+  /** What the kernel holds of it. */
+  get rows(): Readable<OverlayRow> {
+    return this.#derived.rows
   }
 
   /** Tables of rows that targets follow, for status. */
@@ -112,6 +119,22 @@ export class Overlay {
   }
 }
 
+/** Status and Events say them while they last; the log says when each came. */
+function sayNew(rejections: Readable<Rejection>, log: Log): void {
+  let fresh: Rejection[] = []
+  asTable(rejections).watch({
+    changed(_, __, now) {
+      if (now === undefined) return
+      if (fresh.push(now) > 1) return
+      setImmediate(() => {
+        for (const rejection of fresh.slice(0, SAID_MAX)) log.warn('cannot be used', { ...rejection })
+        if (fresh.length > SAID_MAX) log.warn('more cannot be used', { count: fresh.length - SAID_MAX })
+        fresh = []
+      })
+    },
+  })
+}
+
 /** One at a time, and one more for all that comes meanwhile. */
 function coalesced(work: () => Promise<unknown>): () => void {
   let [isRunning, isDue] = [false, false]
@@ -130,3 +153,4 @@ function coalesced(work: () => Promise<unknown>): () => void {
 }
 
 const RETRY_MS = 5_000
+const SAID_MAX = 20

@@ -4,19 +4,21 @@ import { enterWorld, inside } from './world.ts'
 await enterWorld()
 
 import { connected, OverlayWorld, pings, podAddress } from './overlay.ts'
+import type { Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld()
 t.setTimeout(180_000)
 t.jobs = 1
 t.teardown(() => world.close())
+let agents: readonly Agent[] = []
 const nodes = [1, 2, 3].map((number) => world.node(number))
 
 t.test('three nodes, IPv4 and IPv6: pods reach pods and nodes; the layout is flannel’s', async (t) => {
   await world.build(3)
   world.write(...nodes)
   t.notOk(await pings('p1', podAddress(2)), 'not before')
-  await Promise.all([1, 2, 3].map((number) => world.start(number)))
+  agents = await Promise.all([1, 2, 3].map((number) => world.start(number)))
   for (const [a, b] of [[1, 2], [2, 3], [1, 3]] as const) await connected(a, b) // prettier-ignore
   t.ok(await pings('n1', podAddress(2)), 'a node reaches pods elsewhere')
   t.ok(await pings('n1', podAddress(2, 6)))
@@ -55,4 +57,16 @@ t.test('a node that goes takes its entries along', async () => {
     return !/10\.244\.3\.|fd00:10:244:3:|172\.30\.0\.13|fd00:172:30::13/.test(all.join('\n'))
   })
   await connected(1, 2)
+})
+
+t.test('what cannot be used is said in status and log, and harms nobody else', async (t) => {
+  const twin = world.node(3, { name: 'twin', podCIDRs: ['10.244.2.0/25'], metadata: { creationTimestamp: '2026-01-01T00:00:00Z' } }) // prettier-ignore
+  world.write(nodes[0]!, nodes[1]!, twin)
+  await until('status says it', async () => {
+    const { rejections } = (await agents[0]!.report())!
+    return rejections.first.some(({ object, problem }) => object === 'Node twin' && /10\.244\.2\.0\/24 of the older Node n2/.test(problem)) // prettier-ignore
+  })
+  await until('the log, too', () => agents[0]!.said.some((line) => /cannot be used object="Node twin" field=spec.podCIDRs/.test(line))) // prettier-ignore
+  await connected(1, 2)
+  t.notMatch(await inside('n1', 'ip', 'route'), /10\.244\.2\.0\/25/)
 })
