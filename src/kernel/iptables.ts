@@ -26,7 +26,7 @@ export async function restore(
   const command = [tool(variant, family, 'restore'), '--noflush', `--wait=${LOCK_WAIT_SECONDS}`] as const
   const result = await exec(command, { stdin: text, ...(signal && { signal }) })
   if (result.kind === 'done') return { kind: 'committed' }
-  const reason = describe(result)
+  const reason = result.kind === 'missing' ? missing(result.tool) : describe(result)
   const ours = result.kind === 'failed' && result.code !== null && !NOBODYS_FAULT.test(result.stderr)
   return ours ? { kind: 'refused', reason: firstLines(result.stderr) } : { kind: 'failed', reason }
 }
@@ -48,7 +48,7 @@ export async function save(
   const ended = new Promise<Awaited<ReturnType<typeof save>>>((resolve) => {
     child.once('error', (error: NodeJS.ErrnoException) =>
       error.code === 'ENOENT'
-        ? resolve({ kind: 'missing', reason: `${name} is missing: install it with: apt-get install iptables` })
+        ? resolve({ kind: 'missing', reason: missing(name) })
         : resolve({ kind: 'failed', reason: `${name}: ${error.message}` }),
     )
     child.once('close', (code) =>
@@ -104,6 +104,8 @@ async function look(
 function tool(variant: Variant, family: Family, what: 'restore' | 'save'): string {
   return `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}-${what}`
 }
+
+const missing = (name: string): string => `${name} is missing: install it with: apt-get install iptables`
 
 const firstLines = (text: string): string =>
   text
