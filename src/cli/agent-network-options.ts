@@ -1,5 +1,6 @@
 /** What `fairlead agent` is told about pods and what is outside of the cluster. */
 import type { Command } from 'commander'
+import { DATA_DIR } from '../cni/leases.ts'
 import { parseCidr } from '../cluster/address.ts'
 import type { EgressOptions } from '../egress/options.ts'
 import { addOverlayOptions, type OverlayWords } from './agent-overlay-options.ts'
@@ -11,6 +12,9 @@ export interface NetworkWords extends OverlayWords {
   readonly nonMasqueradeCidrs?: readonly string[]
   /** Absent: as masquerade. */
   readonly forwarding?: boolean
+  /** '': the conflist is somebody else's to write. */
+  readonly cniConfDir: string
+  readonly cniDataDir: string
   readonly localPodCidrs?: readonly string[]
 }
 
@@ -28,6 +32,12 @@ export function addNetworkOptions(command: Command): Command {
       'set what lets packets of pods pass this host (sysctls, a FORWARD chain that drops), and keep it so; default: with --overlay',
     )
     .option('--no-forwarding', 'leave that as it is')
+    .option(
+      '--cni-conf-dir <path>',
+      'write 10-fairlead.conflist there, which gives pods their network (/etc/cni/net.d); "": do not',
+      '',
+    )
+    .option('--cni-data-dir <path>', 'where the plugin host-local keeps what addresses pods have', DATA_DIR)
 }
 
 export function egressOptions(node: string, words: NetworkWords): EgressOptions {

@@ -1,4 +1,5 @@
 /** The network of pods of an agent, as far as it is told to make it: what is decided, who acts on it, and what wakes them. */
+import { ConflistFile } from '../cni/file.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Connection } from '../cluster/source/kube.ts'
 import type { Tables } from '../cluster/tables.ts'
@@ -17,6 +18,7 @@ import { NetlinkTarget } from '../overlay/netlink/target.ts'
 import { GuardTarget } from '../overlay/nftables/target.ts'
 import { MARKS } from '../service/iptables/names.ts'
 import type { Log } from '../status/log.ts'
+import { Cni } from './agent-cni.ts'
 import type { Audited } from './agent-mode.ts'
 import { egressOptions, makesPodNetwork, type NetworkWords } from './agent-network-options.ts'
 import { decideOverlay, type Overlay } from './agent-overlay.ts'
@@ -49,6 +51,8 @@ export class PodNetwork {
   readonly #isForwarding: boolean
   readonly #firewalls = new InputTable<Firewall>('firewalls')
   readonly #accepted: Readable<AcceptRow>
+  /** null: the conflist is somebody else's to write. */
+  readonly #cni: Cni | null
 
   constructor(words: NetworkWords & { readonly node: string }, parts: NetworkParts) {
     this.#words = words
@@ -61,8 +65,21 @@ export class PodNetwork {
     this.#masqueraded = this.#isMasquerading ? egress.masqueraded : nothing('masqueraded')
     this.#forwarding = this.#isForwarding ? egress.forwarding : nothing('forwarding')
     this.#accepted = this.#isForwarding ? egress.accepted : nothing('accepted')
-    this.rejections = [...(this.#overlay === null ? [] : [this.#overlay.rejections]), egress.rejections]
-    this.tables = [...(this.#overlay?.tables ?? []), this.#masqueraded, this.#forwarding, this.#accepted]
+    this.#cni = this.#decideCni(words)
+    const cni = this.#cni?.tables
+    this.rejections = [this.#overlay?.rejections, egress.rejections, cni?.rejections].filter(
+      (each) => each !== undefined,
+    )
+    const tables = [this.#masqueraded, this.#forwarding, this.#accepted, cni?.conflist]
+    this.tables = [...(this.#overlay?.tables ?? []), ...tables.filter((each) => each !== undefined)]
+  }
+
+  #decideCni({ node, cniConfDir: folder, cniDataDir: dataDir }: NetworkWords & { readonly node: string }): Cni | null {
+    if (folder === '') return null
+    const { graph, tables } = this.#parts
+    const overlay = this.#overlay?.rows ?? null
+    const often = this.#often.bind(this)
+    return new Cni({ graph, nodes: tables.nodes, overlay, node, folder, dataDir, often })
   }
 
   /** Returns what must be looked at when somebody changed the ruleset. */
@@ -71,6 +88,7 @@ export class PodNetwork {
     const overlay = this.#overlay?.attach(runner, { nft: monitor().count(nftProcess), connection, subnetEnv })
     const masquerade = new MasqueradeTarget(this.#isMasquerading ? monitor().count(nftProcess) : nftProcess)
     this.#keepForwarding(runner)
+    this.#cni?.attach(runner)
     const firewalls = this.#passFirewalls(runner)
     if (this.#isForwarding) monitor() // tells of changes of their rules
     return [
@@ -131,17 +149,20 @@ function coalesced(work: () => Promise<void>): () => void {
   }
 }
 
+/** Where container runtimes look unless told otherwise. */
+const CNI_CONF_DIR = '/etc/cni/net.d'
 /** How long somebody else's setting of the kernel may stand, */
 const SETTINGS_MS = 300
 /** and a change of legacy iptables, for which two processes must be started to see it. */
 const FIREWALLS_MS = 600
 
 /** Removes what an agent left of all this. Throws what could not be removed. */
-export async function removeNetwork(): Promise<void> {
+export async function removeNetwork(cniConfDir: string): Promise<void> {
   await new GuardTarget(nftProcess, 0).cleanup()
   await new NetlinkTarget().cleanup()
   await new MasqueradeTarget(nftProcess).cleanup()
   await new AcceptTarget({ masquerade: MARKS.masquerade, drop: MARKS.drop }).cleanup()
+  await new ConflistFile(cniConfDir || CNI_CONF_DIR).cleanup()
 }
 
 /** What is switched off: what an agent before left is removed. */

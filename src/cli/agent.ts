@@ -72,14 +72,14 @@ async function agent(options: AgentOptions & { cleanup?: boolean; log: string })
   if (!(options.auditSeconds >= 0)) throw new Failure('--audit-seconds: expected a number of seconds, or 0', 2)
   const log = createLog(logOptions)
   const { node } = options
-  if (options.cleanup) return alone({ node, log, waitMs: 0 }, cleanup)
+  if (options.cleanup) return alone({ node, log, waitMs: 0 }, () => cleanup(options.cniConfDir))
   await alone({ node, log, waitMs: END_MAX_MS }, () => runAgent(options, log))
 }
 
-async function cleanup(): Promise<void> {
+async function cleanup(cniConfDir: string): Promise<void> {
   try {
     await cleanUp()
-    await removeNetwork()
+    await removeNetwork(cniConfDir)
   } catch (error) {
     throw new Failure((error as Error).message)
   }

@@ -2,20 +2,9 @@
  * Runs a chain of CNI plugins as a container runtime does (CNI specification 1.0, section 2 and 4): parameters in the
  * environment, configuration on standard input, the result of one plugin handed to the next.
  */
+import { conflist, type CniNetwork, type CniPlugin } from '../cni/conflist.ts'
 import { describe, exec } from '../kernel/exec.ts'
 import { POD_MTU, type NodePlan } from './plan.ts'
-
-export interface CniNetwork {
-  readonly cniVersion: string
-  readonly name: string
-  readonly plugins: readonly CniPlugin[]
-}
-
-export interface CniPlugin {
-  readonly type: string
-  readonly capabilities?: Readonly<Record<string, boolean>>
-  readonly [field: string]: unknown
-}
 
 export interface Sandbox {
   readonly id: string
@@ -41,19 +30,9 @@ export interface CniResult {
 export type CniAnswer =
   { readonly kind: 'done'; readonly result: CniResult } | { readonly kind: 'failed'; readonly reason: string }
 
-/** The node's network for pods: what a network add-on would write to /etc/cni/net.d. */
-export function conflistOf(node: NodePlan): CniNetwork {
-  const ranges = node.podCIDRs.map((subnet) => [{ subnet }])
-  const routes = [{ dst: '0.0.0.0/0' }, { dst: '::/0' }]
-  return {
-    cniVersion: '1.0.0',
-    name: 'cbr0',
-    plugins: [
-      { type: 'ptp', mtu: POD_MTU, ipMasq: false, ipam: { type: 'host-local', ranges, routes } },
-      { type: 'portmap', capabilities: { portMappings: true } },
-    ],
-  }
-}
+/** The node's network for pods: what its agent writes to /etc/cni/net.d. */
+export const conflistOf = ({ podCIDRs }: NodePlan): CniNetwork =>
+  conflist({ ranges: podCIDRs, mtu: POD_MTU, dataDir: null })
 
 /** Adds the sandbox to the network: every plugin in order. `enter` leads into the node's namespaces. */
 export async function addToNetwork(

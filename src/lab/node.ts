@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { start } from '../kernel/exec.ts'
-import { conflistOf, type CniNetwork } from './cni.ts'
+import { textOf as conflistText, type CniNetwork } from '../cni/conflist.ts'
+import { conflistOf } from './cni.ts'
 import { run } from './command.ts'
 import { HOSTS_FILE, HOSTS_FOLDER } from './hostsfiles.ts'
 import { BoundedLog } from './log.ts'
@@ -28,7 +29,7 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
   const network = conflistOf(plan)
   const skeleton = join(nodesIn(place), plan.name)
   const files = {
-    'etc/cni/net.d/10-fairlead.conflist': JSON.stringify(network, null, 2) + '\n',
+    'etc/cni/net.d/10-fairlead.conflist': conflistText(network),
     // On many machines a symbolic link into /run, which is empty here: the file replaces it.
     'etc/resolv.conf': RESOLV_CONF,
     'run/netns/.keep': '',

@@ -260,7 +260,7 @@ t.test('plans and limits', async (t) => {
   t.match(plans[3], { name: 'n4', zone: 'a', ipv4: '172.30.0.14', podCIDRs: ['10.244.4.0/24', 'fd00:10:244:4::/64'] })
   t.same(
     conflistOf(plans[0]!).plugins.map(({ type }) => type),
-    ['ptp', 'portmap'],
+    ['ptp', 'portmap', 'bandwidth'],
   )
 
   const limit = new Limit(2)
