@@ -126,11 +126,15 @@ function auditor(bindings: () => readonly Audited[], log: Log): (why: string | n
 }
 
 /** The UDP frontends that were there. Without nft there is nothing of ours. */
-async function removeNftables(signal: AbortSignal): Promise<readonly FrontendAddress[]> {
+export async function removeNftables(signal: AbortSignal): Promise<readonly FrontendAddress[]> {
   const names = await listNames(FAMILY, TABLE, signal).catch(() => null)
   if (names === null) return []
   const before = new Map<string, FrontendAddress>()
   await addUdpFrontends(before, names.maps, signal)
+  // Deleting a table takes the elements out of its maps, but not out of its sets, under a packet that is on its way through
+  // them: that one would be refused. So first nobody enters any more.
+  const doors = ['prerouting', 'output'].filter((chain) => names.chains.has(chain))
+  await nftProcess.run(doors.map((chain) => `flush chain ${FAMILY} ${TABLE} ${chain}\n`).join(''), signal)
   await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
   return [...before.values()]
 }
