@@ -19,7 +19,14 @@ export class Agent {
     this.#socket = join(nodesIn(place), `${node.plan.name}.status.sock`)
     const sockets = ['--api-server', `unix://${apiSocketIn(place)}`, '--status-socket', this.#socket]
     const agent = [COMMAND, 'agent', '--node', node.plan.name]
-    const network = ['--nodeport-addresses', 'primary,localhost', '--overlay', 'vxlan']
+    const network = [
+      '--nodeport-addresses',
+      'primary,localhost',
+      '--overlay',
+      'vxlan',
+      '--cni-conf-dir',
+      '/etc/cni/net.d',
+    ]
     const env = { NODE_COMPILE_CACHE: join(CACHE, 'node'), ...process.env }
     const tell = (how: string): void => {
       if (Number.isInteger(Math.log2(this.#kept.restarts))) onEnd(how)

@@ -41,7 +41,7 @@ async function buildOutside(nodes: readonly NodePlan[], pools: readonly string[]
 }
 
 async function buildNode(node: NodePlan): Promise<void> {
-  await run(['nsenter', `--net=/run/netns/${node.name}`, 'sysctl', '-q', '-w', ...NODE_SYSCTLS])
+  await run(['nsenter', `--net=/run/netns/${node.name}`, 'sysctl', '-q', '-w', ...QUICK_ADDRESSES])
   const lines = [...addresses(node), `route add default via ${OUTSIDE.ipv4}`, `route add default via ${OUTSIDE.ipv6}`]
   await run(['ip', '-n', node.name, '-batch', '-'], lines.join('\n') + '\n')
 }
@@ -67,14 +67,4 @@ const HOST_SYSCTLS: readonly string[] = [
   // Connections to a load-balancer address are spread by address and port over the nodes.
   'net.ipv4.fib_multipath_hash_policy=1',
   'net.ipv6.fib_multipath_hash_policy=1',
-]
-
-const NODE_SYSCTLS: readonly string[] = [
-  ...QUICK_ADDRESSES,
-  'net.ipv4.ip_forward=1',
-  'net.ipv6.conf.all.forwarding=1',
-  'net.ipv6.conf.default.forwarding=1',
-  // Loose: a pod's packet may come in by the overlay and its answer leave by the underlay (RFC 3704 2.4).
-  'net.ipv4.conf.all.rp_filter=2',
-  'net.ipv4.conf.default.rp_filter=2',
 ]
