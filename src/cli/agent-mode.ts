@@ -1,5 +1,6 @@
 /** What carries services in the kernel, as --mode says: a target, who watches over what it wrote, and the end of the other mode. */
 import type { Binding } from '../core/binding.ts'
+import type { Delta, Drift, Refused, Target } from '../core/delta.ts'
 import type { Runner } from '../core/runner.ts'
 import type { Readable } from '../core/table.ts'
 import { RulesetMonitor } from '../kernel/monitor.ts'
@@ -14,8 +15,8 @@ import type { FrontendAddress, ServiceRow } from '../service/rows.ts'
 import type { Log } from '../status/log.ts'
 import { Failure } from './failure.ts'
 
-export type Mode = 'nftables' | 'iptables'
-export const MODES: readonly Mode[] = ['nftables', 'iptables']
+export type Mode = 'nftables' | 'iptables' | 'none'
+export const MODES: readonly Mode[] = ['nftables', 'iptables', 'none']
 
 export interface Carrying {
   readonly rows: Binding
@@ -39,8 +40,28 @@ export function carryServices(mode: Mode, options: CarryOptions): Promise<Carryi
       return Promise.resolve(byNftables(options))
     case 'iptables':
       return byIptables(options)
+    case 'none':
+      return Promise.resolve({ rows: options.runner.attach(options.table, new NoServices()), close: () => {} })
     default:
       throw mode satisfies never
+  }
+}
+
+/** Somebody else carries services: what an agent before left goes, once. */
+class NoServices implements Target<ServiceRow> {
+  readonly name = 'no services'
+
+  async apply({ from }: Delta<ServiceRow>): Promise<readonly Refused[]> {
+    if (from === 0) await cleanUp()
+    return []
+  }
+
+  audit(): Promise<Drift> {
+    return Promise.resolve({ clean: true })
+  }
+
+  cleanup(): Promise<void> {
+    return cleanUp()
   }
 }
 

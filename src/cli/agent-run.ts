@@ -136,7 +136,10 @@ interface Source {
 
 async function startSource(options: AgentOptions, tables: Tables, log: Log, signal: AbortSignal): Promise<Source> {
   const { services, slices, nodes, serviceCIDRs } = createInlets(tables)
-  const inlets = [services, slices, nodes, serviceCIDRs]
+  // Where somebody else carries services, there are none to know of.
+  const carried = options.mode === 'none' ? [] : [services, slices]
+  if (carried.length === 0) for (const table of [tables.services, tables.slices]) table.markSynced()
+  const inlets = [...carried, nodes, serviceCIDRs]
   if (options.directory) {
     const { done } = directorySource({
       paths: options.directory,

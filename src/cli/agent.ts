@@ -54,7 +54,9 @@ export function register(program: Command): void {
       Number,
       600,
     )
-    .addOption(new Option('--mode <mode>', 'what carries services').choices(MODES).default('nftables'))
+    .addOption(
+      new Option('--mode <mode>', 'what carries services; none: another program').choices(MODES).default('nftables'),
+    )
   addNetworkOptions(command)
     .option('--cleanup', 'remove all that an agent left in the kernel, and exit')
     .option(
@@ -111,4 +113,5 @@ Examples:
   fairlead agent --nodeport-addresses primary,localhost    node ports on 127.0.0.1 and ::1, too
   fairlead agent --directory manifests/ --node n1    no API server: files, followed as they change
   fairlead agent --mode iptables                     for a kernel without nf_tables; what another mode left goes
+  fairlead agent --mode none --overlay vxlan --cni-conf-dir /etc/cni/net.d    the network of pods only, beside kube-proxy
   fairlead agent --cleanup                           leave nothing in the kernel`
