@@ -80,7 +80,12 @@ export function* hereOf(
     const end = site.ends.find((each) => each.family === family)
     if (address === null || end === undefined || lost.has(end.address)) return []
     const at = read.get(inputs.interfaces, address)
-    if (at !== undefined) return [{ family, at }]
+    if (at !== undefined && at.interface !== LOOPBACK) return [{ family, at }]
+    if (at !== undefined) {
+      const problem = `has ${address} on ${LOOPBACK}: which interface leads to peers, and what it takes, is not known`
+      reject({ object, field: ADDRESSES_FIELD, problem, remedy: 'let the kubelet announce an address of an interface' })
+      return []
+    }
     const problem = `has ${address}, which no interface of this host has: nothing can be sent from it`
     reject({ object, field: ADDRESSES_FIELD, problem, remedy: "correct the kubelet's --node-ip, or add the address" })
     return []
@@ -129,3 +134,4 @@ export const isOnLink = ({ link, family }: Here, address: string): boolean =>
   familyOf(address) === family && contains(link, address)
 
 const IPV6_MTU_MIN = 1280
+const LOOPBACK = 'lo'

@@ -140,13 +140,23 @@ t.test('the MTU below changes: the devices follow', async (t) => {
 
 t.test('the node gets another address: it and its peer follow', async () => {
   await ip('addr add 172.30.0.55/24 dev eth0')
-  const moved = world.node(1, { ips: ['172.30.0.55', 'fd00:172:30::11'] })
-  world.write(moved, world.node(2))
+  world.write(world.node(1, { ips: ['172.30.0.55', 'fd00:172:30::11'] }), world.node(2))
+  // While the address is in the Node and not yet heard of from the kernel there is no device.
   await until('n1 sends from it', async () =>
-    /local 172.30.0.55/.test(await inside('n1', 'ip', '-d', 'link', 'show', 'flannel.1')),
+    /local 172.30.0.55/.test(await inside('n1', 'ip', '-d', 'link', 'show', 'flannel.1').catch(() => '')),
   )
   await ip('addr delete 172.30.0.11/24 dev eth0', 'addr replace 172.30.0.55/24 dev eth0')
   await connected(1, 2)
+})
+
+t.test('its pods get another network: peers follow', async () => {
+  await ip('-n p1 addr add 10.244.7.2/32 dev eth0', 'route add 10.244.7.2/32 dev pod')
+  world.write(world.node(1, { ips: ['172.30.0.55', 'fd00:172:30::11'], podCIDRs: ['10.244.7.0/24'] }), world.node(2))
+  await until('they reach it', () => pings('p2', '10.244.7.2'))
+  await until('and it them, by its own address', async () =>
+    /inet 10\.244\.7\.0\/32/.test(await inside('n1', 'ip', 'addr', 'show', 'dev', 'flannel.1')),
+  )
+  await until('the node, too', () => pings('n1', podAddress(2)))
 })
 
 async function deleteForwarding(to?: string): Promise<void> {

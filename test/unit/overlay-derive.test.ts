@@ -176,6 +176,10 @@ t.test('what this node lacks: no overlay here, and it is said', (t) => {
   const nowhere = new OverlayRoom({}, [node('n1', ['198.51.100.1'], [four(1)], null), plain(2)])
   t.same(nowhere.rows(), {})
   t.match(nowhere.rejections(), [{ object: 'Node n1', problem: /no interface of this host has/ }])
+  const interfaces = [{ ip: '172.30.0.11', interface: 'lo', prefixLength: 32, mtu: 65536 }]
+  const looped = new OverlayRoom({}, [plain(1), plain(2)], { interfaces })
+  t.same(looped.rows(), {})
+  t.match(looped.rejections(), [{ object: 'Node n1', problem: /has 172\.30\.0\.11 on lo/ }])
   t.end()
 })
 

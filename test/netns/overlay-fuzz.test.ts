@@ -1,0 +1,63 @@
+/** Whatever happens to a cluster, in whatever steps: the kernel holds what the rows say, and audits say so. */
+import fc from 'fast-check'
+import t from 'tap'
+import { enterWorld, ip } from './world.ts'
+await enterWorld()
+
+import { Cursor } from '../../src/core/cursor.ts'
+import type { Table } from '../../src/core/table.ts'
+import { listOverlay } from '../../src/overlay/netlink/listing.ts'
+import { NetlinkTarget } from '../../src/overlay/netlink/target.ts'
+import type { OverlayRow } from '../../src/overlay/rows.ts'
+import { OverlayRoom } from '../contract/overlay-room.ts'
+import { interfaces, step } from '../property/overlay-world.ts'
+
+const signal = new AbortController().signal
+t.setTimeout(240_000)
+
+t.test('random histories, as deltas, on one kernel', async (t) => {
+  for (const name of ['eth0', 'eth1'])
+    await ip(`link add ${name} type veth peer name ${name}p`, `link set ${name} up`, `link set ${name}p up`)
+  const addresses = [1, 2, 3, 4, 5, 6, 7, 8]
+  await ip(
+    ...addresses.map((n) => `addr add 172.30.0.1${n}/24 dev eth${n % 2}`),
+    ...addresses.map((n) => `addr add fd00:172:30::1${n}/64 dev eth0 nodad`),
+  )
+  let [deltas, most] = [0, 0]
+  const history = fc.array(step, { minLength: 5, maxLength: 25 })
+  await fc.assert(
+    fc.asyncProperty(history, interfaces, fc.boolean(), async (steps, first, directRouting) => {
+      const room = new OverlayRoom({ directRouting }, [], { interfaces: first })
+      const cursor = new Cursor(room.overlay.rows as unknown as Table<OverlayRow>, room.graph.epoch)
+      const target = new NetlinkTarget()
+      for (const each of [null, ...steps]) {
+        if (each?.do === 'interfaces') room.setInterfaces(each.list)
+        else if (each?.do === 'drop') room.drop(each.object)
+        else if (each !== null) room.put(each.object)
+        room.settle()
+        const delta = cursor.take()
+        if (delta === null || (delta.from !== 0 && delta.put.size + delta.drop.size === 0)) continue
+        const refused = await target.apply(delta, signal)
+        cursor.landed(refused)
+        if (refused.length > 0) throw new Error(JSON.stringify(refused))
+        deltas++
+        await compare(target, room)
+      }
+      most = Math.max(most, room.overlay.rows.size)
+    }),
+    { numRuns: 15, endOnFailure: true },
+  )
+  t.comment(`${deltas} deltas, up to ${most} rows at the end`)
+  t.ok(deltas > 20)
+  t.ok(most > 5)
+})
+
+async function compare(target: NetlinkTarget, room: OverlayRoom): Promise<void> {
+  const drift = await target.audit(signal)
+  if (!drift.clean) throw new Error(drift.detail)
+  const names = [...room.overlay.rows.entries()].flatMap(([, row]) => (row.kind === 'device' ? [row.name] : []))
+  const { rows, links } = await listOverlay(names, signal)
+  const held = [...rows.keys(), ...[...links.keys()].map((name) => `device ${name}`)].sort().join('\n')
+  const wanted = [...room.overlay.rows.entries()].map(([key]) => key).sort().join('\n') // prettier-ignore
+  if (held !== wanted) throw new Error(`the kernel holds\n${held}\nand not\n${wanted}`)
+}
