@@ -115,19 +115,27 @@ export class PodNetwork {
       this.#firewalls.markSynced()
       return null
     }
-    const firewalls = new HostFirewalls(this.#firewalls, (problem) => log.warn('a firewall of this host', { problem }))
+    const warn = (problem: string): void => log.warn('a firewall of this host', { problem })
+    const firewalls = new HostFirewalls(this.#firewalls, warn)
     const look = coalesced(async () => {
-      if (await firewalls.look(signal)) void binding.audit().catch(() => {})
+      const changed = await firewalls.look(signal).catch((error: Error) => warn(error.message))
+      if (changed) void binding.audit().catch(() => {})
     })
     this.#often(async () => {
-      if (await HostFirewalls.needsLooking()) look()
+      if (await firewalls.hasLegacyChanged(signal)) look()
     }, FIREWALLS_MS)
     look()
     return { audit: () => (look(), binding.audit()) }
   }
 
+  /** One at a time, however long it takes. */
   #often(work: () => unknown, everyMs: number): void {
-    const timer = setInterval(work, everyMs).unref()
+    let isWorking = false
+    const timer = setInterval(async () => {
+      if (isWorking) return
+      isWorking = true
+      await Promise.resolve(work()).finally(() => (isWorking = false))
+    }, everyMs).unref()
     this.#parts.signal.addEventListener('abort', () => clearInterval(timer))
   }
 }
@@ -153,7 +161,7 @@ function coalesced(work: () => Promise<void>): () => void {
 const CNI_CONF_DIR = '/etc/cni/net.d'
 /** How long somebody else's setting of the kernel may stand, */
 const SETTINGS_MS = 300
-/** and a change of legacy iptables, for which two processes must be started to see it. */
+/** and a change of legacy iptables, for which a process must be started to see it. */
 const FIREWALLS_MS = 600
 
 /** Removes what an agent left of all this. Throws what could not be removed. */

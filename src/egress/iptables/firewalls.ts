@@ -13,6 +13,7 @@ export class HostFirewalls {
   readonly #onProblem: (problem: string) => void
   /** As read last: chains of iptables, by variant and family. */
   #texts = new Map<string, string>()
+  #bases: readonly BaseChain[] = []
   #problem = ''
 
   constructor(table: InputTable<Firewall>, onProblem: (problem: string) => void) {
@@ -22,7 +23,7 @@ export class HostFirewalls {
 
   /** Looks at all. True: chains of iptables are not what they were. */
   async look(signal: AbortSignal): Promise<boolean> {
-    const bases = await listForwardChains(signal)
+    const bases = (await listForwardChains(signal)) ?? this.#bases // what was there is taken to be there still
     const found: Firewall[] = []
     const texts = new Map<string, string>()
     for (const family of [4, 6] as const) {
@@ -35,6 +36,7 @@ export class HostFirewalls {
     for (const chain of bases.filter((each) => !isIptables(each, 4) && !isIptables(each, 6)))
       found.push(...(await firewallOf(chain, signal)))
     if (signal.aborted) return false
+    this.#bases = bases
     this.#table.replace(found.map((each) => [firewallKey(each), each]))
     this.#table.markSynced()
     const changed = texts.size !== this.#texts.size || [...texts].some(([key, text]) => this.#texts.get(key) !== text)
@@ -42,9 +44,18 @@ export class HostFirewalls {
     return changed
   }
 
-  /** Legacy iptables tells nobody of changes, so it must be looked at often; without a table of it there is nothing to see. */
-  static async needsLooking(): Promise<boolean> {
-    return (await hasLegacy(4)) || (await hasLegacy(6))
+  /** Legacy iptables tells nobody of changes, so it must be looked at often: one process where there is a table of it. */
+  async hasLegacyChanged(signal: AbortSignal): Promise<boolean> {
+    for (const family of [4, 6] as const) {
+      const before = this.#texts.get(`legacy ${family}`)
+      if (!(await hasLegacy(family))) {
+        if (before !== undefined) return true
+        continue
+      }
+      const text = await readForward('legacy', family, signal).catch(() => undefined)
+      if (text !== before) return true
+    }
+    return false
   }
 
   /** False: it cannot be read. */
@@ -61,7 +72,11 @@ export class HostFirewalls {
     } catch (error) {
       const { message } = error as Error
       if (!signal.aborted && message !== this.#problem) this.#onProblem((this.#problem = message))
-      return false
+      const before = this.#texts.get(`${variant} ${family}`)
+      if (before === undefined) return false
+      texts.set(`${variant} ${family}`, before) // somebody may hold the lock: that is no reason to take our rules away
+      if (parseForward(before).blocks) found.push({ kind: 'iptables', variant, family })
+      return true
     }
   }
 }
@@ -76,7 +91,7 @@ export async function hasLegacy(family: Family): Promise<boolean> {
 
 /** True where table filter of iptables-nft has a FORWARD chain. */
 export async function hasNft(family: Family, signal?: AbortSignal): Promise<boolean> {
-  return (await listForwardChains(signal)).some((chain) => isIptables(chain, family))
+  return ((await listForwardChains(signal)) ?? []).some((chain) => isIptables(chain, family))
 }
 
 interface BaseChain {
@@ -86,9 +101,10 @@ interface BaseChain {
   readonly policy?: string
 }
 
-/** Of everybody but us. Empty where there is no nf_tables. */
-async function listForwardChains(signal?: AbortSignal): Promise<readonly BaseChain[]> {
-  const listed = (await list(['chains'], signal)) as { chain?: BaseChain & { hook?: string } }[]
+/** Of everybody but us. null: they cannot be listed, perhaps for want of nf_tables. */
+async function listForwardChains(signal?: AbortSignal): Promise<readonly BaseChain[] | null> {
+  const listed = (await list(['chains'], signal)) as { chain?: BaseChain & { hook?: string } }[] | null
+  if (listed === null) return null
   const chains = listed.flatMap(({ chain }) => (chain?.hook === 'forward' ? [chain] : []))
   return chains.filter(({ family, table }) => FAMILIES.has(family) && !table.startsWith('fairlead_'))
 }
@@ -114,8 +130,8 @@ async function lastVerdict(
   chain: string,
   signal: AbortSignal,
 ): Promise<'drop' | 'reject' | null> {
-  const rules = (await list(['chain', family, table, chain], signal)) as { rule?: { expr: readonly object[] } }[]
-  const last = rules.flatMap(({ rule }) => rule ?? []).at(-1)
+  const rules = (await list(['chain', family, table, chain], signal)) as { rule?: { expr: readonly object[] } }[] | null
+  const last = rules?.flatMap(({ rule }) => rule ?? []).at(-1)
   if (last === undefined || last.expr.some((part) => 'match' in part)) return null
   return last.expr.some((part) => 'drop' in part)
     ? 'drop'
@@ -131,9 +147,9 @@ function* prefixes(listed: unknown): Iterable<{ readonly prefix: { readonly addr
   else for (const part of Object.values(listed)) yield* prefixes(part)
 }
 
-async function list(words: readonly string[], signal?: AbortSignal): Promise<readonly unknown[]> {
+async function list(words: readonly string[], signal?: AbortSignal): Promise<readonly unknown[] | null> {
   const result = await exec(['nft', '-j', 'list', ...words], signal ? { signal } : {})
-  return result.kind === 'done' ? (JSON.parse(result.stdout) as { nftables: unknown[] }).nftables : []
+  return result.kind === 'done' ? (JSON.parse(result.stdout) as { nftables: unknown[] }).nftables : null
 }
 
 const isIptables = ({ family, table, name }: BaseChain, of: Family): boolean =>
