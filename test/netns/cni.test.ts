@@ -122,8 +122,9 @@ t.test(
       give(`10.244.${i}.0/24`)
       // Reads as fast as it can: half a file would not parse.
       await until('it follows', () => ranges()[0] === `10.244.${i}.0/24`)
+      // A number is free again once its file is gone, so only the first tells.
+      if (i === 20) t.not(statSync(FILE).ino, before, 'another file took its place')
     }
-    t.not(statSync(FILE).ino, before, 'another file took its place')
     t.strictSame(readdirSync(CONF), ['10-fairlead.conflist'])
     await until('it is named', async () => (await cniProblems(agent)).length === 1)
     t.match(await cniProblems(agent), [
