@@ -10,7 +10,7 @@ import { until } from './waiting.ts'
 
 t.setTimeout(240_000)
 t.jobs = 1
-let world = new OverlayWorld()
+let world: OverlayWorld
 t.teardown(() => world.close())
 
 /** Hosts of their own for each test. */
