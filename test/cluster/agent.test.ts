@@ -1,6 +1,6 @@
 /** The agent as it ships against a real API server, in a network namespace of the test's own. */
 import { mkdtempSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
@@ -24,6 +24,7 @@ const skip = (await whyNotBuilt()) ?? false
 t.teardown(async () => {
   agent?.kill('SIGKILL')
   await server?.stop()
+  await rm(folder, { recursive: true, force: true })
 })
 
 t.test('a real API server, with a node and a Service of its own', { timeout: 120_000, skip }, async (t) => {

@@ -116,7 +116,7 @@ t.test('1,000 nodes that come at once, and go again', async (t) => {
 
   async function lastSeconds(): Promise<number> {
     const report = await agent.report()
-    return report!.targets.find(({ name }) => name === 'netlink')!.last!.seconds
+    return report!.targets.find(({ name }) => name === 'overlay')!.last!.seconds
   }
 })
 

@@ -96,7 +96,7 @@ t.test(
   async (t) => {
     await ip('link delete flannel.1', 'link add flannel.1 type vxlan id 7 local 172.30.0.11 dev eth0 dstport 8472')
     await until('it is said', async () => {
-      const refused = (await agents[0]!.report())!.targets.find(({ name }) => name === 'netlink')!.refused
+      const refused = (await agents[0]!.report())!.targets.find(({ name }) => name === 'overlay')!.refused
       return refused.first.some(({ key, reason }) => key === 'device flannel.1' && reason.includes('VNI 7'))
     }).catch(async (error: Error) => {
       t.comment(agents[0]!.said.slice(-12).join('\n'))
@@ -116,7 +116,7 @@ t.test(
 t.test('a device with our VNI and port under another name: said, and ours is there once it is gone', async (t) => {
   await ip('link set flannel.1 name theirs', 'link set theirs alias theirs')
   await until('it is said', async () => {
-    const { refused } = (await agents[0]!.report())!.targets.find(({ name }) => name === 'netlink')!
+    const { refused } = (await agents[0]!.report())!.targets.find(({ name }) => name === 'overlay')!
     return refused.first.some(
       ({ key, remedy }) => key === 'device flannel.1' && remedy.includes('another VXLAN device'),
     )

@@ -92,7 +92,7 @@ t.test('a node whose kernel has no IPv6: that is refused and said, IPv4 goes on'
   world.write(world.node(1), world.node(2))
   const [agent] = await Promise.all([1, 2].map((number) => world.start(number)))
   await connected(1, 2, [4])
-  const { refused } = (await agent!.report())!.targets.find(({ name }) => name === 'netlink')!
+  const { refused } = (await agent!.report())!.targets.find(({ name }) => name === 'overlay')!
   t.match(refused.first.map(({ key }) => key).sort().slice(0, 1), ['address flannel.1 fd00:10:244:1::']) // prettier-ignore
   t.ok(refused.first.every(({ key }) => key.includes('fd00:')))
   const said = agent!.said.filter((line) => line.includes('repairing target=netlink')).length
@@ -100,7 +100,7 @@ t.test('a node whose kernel has no IPv6: that is refused and said, IPv4 goes on'
   await connected(1, 2, [4])
   t.ok(agent!.said.filter((line) => line.includes('repairing target=netlink')).length > said, 'repairs go on')
   await until('and come to rest', async () => {
-    const { drift } = (await agent!.report())!.targets.find(({ name }) => name === 'netlink')!
+    const { drift } = (await agent!.report())!.targets.find(({ name }) => name === 'overlay')!
     return drift?.clean !== false
   })
   await inside('n1', 'sysctl', '-qw', ...switches.map((text) => text.replace('=1', '=0')))

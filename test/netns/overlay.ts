@@ -87,7 +87,7 @@ export class OverlayWorld {
   }
 
   settled(agent: Agent): Promise<void> {
-    return agent.settled('netlink', 'overlay guard', 'subnet.env')
+    return agent.settled('overlay', 'overlay guard', 'subnet.env')
   }
 
   subnetEnv(number: number): string {

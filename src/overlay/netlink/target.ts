@@ -14,7 +14,7 @@ import { isMarked, listOverlay } from './listing.ts'
  * taken over as it is; one of another kind is somebody else's.
  */
 export class NetlinkTarget implements Target<OverlayRow> {
-  readonly name = 'netlink'
+  readonly name = 'overlay'
   readonly #rows = new Map<Key, OverlayRow>()
   readonly #awaited = new Awaited(this.#rows)
   /** Devices that could not be made, and why. */
