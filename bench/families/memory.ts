@@ -37,7 +37,7 @@ export async function memory(short: boolean, progress: (words: string) => void):
   for (let round = 0; round < rounds; round++) {
     for (const [name, variant] of Object.entries(variants)) {
       progress(`memory: round ${round + 1} of ${rounds}, ${name}`)
-      results.get(name)!.push(await measure(variant, update, short ? 5 : 30))
+      results.get(name)!.push(await measure(variant, update, short ? 25 : 30))
     }
   }
   server.closeAllConnections()
@@ -56,7 +56,7 @@ export async function memory(short: boolean, progress: (words: string) => void):
     charts: {},
     notes: [
       `A start before these, which compiles if it was the first of this installation: peak ${Math.round(first.peakMB)} MB.`,
-      'Settled: after the full load, 200 changes and a quiet time; nothing asked it to collect its garbage.',
+      'Settled: after the full load, 200 changes, the first audit and a quiet time; no help from outside.',
     ],
   }
 }

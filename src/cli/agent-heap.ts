@@ -1,4 +1,3 @@
-import { getHeapStatistics } from 'node:v8'
 import type { Observer } from '../status/observer.ts'
 
 /**
@@ -11,7 +10,8 @@ export function collectWhenQuiet(observer: Observer, signal: AbortSignal): void 
   const gc = globalThis.gc
   if (gc === undefined) return
   const tidy = new Tidy({
-    usedBytes: () => getHeapStatistics().used_heap_size,
+    // All of the process: what streams leave behind is outside of the heap.
+    usedBytes: () => process.memoryUsage.rss(),
     // `last-resort` also compacts, and gives freed pages back to the kernel at once.
     collect: () => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
   })
@@ -50,4 +50,4 @@ export class Tidy {
 }
 
 const QUIET_MS = 2_000
-const GARBAGE_MIN_BYTES = 24 * 2 ** 20
+const GARBAGE_MIN_BYTES = 8 * 2 ** 20

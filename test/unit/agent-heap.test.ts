@@ -19,10 +19,10 @@ t.test('garbage is collected when there is much of it, and nothing else to do', 
   t.equal(heap.collected, 0, 'busy')
   tidy.look()
   t.equal(heap.collected, 1, 'quiet')
-  heap.used += 20 * MB
+  heap.used += 7 * MB
   tidy.look()
   t.equal(heap.collected, 1, 'not worth a pause')
-  heap.used += 20 * MB
+  heap.used += 7 * MB
   tidy.heard()
   tidy.look()
   t.equal(heap.collected, 1, 'busy again')
