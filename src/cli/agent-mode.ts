@@ -152,10 +152,6 @@ export async function removeNftables(signal: AbortSignal): Promise<readonly Fron
   if (names === null) return []
   const before = new Map<string, FrontendAddress>()
   await addUdpFrontends(before, names.maps, signal)
-  // Deleting a table takes the elements out of its maps, but not out of its sets, under a packet that is on its way through
-  // them: that one would be refused. So first nobody enters any more.
-  const doors = ['prerouting', 'output'].filter((chain) => names.chains.has(chain))
-  await nftProcess.run(doors.map((chain) => `flush chain ${FAMILY} ${TABLE} ${chain}\n`).join(''), signal)
   await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
   return [...before.values()]
 }

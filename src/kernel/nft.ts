@@ -26,11 +26,35 @@ export const nftProcess: Nft = {
   close() {},
 }
 
+/** For transactions that nobody's row can spoil: throws unless it was committed. */
+export function assertCommitted(result: NftResult): void {
+  if (result.kind === 'failed') throw new Error(result.reason)
+  if (result.kind === 'refused') throw new Error(`nft: ${result.errors.join('; ')}`)
+}
+
 /** Names of all chains, maps and sets of a table, its jumps as `from to` and its rules; null when there is no such table. */
 export async function listNames(family: string, table: string, signal?: AbortSignal): Promise<TableNames | null> {
   // -t leaves set elements out, so this is quick whatever the table holds.
-  const result = await exec(['nft', '-t', '-j', 'list', 'table', family, table], signal ? { signal } : {})
-  if (result.kind === 'done') return readNames(result.stdout)
+  const items = await list(['nft', '-t', '-j'], family, table, signal)
+  return items === null ? null : readNames(items)
+}
+
+/** All of a small table, elements included, as `nft -j` writes it (libnftables-json(5)); null when there is no such table. */
+export function listTable(family: string, table: string, signal?: AbortSignal): Promise<readonly Listed[] | null> {
+  return list(['nft', '-j'], family, table, signal)
+}
+
+/** One item of a listing: the field that is there says what it is. */
+export type Listed = Readonly<Record<string, Record<string, unknown>>>
+
+async function list(
+  nft: readonly [string, ...string[]],
+  family: string,
+  table: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly Listed[] | null> {
+  const result = await exec([...nft, 'list', 'table', family, table], signal ? { signal } : {})
+  if (result.kind === 'done') return (JSON.parse(result.stdout) as { nftables: readonly Listed[] }).nftables
   if (result.kind === 'failed' && result.stderr.includes('No such file or directory')) return null
   throw new Error(`cannot list nftables table ${family} ${table}: ${describe(result)}`)
 }
@@ -58,7 +82,7 @@ function refusal(result: Exclude<ExecResult, { kind: 'done' }>): NftResult {
   return read.kind === 'refused' ? read : failed
 }
 
-function readNames(json: string): TableNames {
+function readNames(items: readonly Listed[]): TableNames {
   const names = {
     chains: new Set<string>(),
     maps: new Set<string>(),
@@ -66,8 +90,7 @@ function readNames(json: string): TableNames {
     jumps: new Set<string>(),
     rules: new Map<string, number>(),
   }
-  const listing = JSON.parse(json) as { nftables: Record<string, Record<string, unknown>>[] }
-  for (const item of listing.nftables) {
+  for (const item of items) {
     if (item['chain']) names.chains.add(String(item['chain']['name']))
     if (item['map']) names.maps.add(String(item['map']['name']))
     if (item['set']) names.sets.add(String(item['set']['name']))

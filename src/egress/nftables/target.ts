@@ -1,7 +1,6 @@
 import { spanOf } from '../../cluster/address.ts'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
-import { describe, exec } from '../../kernel/exec.ts'
-import type { Nft, NftResult } from '../../kernel/nft.ts'
+import { assertCommitted, listTable, type Nft } from '../../kernel/nft.ts'
 import type { EgressRow } from '../rows.ts'
 
 /** Gives packets of pods that leave the cluster an address of the node. A table of its own, there only while there are rows. */
@@ -41,17 +40,12 @@ export class MasqueradeTarget implements Target<EgressRow> {
   async cleanup(signal?: AbortSignal): Promise<void> {
     const result = await this.#nft.run(replacement([]), signal)
     if (result.kind === 'failed' && NO_NFTABLES.test(result.reason)) return
-    check(result)
+    assertCommitted(result)
   }
 
   async #run(text: string, signal: AbortSignal): Promise<void> {
-    check(await this.#nft.run(text, signal))
+    assertCommitted(await this.#nft.run(text, signal))
   }
-}
-
-function check(result: NftResult): void {
-  if (result.kind === 'failed') throw new Error(result.reason)
-  if (result.kind === 'refused') throw new Error(`nft: ${result.errors.join('; ')}`)
 }
 
 /** One transaction: at no moment does a packet leave with a pod's address. Adding it first makes deleting it no error. */
@@ -100,15 +94,11 @@ interface Held {
 
 /** null: no such table. */
 async function list(signal: AbortSignal): Promise<Held | null> {
-  const result = await exec(['nft', '-j', 'list', 'table', 'inet', TABLE], { signal })
-  if (result.kind !== 'done') {
-    if (result.kind === 'failed' && result.stderr.includes('No such file or directory')) return null
-    throw new Error(`cannot list nftables table inet ${TABLE}: ${describe(result)}`)
-  }
-  const { nftables } = JSON.parse(result.stdout) as { nftables: readonly Listed[] }
+  const items = (await listTable('inet', TABLE, signal)) as readonly Item[] | null
+  if (items === null) return null
   const elements = new Set<string>()
   const chains: string[] = []
-  for (const { set, chain, rule } of nftables) {
+  for (const { set, chain, rule } of items) {
     for (const element of set?.elem ?? []) elements.add(listedKey(set!.name, element))
     if (chain) chains.push(`${chain.name} ${chain.hook} ${chain.prio}`)
     if (rule) chains.push((JSON.stringify(rule.expr).match(/@\w+|masquerade|fully-random|!=/g) ?? []).join(' '))
@@ -118,7 +108,7 @@ async function list(signal: AbortSignal): Promise<Held | null> {
 
 type Element = string | { readonly prefix: { addr: string; len: number } } | { readonly range: [string, string] }
 
-interface Listed {
+interface Item {
   readonly set?: { readonly name: string; readonly elem?: readonly Element[] }
   readonly chain?: { readonly name: string; readonly hook?: string; readonly prio?: number }
   readonly rule?: { readonly expr: unknown }

@@ -1,6 +1,5 @@
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
-import { exec, describe } from '../../kernel/exec.ts'
-import { listNames, type Nft } from '../../kernel/nft.ts'
+import { assertCommitted, listTable, type Nft } from '../../kernel/nft.ts'
 import type { GuardRow } from '../rows.ts'
 
 /**
@@ -34,13 +33,12 @@ export class GuardTarget implements Target<GuardRow> {
   }
 
   async audit(signal: AbortSignal): Promise<Drift> {
-    const held = await listElements(signal)
+    const held = await list(signal)
     if (held === null) return { clean: false, detail: `table inet ${GUARD_TABLE} is missing` }
-    const names = await listNames('inet', GUARD_TABLE, signal)
-    const rules = [...(names?.rules ?? [])].map(([chain, count]) => `${chain} ${count}`).sort()
+    const rules = [...held.rules].map(([chain, count]) => `${chain} ${count}`).sort()
     if (rules.join(', ') !== RULES) return { clean: false, detail: `table inet ${GUARD_TABLE} has other rules` }
-    const missing = [...this.#rows].filter((element) => !held.has(element))
-    const stale = [...held].filter((element) => !this.#rows.has(element))
+    const missing = [...this.#rows].filter((element) => !held.elements.has(element))
+    const stale = [...held.elements].filter((element) => !this.#rows.has(element))
     if (missing.length + stale.length === 0) return { clean: true }
     return { clean: false, detail: `${missing.length} VTEPs are missing, ${stale.length} are none` }
   }
@@ -53,7 +51,7 @@ export class GuardTarget implements Target<GuardRow> {
   /** Members first, then the rules: at no moment is a peer shut out. */
   async #load(signal: AbortSignal): Promise<void> {
     await this.#run(SETS, signal)
-    const held = (await listElements(signal)) ?? new Set()
+    const held = (await list(signal))?.elements ?? new Set()
     const drop = [...held].filter((element) => !this.#rows.has(element))
     const put = [...this.#rows].filter((element) => !held.has(element))
     for (const text of changes(drop, put)) await this.#run(text, signal)
@@ -61,9 +59,7 @@ export class GuardTarget implements Target<GuardRow> {
   }
 
   async #run(text: string, signal?: AbortSignal): Promise<void> {
-    const result = await this.#nft.run(text, signal)
-    if (result.kind === 'failed') throw new Error(result.reason)
-    if (result.kind === 'refused') throw new Error(`nft: ${result.errors.join('; ')}`)
+    assertCommitted(await this.#nft.run(text, signal))
   }
 }
 
@@ -87,17 +83,28 @@ function line(verb: 'add' | 'delete', element: string): string {
   return verb === 'add' ? add : `${add}\ndelete element inet ${GUARD_TABLE} ${set} { ${quoted} }`
 }
 
+interface Held {
+  readonly elements: ReadonlySet<string>
+  /** How many each chain has. */
+  readonly rules: ReadonlyMap<string, number>
+}
+
 /** null: no such table. */
-async function listElements(signal: AbortSignal): Promise<Set<string> | null> {
-  const result = await exec(['nft', '-j', 'list', 'table', 'inet', GUARD_TABLE], { signal })
-  if (result.kind !== 'done') {
-    if (result.kind === 'failed' && result.stderr.includes('No such file or directory')) return null
-    throw new Error(`cannot list nftables table inet ${GUARD_TABLE}: ${describe(result)}`)
+async function list(signal: AbortSignal): Promise<Held | null> {
+  const items = (await listTable('inet', GUARD_TABLE, signal)) as readonly Item[] | null
+  if (items === null) return null
+  const elements = new Set<string>()
+  const rules = new Map<string, number>()
+  for (const { set, rule } of items) {
+    for (const value of set?.elem ?? []) elements.add(`${set!.name} ${String(value)}`)
+    if (rule) rules.set(rule.chain, (rules.get(rule.chain) ?? 0) + 1)
   }
-  const found = new Set<string>()
-  const { nftables } = JSON.parse(result.stdout) as { nftables: { set?: { name: string; elem?: unknown[] } }[] }
-  for (const { set } of nftables) for (const value of set?.elem ?? []) found.add(`${set!.name} ${String(value)}`)
-  return found
+  return { elements, rules }
+}
+
+interface Item {
+  readonly set?: { readonly name: string; readonly elem?: readonly unknown[] }
+  readonly rule?: { readonly chain: string }
 }
 
 /** By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. */

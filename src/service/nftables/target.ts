@@ -58,6 +58,12 @@ export class NftTarget implements Target<ServiceRow> {
   }
 
   async cleanup(): Promise<void> {
+    const names = await listNames(FAMILY, TABLE).catch(() => null)
+    // Deleting a table takes the elements out of its maps, but not out of its sets, under a packet that is on its way through
+    // them: that one would be refused. So first nobody enters any more.
+    const doors = (['prerouting', 'output'] as const).filter((chain) => names?.chains.has(chain))
+    if (doors.length > 0)
+      await this.#options.loads.run(doors.map((chain) => `flush chain ${FAMILY} ${TABLE} ${chain}\n`).join(''))
     // Naming the table first makes the second call a no-op.
     const result = await this.#options.loads.run(`add table ${FAMILY} ${TABLE}\ndelete table ${FAMILY} ${TABLE}\n`)
     if (result.kind !== 'committed') throw new Error(`cannot delete table ${FAMILY} ${TABLE}: ${reason(result)}`)
