@@ -11,7 +11,7 @@ import { carrier } from '../../src/kernel/carrier.ts'
 import { exec, start } from '../../src/kernel/exec.ts'
 import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
 import { Hosts } from './hosts.ts'
-import { finish, killLoads, ready, run } from './load.ts'
+import { finish, killLoads, loadFromAll, ready, run, unharmed } from './load.ts'
 import { ended, until } from './waiting.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-agent-'))
@@ -43,15 +43,7 @@ t.test(
   async (t) => {
     write([A, B])
     let agent = await startAgent()
-    const to = `${VIP}:80`
-    const loads = [
-      run(hosts.name(POD), 'load', 'hold', '--to', to, '--count', '20', '--from', POD),
-      run('outside', 'load', 'hold', '--to', to, '--count', '20'),
-      run(hosts.name(POD), 'load', 'steady', '--to', to, '--rate', '200', '--from', POD),
-      run('outside', 'load', 'steady', '--to', to, '--rate', '200'),
-      run('n1', 'load', 'steady', '--to', to, '--rate', '100'),
-    ]
-    for (const load of loads) await ready(load)
+    const loads = await loadFromAll(`${VIP}:80`, { namespace: hosts.name(POD), ip: POD })
     for (let round = 0; round < 3; round++) {
       agent.kill('SIGKILL')
       await ended(agent)
@@ -60,13 +52,7 @@ t.test(
     agent.kill('SIGTERM')
     t.equal(await ended(agent), 0, 'ends in peace')
     agent = await startAgent()
-    for (const load of loads) {
-      const result = await finish(load)
-      const what = JSON.stringify(result)
-      t.equal(result['failedTotal'] ?? 0, 0, `no connection failed: ${what}`)
-      t.equal(result['broken'] ?? 0, 0, `no connection broke: ${what}`)
-      t.ok(Number(result['exchanged'] ?? result['connections']) > 100, 'and it was a load')
-    }
+    await unharmed(t, loads, 100)
     agent.kill('SIGKILL')
     await ended(agent)
   },

@@ -1,5 +1,5 @@
 /** The agent as it ships in --mode iptables, in both variants: under load, flushed, switched to and from the other mode. */
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { enterWorld, inside, within } from './world.ts'
 await enterWorld()
 
@@ -9,7 +9,7 @@ import type { Variant } from '../../src/kernel/iptables.ts'
 import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
 import { OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { finish, killLoads, ready, run } from './load.ts'
+import { killLoads, loadFromAll, ready, run, unharmed } from './load.ts'
 import { MAIN, Shipped, type Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 
@@ -51,7 +51,7 @@ for (const variant of ['legacy', 'nft'] as const) {
     await agent.settled('iptables')
     shipped.write(...web(A, B))
     await agent.settled('iptables')
-    await unharmed(t, loads)
+    await unharmed(t, loads, 50)
   })
 
   t.test(`${variant}: somebody flushes our rules: repaired`, async (t) => {
@@ -92,7 +92,7 @@ for (const variant of ['legacy', 'nft'] as const) {
         t.equal((await inside('n1', 'nft', 'list', 'tables')).includes('fairlead_service'), mode === 'nftables', mode)
         t.equal(/FAIRLEAD/.test(await inside('n1', `iptables-${variant}-save`)), mode === 'iptables', mode)
       }
-      await unharmed(t, loads)
+      await unharmed(t, loads, 50)
       await agent.kill()
     },
   )
@@ -124,7 +124,7 @@ t.test('from one variant to the other: what was left in the first goes', async (
   await begin()
   t.notMatch(await inside('n1', 'iptables-legacy-save'), /FAIRLEAD/)
   t.match(await inside('n1', 'iptables-nft-save'), /FAIRLEAD/)
-  await unharmed(t, loads)
+  await unharmed(t, loads, 50)
 })
 
 /** Rules of kubelet and of somebody else in one variant, none in the other. */
@@ -158,30 +158,7 @@ async function begin(mode = 'iptables'): Promise<Agent> {
 }
 let count = 0
 
-type Load = ReturnType<typeof run>
-
-async function underLoad(): Promise<Load[]> {
-  const to = `${IP}:80`
-  const loads = [
-    run(hosts.name(POD), 'load', 'hold', '--to', to, '--count', '20', '--from', POD),
-    run('outside', 'load', 'hold', '--to', to, '--count', '20'),
-    run(hosts.name(POD), 'load', 'steady', '--to', to, '--rate', '200', '--from', POD),
-    run('outside', 'load', 'steady', '--to', to, '--rate', '200'),
-    run('n1', 'load', 'steady', '--to', to, '--rate', '100'),
-  ]
-  for (const load of loads) await ready(load)
-  return loads
-}
-
-async function unharmed(t: Test, loads: readonly Load[]): Promise<void> {
-  for (const load of loads) {
-    const result = await finish(load)
-    const what = JSON.stringify(result)
-    t.equal(result['failedTotal'] ?? 0, 0, `no connection failed: ${what}`)
-    t.equal(result['broken'] ?? 0, 0, `no connection broke: ${what}`)
-    t.ok(Number(result['exchanged'] ?? result['connections']) > 50, 'and it was a load')
-  }
-}
+const underLoad = () => loadFromAll(`${IP}:80`, { namespace: hosts.name(POD), ip: POD })
 
 async function ask(from: string, to: string, port = 80): Promise<string> {
   const args = ['load', 'connect', '--to', `${to}:${port}`, '--count', '1', '--timeout-ms', '300']
