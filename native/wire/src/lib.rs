@@ -1,0 +1,13 @@
+//! What a controller and its carrier say to each other over a Unix socket: lines, each one JSON object. The types are
+//! written here once; those of TypeScript (src/carrier/wire.ts) are generated from them by a test, which fails on drift:
+//! `FAIRLEAD_WRITE=1 cargo test -p wire`, then prettier.
+
+pub mod names;
+pub mod protocol;
+#[cfg(test)]
+mod typescript;
+
+/// A line has at most so many octets, its end not counted.
+pub const LINE_MAX_BYTES: usize = 1 << 20;
+pub const KEY_MAX_BYTES: usize = 512;
+pub const ROWS_MAX: usize = 1_000_000;
