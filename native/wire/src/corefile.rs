@@ -6,14 +6,16 @@
 //! `fallthrough`: absent is never; else for names in these zones, and `["."]` is all of them. A pattern is a regular
 //! expression as RE2 and the regex crate read it, at most 10,000 octets long.
 //!
-//! Two lists of addresses, `0.0.0.0` and `::`, are what a server without `bind` listens on: `::` is bound for IPv6 only, and
+//! Two addresses, `0.0.0.0` and `::`, are what a server without `bind` listens on: `::` is bound for IPv6 only, and
 //! left out where the kernel has no IPv6.
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use ts_rs::TS;
 
 /// One plugin of a server block. In a row they are in CoreDNS's order, which is not that of the file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(tag = "plugin", rename_all = "lowercase")]
 pub enum Step {
     Metadata(Metadata),
@@ -48,21 +50,24 @@ pub enum Step {
 }
 
 /// Names that `log` and others may print: who asked in which namespace. Nothing by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     pub zones: Vec<String>,
 }
 
 /// A query that took longer is not answered at all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cancel {
     pub timeout_ms: u32,
 }
 
 /// Of connections (TCP, TLS); absent is the server's own default. 1 s to 24 h each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Timeouts {
     pub read_ms: Option<u32>,
@@ -73,7 +78,8 @@ pub struct Timeouts {
 }
 
 /// RFC 5001: sent to who asks for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Nsid {
     /// Text; its octets are the identifier.
@@ -81,14 +87,16 @@ pub struct Nsid {
 }
 
 /// A requester's UDP payload size above this is taken to be this. 512 to 4096.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bufsize {
     pub size: u16,
 }
 
 /// Where an HTTP server of the carrier listens. Several steps of one address share one server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpListen {
     /// Absent is every address, of both families.
@@ -97,7 +105,8 @@ pub struct HttpListen {
 }
 
 /// `/ready`: 200 once every set that a step of any server answers from is there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ready {
     pub listen: HttpListen,
@@ -106,7 +115,8 @@ pub struct Ready {
 }
 
 /// `/health`: 200 while the process lives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Health {
     pub listen: HttpListen,
@@ -115,20 +125,23 @@ pub struct Health {
 }
 
 /// `/metrics`, and whether queries of this server are counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prometheus {
     pub listen: HttpListen,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Errors {
     pub consolidate: Vec<Consolidate>,
 }
 
 /// Errors that a pattern matches are counted and said once a period. The first pattern that matches has them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Consolidate {
     pub period_ms: u32,
@@ -138,7 +151,8 @@ pub struct Consolidate {
     pub show_first: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum LogLevel {
     Debug,
@@ -148,13 +162,15 @@ pub enum LogLevel {
 }
 
 /// The first rule whose zone holds the name and whose classes hold the answer's prints a line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Log {
     pub rules: Vec<LogRule>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogRule {
     pub zone: String,
@@ -163,7 +179,8 @@ pub struct LogRule {
 }
 
 /// Success: NOERROR with an answer, and delegations. Denial: NXDOMAIN and NODATA. Error: the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum LogClass {
     All,
@@ -172,7 +189,8 @@ pub enum LogClass {
     Error,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum LogPart {
     Text(String),
@@ -182,7 +200,8 @@ pub enum LogPart {
 }
 
 /// CoreDNS's `{name}`s and `{>name}`s. A field that has no value prints `-`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum LogField {
     Type,
@@ -212,7 +231,8 @@ pub enum LogField {
 }
 
 /// localhost, 127.in-addr.arpa and the like are answered here (RFC 6303).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Local {
     /// `localhost.ANYTHING.` is localhost, too.
@@ -220,7 +240,8 @@ pub struct Local {
 }
 
 /// RFC 6147.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dns64 {
     /// `64:ff9b::/96`; 32, 40, 48, 56, 64 or 96 bits long.
@@ -232,12 +253,14 @@ pub struct Dns64 {
 }
 
 /// ANY is answered with HINFO (RFC 8482).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Any {}
 
 /// version.bind, version.server, authors.bind, hostname.bind and id.server in class CH.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Chaos {
     /// At most 255 octets each.
@@ -246,20 +269,23 @@ pub struct Chaos {
 }
 
 /// The addresses of an answer come in random order, CNAMEs before them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Loadbalance {
     /// Addresses in these networks (`10.0.0.0/8`) come first, in this order.
     pub prefer: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rewrite {
     pub rules: Vec<RewriteRule>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RewriteRule {
     /// When it applied, later rules are passed over.
@@ -267,7 +293,8 @@ pub struct RewriteRule {
     pub change: Change,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(tag = "field", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Change {
     Name {
@@ -294,7 +321,8 @@ pub enum Change {
 }
 
 /// Of a name, in lower case and with its final dot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Matching {
     pub how: How,
@@ -302,7 +330,8 @@ pub struct Matching {
     pub text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum How {
     Exact,
@@ -312,7 +341,8 @@ pub enum How {
     Regex,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum TextPart {
     Text(String),
@@ -321,7 +351,8 @@ pub enum TextPart {
 }
 
 /// A name in the answer that the pattern matches becomes `to` as a whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AnswerChange {
     pub what: AnswerPart,
@@ -330,7 +361,8 @@ pub struct AnswerChange {
 }
 
 /// Owners, or names in the data of CNAME, DNAME, SOA, SRV, MX, NAPTR, NS and PTR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum AnswerPart {
     Name,
@@ -338,7 +370,8 @@ pub enum AnswerPart {
 }
 
 /// Replace: only what is there. Append: only where there is none. Set: either. Unset: removes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum Edns0Action {
     Set,
@@ -347,7 +380,8 @@ pub enum Edns0Action {
     Unset,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Edns0Option {
     Local { code: u16, data: Edns0Data },
@@ -356,7 +390,8 @@ pub enum Edns0Option {
     Subnet { ipv4_bits: u8, ipv6_bits: u8 },
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum Edns0Data {
     /// Hexadecimal, lower case.
@@ -365,7 +400,8 @@ pub enum Edns0Data {
 }
 
 /// Name and protocol as text, the rest as on the wire: two octets a number, four or sixteen an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum Edns0Variable {
     Qname,
@@ -378,7 +414,8 @@ pub enum Edns0Variable {
 }
 
 /// A name of the first search domain that does not exist is tried in the others, before the client does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Autopath {
     pub zones: Vec<String>,
@@ -386,20 +423,23 @@ pub struct Autopath {
 }
 
 /// The first rule that has a policy for the query decides; none is allowed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Acl {
     pub rules: Vec<AclRule>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AclRule {
     pub zones: Vec<String>,
     pub policies: Vec<AclPolicy>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AclPolicy {
     pub action: AclAction,
@@ -410,7 +450,8 @@ pub struct AclPolicy {
 }
 
 /// Block: REFUSED, with extended error 15. Filter: NODATA, with 17. Drop: no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum AclAction {
     Allow,
@@ -420,7 +461,8 @@ pub enum AclAction {
 }
 
 /// Of what the steps below answer, names of these zones only.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cache {
     pub zones: Vec<String>,
@@ -435,7 +477,8 @@ pub struct Cache {
     pub keep_ttl: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CacheShare {
     /// Answers; 1,024 at least.
@@ -448,7 +491,8 @@ pub struct CacheShare {
 
 /// An answer that was asked for so many times, with gaps below the duration, is fetched again when less than the percentage
 /// (10 to 90) of its TTL is left.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prefetch {
     pub amount: u32,
@@ -457,7 +501,8 @@ pub struct Prefetch {
 }
 
 /// RFC 8767.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServeStale {
     /// How long after its end an answer may still be given.
@@ -474,21 +519,24 @@ pub struct ServeStale {
     pub prefer_positive: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Header {
     pub query: Vec<FlagRule>,
     pub response: Vec<FlagRule>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlagRule {
     pub flag: Flag,
     pub set: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum Flag {
     Aa,
@@ -497,7 +545,8 @@ pub enum Flag {
 }
 
 /// The certificate of a server whose transport is `tls`. Paths of PEM files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     pub certificate: String,
@@ -507,7 +556,8 @@ pub struct Tls {
     pub client_auth: ClientAuth,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum ClientAuth {
     NoCert,
@@ -518,18 +568,21 @@ pub enum ClientAuth {
 }
 
 /// Authority and additional sections are left out where an answer does not need them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Minimal {}
 
 /// Tried in order; the first whose zones, class, type and a pattern match answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Template {
     pub templates: Vec<TemplateRule>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TemplateRule {
     /// 255 is any.
@@ -550,7 +603,8 @@ pub struct TemplateRule {
     pub fallthrough: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtendedError {
     pub code: u16,
@@ -559,7 +613,8 @@ pub struct ExtendedError {
 
 /// A record with holes. What the parts of owner and of a field make up is presentation form; where it is not (no address, no
 /// name), the query gets SERVFAIL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TemplateRecord {
     pub owner: Vec<TemplatePart>,
@@ -571,7 +626,8 @@ pub struct TemplateRecord {
     pub data: Vec<Vec<TemplatePart>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum TemplatePart {
     Text(String),
@@ -596,7 +652,8 @@ pub enum TemplatePart {
 
 /// Addresses of hosts files and of the Corefile: rows of the set. A name that has none is SERVFAIL, or falls through; PTR
 /// falls through always. A row's name may be a wildcard, `*.example.org.`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hosts {
     pub set: String,
@@ -607,7 +664,8 @@ pub struct Hosts {
     pub fallthrough_unsupported: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kubernetes {
     pub set: String,
@@ -619,7 +677,8 @@ pub struct Kubernetes {
 
 /// The SOA record of each zone of a step: `PRIMARY.ZONE MAILBOX.ZONE SERIAL REFRESH RETRY EXPIRE MINIMUM`, where the serial is
 /// of the table's last change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Soa {
     /// `ns.dns`: labels below the zone.
@@ -636,14 +695,16 @@ pub struct Soa {
 
 /// Zones whose records are rows of a set, SOA and NS records of the apex among them. The longest zone that holds the name
 /// answers; transfers are refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
     pub zones: Vec<FileZone>,
     pub fallthrough: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileZone {
     pub zone: String,
@@ -651,13 +712,15 @@ pub struct FileZone {
 }
 
 /// A random name of this zone is sent to ourselves at the start: seen more than twice, queries go round in circles.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Loop {
     pub zone: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Forward {
     /// Names of this zone.
@@ -697,7 +760,8 @@ pub struct Forward {
     pub tls: UpstreamTls,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Upstream {
     pub transport: UpstreamTransport,
@@ -708,7 +772,8 @@ pub struct Upstream {
     pub server_name: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase")]
 pub enum UpstreamTransport {
     /// UDP, and TCP where it is asked for or needed.
@@ -716,7 +781,8 @@ pub enum UpstreamTransport {
     Tls,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     Random,
@@ -725,7 +791,8 @@ pub enum Policy {
 }
 
 /// Asked of an upstream after an error, until it answers anything.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HealthCheck {
     pub interval_ms: u32,
@@ -735,7 +802,8 @@ pub struct HealthCheck {
 }
 
 /// Paths of PEM files. Without a CA the system's are trusted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpstreamTls {
     pub certificate: Option<String>,
@@ -744,6 +812,7 @@ pub struct UpstreamTls {
 }
 
 /// Tells a client its own address and port.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Whoami {}
