@@ -305,8 +305,14 @@ pub enum Change {
         auto: bool,
         answer: Vec<AnswerChange>,
     },
-    Type { from: u16, to: u16 },
-    Class { from: u16, to: u16 },
+    Type {
+        from: u16,
+        to: u16,
+    },
+    Class {
+        from: u16,
+        to: u16,
+    },
     Edns0 {
         action: Edns0Action,
         option: Edns0Option,
@@ -314,10 +320,21 @@ pub enum Change {
         revert: bool,
     },
     /// The TTLs of the answer are brought into min..=max.
-    Ttl { matching: Matching, min: u32, max: u32 },
-    Rcode { matching: Matching, from: u16, to: u16 },
+    Ttl {
+        matching: Matching,
+        min: u32,
+        max: u32,
+    },
+    Rcode {
+        matching: Matching,
+        from: u16,
+        to: u16,
+    },
     /// The target of a CNAME in the answer; what follows it is looked up anew.
-    Cname { matching: Matching, to: Vec<TextPart> },
+    Cname {
+        matching: Matching,
+        to: Vec<TextPart>,
+    },
 }
 
 /// Of a name, in lower case and with its final dot.
@@ -384,10 +401,16 @@ pub enum Edns0Action {
 #[cfg_attr(test, derive(TS))]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Edns0Option {
-    Local { code: u16, data: Edns0Data },
+    Local {
+        code: u16,
+        data: Edns0Data,
+    },
     Nsid,
     /// RFC 7871: so many bits of the client's address. 0 to 32, 0 to 128.
-    Subnet { ipv4_bits: u8, ipv6_bits: u8 },
+    Subnet {
+        ipv4_bits: u8,
+        ipv6_bits: u8,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,9 +1,11 @@
 //! What a controller and its carrier say to each other over a Unix socket: lines, each one JSON object. The types are
-//! written here once; those of TypeScript (src/carrier/wire.ts) are generated from them by a test, which fails on drift:
-//! `FAIRLEAD_WRITE=1 cargo test -p wire`, then prettier.
+//! written here once; those of TypeScript (src/carrier/wire.ts, servers.ts) are generated from them by `npm run wire`,
+//! and a test fails on drift.
 
+pub mod corefile;
 pub mod names;
 pub mod protocol;
+pub mod servers;
 #[cfg(test)]
 mod typescript;
 

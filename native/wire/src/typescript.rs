@@ -1,6 +1,6 @@
 //! Writes the types as TypeScript, or says that what is checked in differs.
 
-use crate::{names, protocol};
+use crate::{names, protocol, servers};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -13,6 +13,13 @@ fn the_protocol_in_typescript() {
     file.visit::<protocol::FromCarrier>();
     file.visit::<names::NameRow>();
     file.check("wire.ts");
+}
+
+#[test]
+fn the_servers_in_typescript() {
+    let mut file = File::new();
+    file.visit::<servers::ServerRow>();
+    file.check("servers.ts");
 }
 
 /// Types in the order in which they are met, each once.
@@ -54,8 +61,7 @@ impl File {
 
 /// Without what prettier changes: the file that is checked in is formatted.
 fn plain(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_whitespace() && !";,|'\"()".contains(*c)).collect();
-    text
+    text.chars().filter(|c| !c.is_whitespace() && !";,|'\"()".contains(*c)).collect()
 }
 
 const HEAD: &str = "// Written by `npm run wire` from native/wire. Change it there.\n";
