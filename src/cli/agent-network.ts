@@ -1,4 +1,5 @@
 /** The network of pods of an agent, as far as it is told to make it: what is decided, who acts on it, and what wakes them. */
+import { BridgeTarget } from '../bridge/netlink/target.ts'
 import { ConflistFile } from '../cni/file.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Connection } from '../cluster/source/kube.ts'
@@ -18,6 +19,7 @@ import { NetlinkTarget } from '../overlay/netlink/target.ts'
 import { GuardTarget } from '../overlay/nftables/target.ts'
 import { MARKS } from '../service/iptables/names.ts'
 import type { Log } from '../status/log.ts'
+import { Bridges } from './agent-bridges.ts'
 import { Cni } from './agent-cni.ts'
 import type { Audited } from './agent-mode.ts'
 import { egressOptions, makesPodNetwork, type NetworkWords } from './agent-network-options.ts'
@@ -53,6 +55,8 @@ export class PodNetwork {
   readonly #accepted: Readable<AcceptRow>
   /** null: the conflist is somebody else's to write. */
   readonly #cni: Cni | null
+  /** null: what bridges are set to is nobody's of ours. */
+  readonly #bridges: Bridges | null
 
   constructor(words: NetworkWords & { readonly node: string }, parts: NetworkParts) {
     this.#words = words
@@ -67,10 +71,12 @@ export class PodNetwork {
     this.#accepted = this.#isForwarding ? egress.accepted : nothing('accepted')
     this.#cni = this.#decideCni(words)
     const cni = this.#cni?.tables
-    this.rejections = [this.#overlay?.rejections, egress.rejections, cni?.rejections].filter(
+    this.#bridges = this.#decideBridges(words)
+    const bridges = this.#bridges?.tables
+    this.rejections = [this.#overlay?.rejections, egress.rejections, cni?.rejections, bridges?.rejections].filter(
       (each) => each !== undefined,
     )
-    const tables = [this.#masqueraded, this.#forwarding, this.#accepted, cni?.conflist]
+    const tables = [this.#masqueraded, this.#forwarding, this.#accepted, cni?.conflist, bridges?.rows]
     this.tables = [...(this.#overlay?.tables ?? []), ...tables.filter((each) => each !== undefined)]
   }
 
@@ -82,6 +88,13 @@ export class PodNetwork {
     return new Cni({ graph, nodes: tables.nodes, overlay, node, folder, dataDir, often })
   }
 
+  #decideBridges(words: NetworkWords & { readonly node: string }): Bridges | null {
+    if (!this.#isForwarding) return null
+    const { graph, tables, log, signal } = this.#parts
+    const options = { node: words.node, localPodCIDRs: words.localPodCidrs ?? null }
+    return new Bridges({ graph, nodes: tables.nodes, options, log, signal, often: this.#often.bind(this) })
+  }
+
   /** Returns what must be looked at when somebody changed the ruleset. */
   attach(runner: Runner, { connection, monitor }: NetworkMeans): readonly Audited[] {
     const { subnetEnv } = this.#words
@@ -89,6 +102,8 @@ export class PodNetwork {
     const masquerade = new MasqueradeTarget(this.#isMasquerading ? monitor().count(nftProcess) : nftProcess)
     this.#keepForwarding(runner)
     this.#cni?.attach(runner)
+    if (this.#bridges) this.#bridges.attach(runner)
+    else runner.attach(nothing('bridge rows'), new BridgeTarget())
     const firewalls = this.#passFirewalls(runner)
     if (this.#isForwarding) monitor() // tells of changes of their rules
     return [
@@ -170,6 +185,7 @@ export async function removeNetwork(cniConfDir: string): Promise<void> {
   await new NetlinkTarget().cleanup()
   await new MasqueradeTarget(nftProcess).cleanup()
   await new AcceptTarget({ masquerade: MARKS.masquerade, drop: MARKS.drop }).cleanup()
+  await new BridgeTarget().cleanup()
   await new ConflistFile(cniConfDir || CNI_CONF_DIR).cleanup()
 }
 

@@ -75,4 +75,6 @@ export async function list(tool: IpTool, words: readonly string[], signal?: Abor
 
 export type Listed = Readonly<Record<string, unknown>>
 
+/** Of routes and proxied addresses that are ours, as in /etc/iproute2/rt_protos, where it is nobody's. */
+export const PROTOCOL = '157'
 const TRIES_MAX = 64

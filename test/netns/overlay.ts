@@ -22,6 +22,8 @@ export interface World {
   /** Of pods; default both. */
   readonly pods?: readonly Family[]
   readonly mtu?: number
+  /** No pods behind the nodes. */
+  readonly isEmpty?: boolean
 }
 
 export const address = (number: number, family: Family = 4): string =>
@@ -38,7 +40,7 @@ export class OverlayWorld {
   readonly #agents = new Map<string, Agent>()
 
   constructor(world: World = {}) {
-    this.#world = { underlay: [4, 6], pods: [4, 6], mtu: 1500, ...world }
+    this.#world = { underlay: [4, 6], pods: [4, 6], mtu: 1500, isEmpty: false, ...world }
   }
 
   /** Nodes 1 to `count`, each with a pod; nothing carries packets between them yet. */
@@ -123,6 +125,7 @@ export class OverlayWorld {
       ),
     )
     await inside(name, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
+    if (this.#world.isEmpty) return
     const pod = `p${number}`
     await ip(
       `netns add ${pod}`,

@@ -1,6 +1,6 @@
 /** Rows as words for `ip` and `bridge`. What is put replaces what is there. */
 import { familyOf } from '../../cluster/address.ts'
-import type { IpTool } from '../../kernel/ip.ts'
+import { PROTOCOL, type IpTool } from '../../kernel/ip.ts'
 import type { Device, OverlayRow } from '../rows.ts'
 import type { Link } from './listing.ts'
 
@@ -67,6 +67,3 @@ export function deviceCommands(row: Device, link: Link | undefined, mark: string
 
 const range = (ip: string): string => `${ip}/${familyOf(ip) === 4 ? 32 : 128}`
 const sameFamily = (a: string, b: string): boolean => a !== '' && familyOf(a) === familyOf(b)
-
-/** Of our routes, as in /etc/iproute2/rt_protos, where it is nobody's. */
-export const PROTOCOL = '157'

@@ -1,9 +1,9 @@
 /** What the kernel holds, as rows: what is on our devices, and routes with our number elsewhere. */
 import { parseAddress } from '../../cluster/address.ts'
 import type { Key } from '../../core/delta.ts'
-import { list, type Listed } from '../../kernel/ip.ts'
+import { list, PROTOCOL, type Listed } from '../../kernel/ip.ts'
 import { keyOf, type Route } from '../rows.ts'
-import { PROTOCOL, type Entry } from './commands.ts'
+import type { Entry } from './commands.ts'
 
 export interface Listing {
   /** Interfaces that have a name of ours, whatever they are. */

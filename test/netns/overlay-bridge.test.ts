@@ -1,0 +1,283 @@
+/**
+ * Nodes that come from flannel, pods on its bridge and all: those, and pods that are routed, reach each other, for as long
+ * as there are some of either kind.
+ *
+ *   n1  cni0 10.244.1.1/24: b1, b2     veth...: r1, r2
+ *   n2  cni0 10.244.2.1/24: b3         veth...: r3
+ */
+import t from 'tap'
+import { enterWorld, inside, ip, within } from './world.ts'
+await enterWorld()
+
+import { exec } from '../../src/kernel/exec.ts'
+import { endpoint, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
+import { FlannelNode, mac, type Pod } from './flannel-node.ts'
+import { finish, killLoads, ready, run } from './load.ts'
+import { address, OverlayWorld, pings } from './overlay.ts'
+import { MAIN, type Agent } from './shipped.ts'
+import { until } from './waiting.ts'
+
+const world = new OverlayWorld({ isEmpty: true })
+const one = new FlannelNode(1, world.folder)
+const two = new FlannelNode(2, world.folder)
+const pods = new Map<string, Pod>()
+const loads: ReturnType<typeof run>[] = []
+t.setTimeout(240_000)
+t.jobs = 1
+t.teardown(() => {
+  killLoads()
+  one.close()
+  two.close()
+  world.close()
+})
+
+const nodes = [1, 2].map((number) =>
+  world.node(number, {
+    metadata: {
+      annotations: {
+        'flannel.alpha.coreos.com/backend-type': 'vxlan',
+        'flannel.alpha.coreos.com/backend-data': JSON.stringify({ VNI: 1, VtepMAC: mac(number) }),
+        'flannel.alpha.coreos.com/public-ip': address(number),
+      },
+    },
+  }),
+)
+const pod = (name: string): Pod => pods.get(name)!
+const start = (node: FlannelNode): Promise<Agent> => started(node, world.begin(node.number, ...folders(node)))
+const folders = (node: FlannelNode) => ['--cni-conf-dir', node.conf, '--cni-data-dir', node.data]
+
+async function started(_: FlannelNode, agent: Agent): Promise<Agent> {
+  await agent.settled('overlay', 'conflist', 'forwarding', 'bridge pods', 'nftables')
+  return agent
+}
+
+/** How a bridge is: what is of ours in it. */
+async function state(node: FlannelNode): Promise<string> {
+  const { name } = node
+  const settings = await inside(name, 'sysctl', ...SETTINGS)
+  const link = await inside(name, 'ip', '-d', 'link', 'show', 'cni0')
+  const options = [...link.matchAll(/nf_call_ip6?tables \d/g)].join('\n')
+  const proxies = await inside(name, 'ip', '-6', 'neighbour', 'show', 'proxy')
+  const alias = /alias .*/.exec(link)?.[0] ?? 'no alias'
+  return [settings.trim(), options, alias, ...proxies.trim().split('\n').sort()].join('\n')
+}
+
+async function steady(from: string, to: string): Promise<void> {
+  const load = run(from, 'load', 'steady', '--to', to, '--rate', '50')
+  await ready(load)
+  loads.push(load)
+}
+
+let before = ''
+t.test('two nodes of flannel, with pods on their bridges', async (t) => {
+  await world.build(2)
+  await one.lay([2])
+  await two.lay([1])
+  world.write(...nodes)
+  for (const [name, node] of [['b1', one], ['b2', one], ['b3', two]] as const) pods.set(name, await node.bridged(name)) // prettier-ignore
+  for (const name of pods.keys()) await ready(run(name, 'load', 'serve', '--listen', 'tcp:9000'))
+  before = await state(one)
+  t.match(before, /proxy_arp = 0[^]*proxy_ndp = 0[^]*nf_call_iptables 0[^]*no alias/)
+  await steady('b1', `${pod('b2').four}:9000`)
+  await steady('b1', `[${pod('b2').six}]:9000`)
+  await steady('b1', `${pod('b3').four}:9000`)
+})
+
+let agents: Agent[] = []
+t.test('both are taken over, one by one; new pods are routed, and no address is given twice', async (t) => {
+  for (const node of [one, two]) agents.push(await start(node))
+  for (const [name, node] of [['r1', one], ['r2', one], ['r3', two]] as const) pods.set(name, await node.routed(name)) // prettier-ignore
+  const all = [...pods.values()].flatMap(({ four, six }) => [four, six])
+  t.equal(new Set(all).size, 12, all.join(' '))
+  t.same([...one.leases(), ...two.leases()].sort(), all.sort())
+  t.match(await inside('n1', 'ip', 'route'), new RegExp(`${pod('r1').four} dev veth`))
+  const now = await state(one)
+  t.match(now, /proxy_arp = 1[^]*proxy_delay = 0[^]*proxy_ndp = 1[^]*nf_call_iptables 1 *\nnf_call_ip6tables 1/)
+  await until('r1 and r2 are answered for', async () => {
+    const lines = (await state(one)).split('\n').filter((line) => line.includes('proxy proto 157'))
+    return lines.length === 2 && ['r1', 'r2'].every((name) => lines.join().includes(pod(name).six))
+  })
+  t.equal((await inside('n1', 'sysctl', '-n', 'net.bridge.bridge-nf-call-iptables')).trim(), '0', 'for cni0 only')
+})
+
+t.test('every pod reaches every other one, both families', async (t) => {
+  for (const from of pods.values())
+    for (const to of pods.values()) {
+      if (from === to) continue
+      for (const family of ['four', 'six'] as const) {
+        const answer = await from.peer.send({ protocol: 'tcp', from: from[family], to: to[family], port: 8080, waitMs: 10_000 }) // prettier-ignore
+        t.match(answer, { kind: 'answered', seen: from[family] }, `${from.name} -> ${to.name}, ${family}`)
+      }
+    }
+})
+
+t.test('packets as large as a pod sends them', async (t) => {
+  for (const [from, to] of [
+    ['b1', 'r1'],
+    ['r1', 'b1'],
+    ['b1', 'r3'],
+    ['r1', 'b3'],
+    ['b3', 'r1'],
+  ] as const)
+    // prettier-ignore
+    for (const each of [pod(to).four, pod(to).six]) {
+      t.ok(await pings(from, each, 1430), `${from} -> ${each}`)
+    }
+})
+
+const LOADED = [['b1', 'r1'], ['r1', 'b1'], ['r1', 'b3']] as const // prettier-ignore
+t.test('Services, asked by pods of both kinds, with endpoints of both kinds', async (t) => {
+  world.write(...nodes, SERVICE_CIDR, ...[...pods.keys()].flatMap(serviceOf))
+  for (const agent of agents) await agent.settled('nftables')
+  for (const from of pods.values())
+    for (const to of pods.values())
+      for (const [family, own] of [
+        ['four', from.four],
+        ['six', from.six],
+      ] as const) {
+        // prettier-ignore
+        const by = family === 'four' ? `${to.four}:8080` : `[${to.six}]:8080`
+        const request = { protocol: 'tcp', from: own, to: serviceIP(to, family), port: 80, waitMs: 10_000 } as const
+        await until(`${from.name} reaches the Service of ${to.name}, ${family}`, async () => {
+          const answer = await from.peer.send(request)
+          return answer.kind === 'answered' && answer.by === by
+        })
+        const answer = await from.peer.send(request)
+        if (from !== to) t.match(answer, { by, seen: own }, `${from.name} -> Service of ${to.name}, ${family}`)
+        else t.match(answer, { by }, `${from.name} -> its own Service, ${family}`)
+      }
+  for (const name of ['r1', 'r3']) await ready(run(name, 'load', 'serve', '--listen', 'tcp:9000'))
+  for (const [from, to] of LOADED) {
+    await steady(from, `${pod(to).four}:9000`)
+    await steady(from, `[${pod(to).six}]:9000`)
+  }
+})
+
+t.test('whatever somebody changes is as before within a second', async (t) => {
+  const whole = await state(one)
+  const six = pod('r1').six
+  const damages: readonly (readonly [string, ...string[]])[] = [
+    ...SETTINGS.map((name) => ['sysctl', '-qw', `${name}=${name.endsWith('delay') ? 70 : 0}`] as const),
+    ['ip', 'link', 'set', 'cni0', 'type', 'bridge', 'nf_call_iptables', '0'],
+    ['ip', 'link', 'set', 'cni0', 'type', 'bridge', 'nf_call_ip6tables', '0'],
+    ['ip', 'link', 'set', 'cni0', 'alias', ''],
+    ['ip', '-6', 'neighbour', 'delete', 'proxy', six, 'dev', 'cni0'],
+  ]
+  for (const damage of damages) {
+    await inside('n1', ...damage)
+    const startMs = performance.now()
+    await until(`repaired after: ${damage.join(' ')}`, async () => (await state(one)) === whole)
+    t.comment(`${damage.slice(0, 6).join(' ')}: ${(performance.now() - startMs).toFixed(0)} ms`)
+  }
+})
+
+t.test('a kernel that shows netfilter nothing that is bridged: said, with what to do', async () => {
+  const said = async (): Promise<boolean> =>
+    (await agents[0]!.report())!.rejections.first.some(
+      ({ object, field, remedy }) =>
+        object === 'Node n1' && field === 'bridge cni0' && remedy.startsWith('modprobe br_netfilter'),
+    )
+  await inside('n1', 'mount', '-t', 'tmpfs', 'tmpfs', '/proc/sys/net/bridge')
+  await until('it is said', said)
+  await inside('n1', 'umount', '/proc/sys/net/bridge')
+  await until('no more', async () => !(await said()))
+  await until('as before', async () => /nf_call_iptables 1/.test(await state(one)))
+})
+
+t.test('an agent that takes over from another knows what is to be put back; nothing breaks meanwhile', async (t) => {
+  const whole = await state(one)
+  await world.kill()
+  agents = [await start(one), await start(two)]
+  await until('as before', async () => (await state(one)) === whole)
+  for (const load of loads) {
+    const result = await finish(load)
+    t.match(result, { failedTotal: 0 }, JSON.stringify(result))
+  }
+})
+
+t.test(
+  'pods of the bridge go, by our conflist: their addresses are free, and after the last all is as it was',
+  async (t) => {
+    await one.delete(pod('b1'))
+    t.match(await inside('n1', 'sysctl', '-n', 'net.ipv4.conf.cni0.proxy_arp'), '1', 'one is left')
+    await one.delete(pod('b2'))
+    await until('as it was', async () => (await state(one)) === before).catch(async (error: Error) => {
+      t.equal(await state(one), before)
+      throw error
+    })
+    const left = ['r1', 'r2'].flatMap((name) => [pod(name).four, pod(name).six])
+    t.same(one.leases().toSorted(), left.sort())
+    t.match(
+      await inside('n1', 'ip', 'address', 'show', 'cni0'),
+      /10\.244\.1\.1\/24/,
+      'the bridge is not ours to delete',
+    )
+    await until('it is said', () => agents[0]!.said.some((line) => /no pod is on a bridge bridge=cni0 .*ip link delete cni0/.test(line))) // prettier-ignore
+    pods.delete('b1')
+    pods.delete('b2')
+  },
+)
+
+t.test('with the bridge empty, and without it, pods reach each other', async (t) => {
+  pods.set('r4', await one.routed('r4'))
+  const reach = async (): Promise<void> => {
+    for (const [from, to] of [
+      ['r4', 'r1'],
+      ['r1', 'r4'],
+      ['r4', 'b3'],
+      ['b3', 'r4'],
+    ] as const)
+      // prettier-ignore
+      for (const family of ['four', 'six'] as const) {
+        const answer = await pod(from).peer.send({ protocol: 'tcp', from: pod(from)[family], to: pod(to)[family], port: 8080, waitMs: 10_000 }) // prettier-ignore
+        t.equal(answer.kind, 'answered', `${from} -> ${to}, ${family}`)
+      }
+  }
+  await reach()
+  await ip('link delete cni0')
+  await reach()
+})
+
+t.test('flannel again, for a pod: it reaches the others; and --cleanup puts back what is in use, too', async (t) => {
+  pods.set('b5', await one.bridged('b5'))
+  for (const family of ['four', 'six'] as const)
+    for (const [from, to] of [
+      ['b5', 'r4'],
+      ['r4', 'b5'],
+    ] as const)
+      // prettier-ignore
+      await until(`${from} -> ${to}`, async () => {
+        const answer = await pod(from).peer.send({ protocol: 'tcp', from: pod(from)[family], to: pod(to)[family], port: 8080 }) // prettier-ignore
+        return answer.kind === 'answered'
+      })
+  await world.kill()
+  for (const _ of [1, 2]) {
+    const cleanup = [MAIN, 'agent', '--cleanup', '--cni-conf-dir', one.conf] as const
+    const result = await exec([...within('n1'), process.execPath, '--disable-warning=ExperimentalWarning', ...cleanup] as unknown as [string]) // prettier-ignore
+    t.equal(result.kind, 'done', JSON.stringify(result))
+    t.equal(await state(one), before)
+  }
+})
+
+/** A Service with one endpoint. */
+function serviceOf(name: string): Raw[] {
+  const to = pod(name)
+  const ips = [serviceIP(to, 'four'), serviceIP(to, 'six')]
+  return [
+    service(name, ips),
+    slice(`${name}-4`, name, [endpoint(to.four)]),
+    slice(`${name}-6`, name, [endpoint(to.six)]),
+  ]
+}
+
+function serviceIP({ name }: Pod, family: 'four' | 'six'): string {
+  const number = name.charCodeAt(0) + Number(name.slice(1))
+  return family === 'four' ? `10.96.0.${number}` : `fd00:10:96::${number}`
+}
+
+const SETTINGS = [
+  'net.ipv4.conf.cni0.proxy_arp',
+  'net.ipv4.neigh.cni0.proxy_delay',
+  'net.ipv6.conf.cni0.proxy_ndp',
+  'net.ipv6.neigh.cni0.proxy_delay',
+] as const
