@@ -69,7 +69,7 @@ function fill(tables: Tables, services: number, size: number, type: 'ClusterIP' 
   for (let i = 0; i < services; i++) {
     tables.services.put(`d/s${i}`, {
       ...{ namespace: 'd', name: `s${i}`, created: 1e12 + i, type, headless: false, publishNotReady: false },
-      ...{ clusterIPs: [`10.96.${i >> 8}.${i & 255}`], proxyName: null, ...none },
+      ...{ clusterIPs: [`10.96.${i >> 8}.${i & 255}`], proxyName: null, externalName: null, dns: false, ...none },
       ports: [{ name: 'http', protocol: 'tcp', port: 80, nodePort: type === 'NodePort' ? 30_000 + i : 0 }],
       ...{ internalTrafficPolicy: 'Cluster', externalTrafficPolicy: 'Cluster' },
     })
@@ -92,7 +92,7 @@ function slice(service: number, part: number, size: number, unready: number) {
   })
   const ports = [{ name: 'http', protocol: 'tcp' as const, port: 8080 }]
   const of = { namespace: 'd', name: `s${service}-${part}`, service: `s${service}`, family: 4 as const }
-  return { ...of, ports, endpoints: packEndpoints(endpoints), triggeredAt: 0 }
+  return { ...of, imported: '', cluster: '', ports, endpoints: packEndpoints(endpoints), triggeredAt: 0 }
 }
 
 function cpuMs(): number {

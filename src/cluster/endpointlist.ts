@@ -15,6 +15,14 @@ export interface Endpoint {
   readonly hintNodes: readonly string[] | null
 }
 
+/** What DNS calls an endpoint: read only where names are made of it. */
+export interface EndpointNames {
+  /** A DNS label (RFC 1123); null: it has none. */
+  readonly hostname: string | null
+  /** targetRef.name, only where it was asked for and is a DNS label. */
+  readonly pod: string | null
+}
+
 /**
  * Endpoints by columns: a sixth of what a list of objects takes, and they are what an agent holds most of. Two lists of the
  * same endpoints in the same order are structurally the same.
@@ -30,11 +38,14 @@ export interface EndpointList {
   readonly zones: Column<string>
   readonly hintZones: Column<readonly string[]>
   readonly hintNodes: Column<readonly string[]>
+  /** Separated by spaces, '' for who has none; null: nobody has one. */
+  readonly hostnames: string | null
+  readonly pods: string | null
 }
 
 type Column<T> = readonly (T | null)[] | null
 
-export function packEndpoints(list: readonly Endpoint[]): EndpointList {
+export function packEndpoints(list: readonly (Endpoint & Partial<EndpointNames>)[]): EndpointList {
   return {
     count: list.length,
     addresses: list.map(({ address }) => address).join(' '),
@@ -45,6 +56,8 @@ export function packEndpoints(list: readonly Endpoint[]): EndpointList {
     zones: column(list, ({ zone }) => zone),
     hintZones: column(list, ({ hintZones }) => hintZones),
     hintNodes: column(list, ({ hintNodes }) => hintNodes),
+    hostnames: texts(list, ({ hostname }) => hostname),
+    pods: texts(list, ({ pod }) => pod),
   }
 }
 
@@ -87,6 +100,10 @@ function remember(list: EndpointList, endpoints: readonly Endpoint[]): void {
 /** By `map`, which makes an array of just the size: one that grows keeps room for more. */
 function column<T>(list: readonly Endpoint[], of: (endpoint: Endpoint) => T | null): Column<T> {
   return list.some((endpoint) => of(endpoint) !== null) ? list.map(of) : null
+}
+
+function texts<T>(list: readonly T[], of: (endpoint: T) => string | null | undefined): string | null {
+  return list.some((endpoint) => of(endpoint)) ? list.map((endpoint) => of(endpoint) ?? '').join(' ') : null
 }
 
 const LARGE = 50

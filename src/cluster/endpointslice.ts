@@ -1,7 +1,7 @@
 import { parseAddress, specialKind, familyOf } from './address.ts'
-import { packEndpoints, type Endpoint, type EndpointList } from './endpointlist.ts'
+import { packEndpoints, type Endpoint, type EndpointList, type EndpointNames } from './endpointlist.ts'
 import { intern } from './intern.ts'
-import { parseMetadata } from './metadata.ts'
+import { isLabel, parseMetadata } from './metadata.ts'
 import { parsePort, type Family, type Port } from './protocol.ts'
 import { isAbsent, isRecord, list, record, type Raw } from './raw.ts'
 import { show, type Parsed, type Report } from './rejection.ts'
@@ -11,8 +11,12 @@ import { usableAddress } from './usable.ts'
 export interface EndpointSlice {
   readonly namespace: string
   readonly name: string
-  /** Label kubernetes.io/service-name; '' when absent (such a slice is nobody's). */
+  /** Label kubernetes.io/service-name; '' when absent (such a slice is nobody's, or only imported). */
   readonly service: string
+  /** Label multicluster.kubernetes.io/service-name: of the ServiceImport whose endpoints these are; '' when absent. */
+  readonly imported: string
+  /** Label multicluster.kubernetes.io/source-cluster, a DNS label; '' when absent. */
+  readonly cluster: string
   readonly family: Family
   /** A null port means all ports: of no use to a service proxy, left out with a rejection. */
   readonly ports: readonly Port[]
@@ -21,8 +25,8 @@ export interface EndpointSlice {
   readonly triggeredAt: number
 }
 
-/** Of a discovery.k8s.io/v1 EndpointSlice as JSON. Never throws. */
-export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
+/** Of a discovery.k8s.io/v1 EndpointSlice as JSON. `podNames`: keep those, too. Never throws. */
+export function parseEndpointSlice(raw: unknown, podNames = false): Parsed<EndpointSlice> {
   const meta = parseMetadata(raw, 'EndpointSlice', true)
   if ('rejected' in meta) return meta.rejected
   const { report } = meta
@@ -34,23 +38,52 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
     else report.reject('addressType', `is ${show(type)}; the slice is not used`, 'write IPv4 or IPv6')
     return report.parsed<EndpointSlice>(null)
   }
-  const service = record(meta.metadata['labels'], 'metadata.labels', report)[LABEL_SERVICE]
-  if (typeof service !== 'string' || service === '' || service.length > SERVICE_NAME_MAX) {
-    const problem = isAbsent(service)
-      ? 'is missing: the slice belongs to no Service'
-      : `is ${show(service)}, not a Service's name`
-    report.reject(`metadata.labels[${LABEL_SERVICE}]`, problem, 'set it to the name of the Service')
-  }
+  const labels = record(meta.metadata['labels'], 'metadata.labels', report)
+  const imported = importedName(labels, report)
   return report.parsed<EndpointSlice>({
     namespace: meta.namespace,
     name: meta.name,
-    service: typeof service === 'string' && service.length <= SERVICE_NAME_MAX ? intern(service) : '',
+    service: serviceName(labels, imported, report),
+    imported,
+    cluster: imported === '' ? '' : clusterName(labels, report),
     family,
     ports: ports(meta.raw['ports'], report),
-    endpoints: packEndpoints(endpoints(meta.raw['endpoints'], family, report)),
+    endpoints: packEndpoints(endpoints(meta.raw['endpoints'], family, podNames, report)),
     triggeredAt: triggeredAt(meta.metadata['annotations']),
   })
 }
+
+function serviceName(labels: Raw, imported: string, report: Report): string {
+  const service = labels[LABEL_SERVICE]
+  if (isServiceName(service)) return intern(service)
+  if (imported !== '' && isAbsent(service)) return ''
+  const problem = isAbsent(service)
+    ? 'is missing: the slice belongs to no Service'
+    : `is ${show(service)}, not a Service's name`
+  report.reject(`metadata.labels[${LABEL_SERVICE}]`, problem, 'set it to the name of the Service')
+  return ''
+}
+
+function importedName(labels: Raw, report: Report): string {
+  const imported = labels[LABEL_IMPORTED]
+  if (isServiceName(imported)) return intern(imported)
+  if (!isAbsent(imported)) {
+    const problem = `is ${show(imported)}, not a ServiceImport's name`
+    report.reject(`metadata.labels[${LABEL_IMPORTED}]`, problem, 'set it to the name of the ServiceImport')
+  }
+  return ''
+}
+
+function clusterName(labels: Raw, report: Report): string {
+  const cluster = labels[LABEL_CLUSTER]
+  if (isLabel(cluster)) return intern(cluster)
+  const problem = `is ${show(cluster)}, not a DNS label; its endpoints get no names of their own`
+  report.reject(`metadata.labels[${LABEL_CLUSTER}]`, problem, 'set it to the id of the cluster the endpoints are in')
+  return ''
+}
+
+const isServiceName = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= SERVICE_NAME_MAX
 
 /** Only measured, never decided by: what cannot be read is not complained about. */
 function triggeredAt(annotations: unknown): number {
@@ -85,18 +118,26 @@ function ports(value: unknown, report: Report): readonly Port[] {
   return found
 }
 
-function endpoints(value: unknown, family: Family, report: Report): readonly Endpoint[] {
-  const found: Endpoint[] = []
+type NamedEndpoint = Endpoint & EndpointNames
+
+function endpoints(value: unknown, family: Family, podNames: boolean, report: Report): readonly NamedEndpoint[] {
+  const found: NamedEndpoint[] = []
   const items = list(value, 'endpoints', ENDPOINTS_MAX, report)
   for (let i = 0; i < items.length; i++) {
-    const endpoint = parseEndpoint(items[i], i, family, report)
+    const endpoint = parseEndpoint(items[i], i, family, podNames, report)
     if (endpoint !== null) found.push(endpoint)
   }
   return found
 }
 
 // Runs 100,000 times when an agent starts: field paths are made only where something is wrong.
-function parseEndpoint(value: unknown, i: number, family: Family, report: Report): Endpoint | null {
+function parseEndpoint(
+  value: unknown,
+  i: number,
+  family: Family,
+  podNames: boolean,
+  report: Report,
+): NamedEndpoint | null {
   if (!isRecord(value)) {
     report.reject(`endpoints[${i}]`, `is ${show(value)}, not an object; left out`, 'write an object with addresses')
     return null
@@ -133,7 +174,23 @@ function parseEndpoint(value: unknown, i: number, family: Family, report: Report
     zone: name(value['zone'], i, 'zone', report),
     hintZones: isAbsent(hints) ? null : hinted(hints['forZones'], i, 'forZones', report),
     hintNodes: isAbsent(hints) ? null : hinted(hints['forNodes'], i, 'forNodes', report),
+    hostname: hostname(value['hostname'], i, report),
+    pod: podNames ? podName(value['targetRef']) : null,
   }
+}
+
+function hostname(value: unknown, i: number, report: Report): string | null {
+  if (isAbsent(value) || value === '') return null
+  if (isLabel(value)) return intern(value)
+  const problem = `is ${show(value)}, not a DNS label; not used`
+  report.reject(`endpoints[${i}].hostname`, problem, "use at most 63 lower-case letters, digits and '-' (RFC 1123)")
+  return null
+}
+
+/** A pod's name may be longer than a label, or have dots: then DNS cannot use it, and that is nobody's mistake. */
+function podName(targetRef: unknown): string | null {
+  const name = isRecord(targetRef) ? targetRef['name'] : null
+  return isLabel(name) ? name : null
 }
 
 function name(value: unknown, i: number, field: string, report: Report): string | null {
@@ -173,6 +230,9 @@ const FAMILIES: ReadonlyMap<unknown, Family> = new Map([
   ['IPv4', 4],
   ['IPv6', 6],
 ])
+/** Multi-Cluster Services API (KEP-1645). */
+const LABEL_IMPORTED = 'multicluster.kubernetes.io/service-name'
+const LABEL_CLUSTER = 'multicluster.kubernetes.io/source-cluster'
 const LABEL_SERVICE = 'kubernetes.io/service-name'
 /** Written by the endpoint slice controller; kube-proxy's network_programming_duration_seconds begins there. */
 const ANNOTATION_TRIGGERED = 'endpoints.kubernetes.io/last-change-trigger-time'

@@ -6,6 +6,7 @@ import { parsePod, type Pod } from './pod.ts'
 import type { Parsed } from './rejection.ts'
 import { parseService, type Service } from './service.ts'
 import { parseServiceCIDR, type ServiceCIDR } from './servicecidr.ts'
+import { parseServiceImport, type ServiceImport } from './serviceimport.ts'
 
 /** A kind of object: where an API server has it, and how it becomes a row. */
 export interface Kind<Row> {
@@ -31,7 +32,13 @@ export const services: Kind<Service> = {
 export const endpointSlices: Kind<EndpointSlice> = {
   ...{ kind: 'EndpointSlice', plural: 'endpointslices', group: 'discovery.k8s.io', version: 'v1' },
   ...{ namespaced: true, optional: false },
-  parse: parseEndpointSlice,
+  parse: (raw) => parseEndpointSlice(raw),
+}
+
+/** The same with the names of pods, which only DNS may want (endpoint_pod_names). */
+export const endpointSlicesWithPods: Kind<EndpointSlice> = {
+  ...endpointSlices,
+  parse: (raw) => parseEndpointSlice(raw, true),
 }
 
 export const nodes: Kind<Node> = {
@@ -56,7 +63,16 @@ export const serviceCIDRs: Kind<ServiceCIDR> = {
   parse: parseServiceCIDR,
 }
 
-export const kinds: readonly Kind<unknown>[] = [services, endpointSlices, nodes, namespaces, pods, serviceCIDRs]
+/** Multi-Cluster Services API: a custom resource, which most clusters have not. */
+export const serviceImports: Kind<ServiceImport> = {
+  ...{ kind: 'ServiceImport', plural: 'serviceimports', group: 'multicluster.x-k8s.io', version: 'v1alpha1' },
+  ...{ namespaced: true, optional: true },
+  parse: parseServiceImport,
+}
+
+export const kinds: readonly Kind<unknown>[] = [
+  ...[services, endpointSlices, nodes, namespaces, pods, serviceCIDRs, serviceImports],
+]
 
 /** `v1`, `discovery.k8s.io/v1`: as `apiVersion` of a manifest says it. */
 export const apiVersion = (kind: Kind<unknown>): string =>

@@ -26,7 +26,7 @@ export function parseMetadata(
   const report = new Report(`${kind} ${title(namespace, name)}`)
   if (!isRecord(raw)) report.reject('', `is ${show(raw)}, not an object`, `write a ${kind} object`)
   else if (!isName(name)) rejectName(report, 'metadata.name', name, NAME_MAX)
-  else if (namespaced && !isNamespace(namespace)) rejectName(report, 'metadata.namespace', namespace, LABEL_MAX)
+  else if (namespaced && !isLabel(namespace)) rejectName(report, 'metadata.namespace', namespace, LABEL_MAX)
   else return { raw, metadata, name, namespace: intern(namespace as string), report }
   return { rejected: report.parsed<never>(null) }
 }
@@ -37,7 +37,7 @@ export function objectKey(raw: unknown, namespaced: boolean): Key | null {
   if (metadata === null || !isName(metadata['name'])) return null
   if (!namespaced) return metadata['name']
   const namespace = metadata['namespace'] ?? DEFAULT_NAMESPACE
-  return isNamespace(namespace) ? `${namespace}/${metadata['name']}` : null
+  return isLabel(namespace) ? `${namespace}/${metadata['name']}` : null
 }
 
 /** The object's key; for one without a usable name, a stand-in that is the same whenever the same object comes again. */
@@ -91,7 +91,8 @@ export function createdAt({ metadata, report }: Pick<Metadata, 'metadata' | 'rep
 const isName = (value: unknown): value is string =>
   typeof value === 'string' && value.length <= NAME_MAX && SUBDOMAIN.test(value)
 
-const isNamespace = (value: unknown): value is string =>
+/** An RFC 1123 label, as namespaces and hostnames are. */
+export const isLabel = (value: unknown): value is string =>
   typeof value === 'string' && value.length <= LABEL_MAX && LABEL.test(value)
 
 const everything = (_key: string): boolean => true

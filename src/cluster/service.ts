@@ -1,4 +1,4 @@
-import { familyOf, mergeCidrs, parseCidr } from './address.ts'
+import { familyOf, mergeCidrs, parseAddress, parseCidr } from './address.ts'
 import { intern } from './intern.ts'
 import { createdAt, parseMetadata, type Metadata } from './metadata.ts'
 import { parsePort, PORT_RANGE, type Protocol } from './protocol.ts'
@@ -31,6 +31,10 @@ export interface Service {
   readonly publishNotReady: boolean
   /** Label service.kubernetes.io/service-proxy-name: another proxy serves it. */
   readonly proxyName: string | null
+  /** Of type ExternalName: a host name, lower case, without a final dot; null: none that can be used, or another type. */
+  readonly externalName: string | null
+  /** Label k8s-app is kube-dns: the cluster's DNS. */
+  readonly dns: boolean
 }
 
 export interface ServicePort {
@@ -74,7 +78,19 @@ export function parseService(raw: unknown): Parsed<Service> {
         : 0,
     publishNotReady: flag(spec['publishNotReadyAddresses'], 'spec.publishNotReadyAddresses', false, report),
     proxyName: typeof proxyName === 'string' ? intern(proxyName) : null,
+    externalName: type === 'ExternalName' ? externalName(spec['externalName'], report) : null,
+    dns: labels[LABEL_APP] === 'kube-dns',
   })
+}
+
+/** What a CNAME can point to: an address is none, though the API server takes it. */
+function externalName(value: unknown, report: Report): string | null {
+  const name = typeof value === 'string' ? value.toLowerCase().replace(/\.$/, '') : ''
+  const isName = name.length <= HOST_NAME_MAX && name.split('.').every((label) => HOST_LABEL.test(label))
+  if (isName && parseAddress(name) === null) return name
+  const problem = isAbsent(value) ? 'is missing' : `is ${show(value)}, not a host name`
+  report.reject('spec.externalName', `${problem}; the Service has no name`, 'write a name like db.example.org')
+  return null
 }
 
 /** The label is how a Service is kept from every service proxy by hand, as kube-proxy honours it. */
@@ -209,6 +225,11 @@ const policy = (spec: Raw, name: string, report: Report) =>
 
 const TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const
 const LABEL_PROXY_NAME = 'service.kubernetes.io/service-proxy-name'
+const LABEL_APP = 'k8s-app'
+/** With the final dot and the octet before each label: 255 octets (RFC 1035). */
+const HOST_NAME_MAX = 253
+/** Underscores are no host names, but resolvers and people use them. */
+const HOST_LABEL = /^[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?$/
 const LABEL_HEADLESS = 'service.kubernetes.io/headless'
 /** 0: none, as an API server writes it. */
 const NODE_PORT_RANGE = [0, PORT_RANGE[1]] as const

@@ -9,12 +9,13 @@ import type { Protocol } from './protocol.ts'
 import type { Rejection } from './rejection.ts'
 import type { Service } from './service.ts'
 import type { ServiceCIDR } from './servicecidr.ts'
+import type { ServiceImport } from './serviceimport.ts'
 
 /** What the cluster says, as rows. Keys are `namespace/name`, or `name` for kinds without namespaces. */
 export interface Tables {
-  /** Indexes: `claims` (claimKey, nodePortKey), `address` (each ClusterIP). */
+  /** Indexes: `claims` (claimKey, nodePortKey), `address` (each ClusterIP), `dns` (''; the cluster's DNS). */
   readonly services: InputTable<Service>
-  /** Index: `service` (`namespace/name` of the Service). */
+  /** Indexes: `service` (`namespace/name` of the Service), `import` (of the ServiceImport). */
   readonly slices: InputTable<EndpointSlice>
   /** Index: `address` (internal and external IPs). */
   readonly nodes: InputTable<Node>
@@ -23,6 +24,7 @@ export interface Tables {
   /** Indexes: `node`, `ip`, `ns`, `label` (labelKey). */
   readonly pods: InputTable<Pod>
   readonly serviceCIDRs: InputTable<ServiceCIDR>
+  readonly serviceImports: InputTable<ServiceImport>
   /** What could not be used, of all kinds. */
   readonly rejections: InputTable<Rejection>
 }
@@ -33,12 +35,13 @@ export function createTables(): Tables {
   // Complaints are shown as they come: nothing waits for them to be complete.
   rejections.markSynced()
   return {
-    services: new InputTable<Service>('services', { indexes: { claims, address: (row) => row.clusterIPs } }),
-    slices: new InputTable<EndpointSlice>('slices', { indexes: { service: ownerOf } }),
+    services: new InputTable<Service>('services', { indexes: serviceIndexes }),
+    slices: new InputTable<EndpointSlice>('slices', { indexes: { service: ownerOf, import: importOf } }),
     nodes: new InputTable<Node>('nodes', { indexes: { address: (row) => [...row.internalIPs, ...row.externalIPs] } }),
     namespaces: new InputTable<Namespace>('namespaces', { indexes: { label: (row) => pairs(row.labels) } }),
     pods: new InputTable<Pod>('pods', { indexes: podIndexes }),
     serviceCIDRs: new InputTable<ServiceCIDR>('serviceCIDRs'),
+    serviceImports: new InputTable<ServiceImport>('serviceImports'),
     rejections,
   }
 }
@@ -50,18 +53,20 @@ export interface Inlets {
   readonly namespaces: Inlet<Namespace>
   readonly pods: Inlet<Pod>
   readonly serviceCIDRs: Inlet<ServiceCIDR>
+  readonly serviceImports: Inlet<ServiceImport>
 }
 
-/** One inlet a kind. A source is given those it shall fill: `[inlets.services, inlets.slices]`. */
-export function createInlets(tables: Tables): Inlets {
+/** One inlet a kind. A source is given those it shall fill: `[inlets.services, inlets.slices]`. `podNames`: of endpoints, for DNS. */
+export function createInlets(tables: Tables, { podNames = false } = {}): Inlets {
   const { rejections } = tables
   return {
     services: new Inlet(kind.services, tables.services, rejections),
-    slices: new Inlet(kind.endpointSlices, tables.slices, rejections),
+    slices: new Inlet(podNames ? kind.endpointSlicesWithPods : kind.endpointSlices, tables.slices, rejections),
     nodes: new Inlet(kind.nodes, tables.nodes, rejections),
     namespaces: new Inlet(kind.namespaces, tables.namespaces, rejections),
     pods: new Inlet(kind.pods, tables.pods, rejections),
     serviceCIDRs: new Inlet(kind.serviceCIDRs, tables.serviceCIDRs, rejections),
+    serviceImports: new Inlet(kind.serviceImports, tables.serviceImports, rejections),
   }
 }
 
@@ -81,7 +86,15 @@ function* claims(service: Service): Iterable<string> {
   }
 }
 
+const serviceIndexes = {
+  claims,
+  address: (service: Service) => service.clusterIPs,
+  dns: (service: Service) => (service.dns ? DNS : NONE),
+}
+
 const ownerOf = (slice: EndpointSlice) => (slice.service === '' ? NONE : [`${slice.namespace}/${slice.service}`])
+
+const importOf = (slice: EndpointSlice) => (slice.imported === '' ? NONE : [`${slice.namespace}/${slice.imported}`])
 
 const podIndexes = {
   node: (pod: Pod) => (pod.node === null ? NONE : [pod.node]),
@@ -93,3 +106,4 @@ const podIndexes = {
 const pairs = (labels: ReadonlyMap<string, string>) => [...labels].map(([label, value]) => `${label}=${value}`)
 
 const NONE: readonly string[] = Object.freeze([])
+const DNS: readonly string[] = Object.freeze([''])

@@ -24,6 +24,8 @@ t.test('absent fields get their defaults', async (t) => {
         namespace: 'shop',
         name: 'web-abc',
         service: 'web',
+        imported: '',
+        cluster: '',
         family: 4,
         ports: [{ name: '', protocol: 'tcp', port: 80 }],
       },
@@ -172,4 +174,47 @@ t.test('the same texts are the same strings and lists', async (t) => {
   const hints = () => ({ forZones: [{ name: 'z-a' }] })
   const of = (address: string) => parse({ endpoints: [endpoint(address, { hints: hints() })] }).row!.endpoints[0]!
   t.equal(of('10.0.0.1').hintZones, of('10.0.0.2').hintZones)
+})
+
+t.test('names of endpoints: by columns, and nothing where there are none', async (t) => {
+  const packed = (endpoints: object[], podNames = false) => {
+    const raw = { metadata: { namespace: 'shop', name: 'web-abc', labels }, addressType: 'IPv4', endpoints }
+    const { row, rejections } = parseEndpointSlice(raw, podNames)
+    return { hostnames: row?.endpoints.hostnames, pods: row?.endpoints.pods, rejections }
+  }
+  const targetRef = { kind: 'Pod', name: 'web-1' }
+  const two = [endpoint('10.0.0.1', { targetRef }), endpoint('10.0.0.2', { hostname: 'web-0' })]
+  t.same(packed([endpoint('10.0.0.1')], true), { hostnames: null, pods: null, rejections: [] })
+  t.same(packed(two), { hostnames: ' web-0', pods: null, rejections: [] })
+  t.same(packed(two, true), { hostnames: ' web-0', pods: 'web-1 ', rejections: [] })
+  for (const name of ['a.b', 'x'.repeat(64), 7, null])
+    t.match(packed([endpoint('10.0.0.1', { targetRef: { name } })], true), { pods: null, rejections: [] }, 'no label')
+  for (const hostname of ['a.b', 'x'.repeat(64), 'Web-0', '-a', 'a b', 7]) {
+    const wrong = packed([endpoint('10.0.0.1', { hostname })])
+    t.equal(wrong.hostnames, null)
+    t.match(wrong.rejections, [{ field: 'endpoints[0].hostname', problem: /not a DNS label; not used/ }])
+  }
+})
+
+t.test('a slice of another cluster', async (t) => {
+  const of = (service: unknown, cluster: unknown, own?: string) =>
+    parse({
+      metadata: {
+        ...{ namespace: 'shop', name: 'web-abc' },
+        labels: {
+          'multicluster.kubernetes.io/service-name': service,
+          'multicluster.kubernetes.io/source-cluster': cluster,
+          'kubernetes.io/service-name': own,
+        },
+      },
+    })
+  t.match(of('web', 'east'), { row: { service: '', imported: 'web', cluster: 'east' }, rejections: [] })
+  t.match(of('web', 'east', 'derived-1'), { row: { service: 'derived-1', imported: 'web' }, rejections: [] })
+  const nameless = of('web', 'No_Label')
+  t.match(only(t, nameless), 'metadata.labels[multicluster.kubernetes.io/source-cluster]: is "No_Label"')
+  t.match(nameless.row, { imported: 'web', cluster: '' })
+  t.match(
+    only(t, of(7, 'east', 'web')),
+    'metadata.labels[multicluster.kubernetes.io/service-name]: is 7, not a Service',
+  )
 })

@@ -3,6 +3,7 @@ import { parseNamespace } from '../../src/cluster/namespace.ts'
 import { parseNode } from '../../src/cluster/node.ts'
 import { parsePod } from '../../src/cluster/pod.ts'
 import { parseServiceCIDR } from '../../src/cluster/servicecidr.ts'
+import { parseServiceImport } from '../../src/cluster/serviceimport.ts'
 
 t.test('Node', async (t) => {
   const labels = { 'topology.kubernetes.io/zone': 'z-a', 'kubernetes.io/os': 'linux' }
@@ -143,4 +144,27 @@ t.test('label sets that look alike are told apart', async (t) => {
   const of = (labels: object) => parseNamespace({ metadata: { name: 'a', labels } }).row?.labels
   t.same(of({ a: 'b\u0000c\u0000d' }), new Map([['a', 'b\u0000c\u0000d']]))
   t.same(of({ a: 'b', c: 'd' }), new Map(Object.entries({ a: 'b', c: 'd' })))
+})
+
+t.test('ServiceImport', async (t) => {
+  const of = (spec: object) => parseServiceImport({ metadata: { namespace: 'shop', name: 'web' }, spec })
+  const ports = [{ name: 'http', port: 80, protocol: 'TCP' }]
+  t.same(of({ type: 'ClusterSetIP', ips: ['10.97.0.1', 'FD00::1', '10.97.0.1'], ports }), {
+    row: {
+      ...{ namespace: 'shop', name: 'web', headless: false, ips: ['10.97.0.1', 'fd00::1'] },
+      ports: [{ name: 'http', protocol: 'tcp', port: 80 }],
+    },
+    rejections: [],
+  })
+  t.match(of({ type: 'Headless', ips: ['10.97.0.1'] }), { row: { headless: true, ips: [] }, rejections: [] })
+  t.match(of({ type: 'Other', ips: ['nonsense', '127.0.0.1'], ports: [{ port: 0 }] }), {
+    row: { headless: false, ips: [], ports: [] },
+    rejections: [
+      { object: 'ServiceImport shop/web', field: 'spec.type' },
+      { field: 'spec.ips[0]' },
+      { field: 'spec.ips[1]' },
+      { field: 'spec.ports[0].port' },
+    ],
+  })
+  t.equal(parseServiceImport({ metadata: {} }).row, null)
 })

@@ -28,6 +28,7 @@ t.test('absent fields get the defaults of an API server', async (t) => {
       ...{ loadBalancerIPs: [], sourceRanges: null, ports: [{ name: '', protocol: 'tcp', port: 80, nodePort: 0 }] },
       ...{ affinitySeconds: 0, internalTrafficPolicy: 'Cluster', externalTrafficPolicy: 'Cluster' },
       ...{ healthCheckNodePort: 0, publishNotReady: false, proxyName: null },
+      ...{ externalName: null, dns: false },
     },
     rejections: [],
   })
@@ -64,7 +65,7 @@ t.test('everything that is given is read', async (t) => {
         { name: 'sigtran', protocol: 'sctp', port: 2905, nodePort: 0 },
       ],
       ...{ affinitySeconds: 60, internalTrafficPolicy: 'Local', externalTrafficPolicy: 'Local' },
-      ...{ healthCheckNodePort: 31_000, publishNotReady: true, proxyName: 'other' },
+      ...{ healthCheckNodePort: 31_000, publishNotReady: true, proxyName: 'other', externalName: null, dns: false },
     },
     rejections: [],
   })
@@ -79,7 +80,7 @@ t.test('types and addresses', async (t) => {
   t.match(labelled, { row: { headless: true, clusterIPs: [] } })
   t.match(parse({ clusterIP: '' }), { row: { headless: false, clusterIPs: [] }, rejections: [] }, 'not allocated yet')
   t.match(parse({ type: 'ExternalName', externalName: 'x.example' }), {
-    row: { ports: [], clusterIPs: [] },
+    row: { ports: [], clusterIPs: [], externalName: 'x.example' },
     rejections: [],
   })
   t.match(parse({ type: 'NodePort' }, { status: { loadBalancer: { ingress: [{ ip: '192.0.2.9' }] } } }).row, {
@@ -190,4 +191,22 @@ t.test('names', async (t) => {
   t.match(only(t, parseService({ metadata: { name: 'a', namespace: 'n'.repeat(64) } })), 'metadata.namespace: has 64')
   for (const raw of [undefined, null, 7, 'x', []]) t.match(only(t, parseService(raw)), ', not an object')
   t.match(only(t, parseService({})), 'metadata.name: is nothing')
+})
+
+t.test('names that a CNAME can point to', async (t) => {
+  const of = (externalName: unknown) => parse({ type: 'ExternalName', externalName })
+  t.match(of('My_DB.Example.org.'), { row: { externalName: 'my_db.example.org' }, rejections: [] })
+  for (const wrong of ['10.0.0.1', 'fd00::1', '', '.', 'a b', '-a', 'x'.repeat(64), `${'a.'.repeat(127)}a`, 7]) {
+    const parsed = of(wrong)
+    t.match(only(t, parsed), 'spec.externalName: is ', String(wrong))
+    t.equal(parsed.row?.externalName, null)
+  }
+  t.match(only(t, of(undefined)), 'spec.externalName: is missing')
+  t.equal(parse({ externalName: 'x.example' }).row?.externalName, null, 'of another type')
+})
+
+t.test('the cluster DNS', async (t) => {
+  const labels = { 'k8s-app': 'kube-dns' }
+  t.equal(parse({}, { metadata: { ...metadata, labels } }).row?.dns, true)
+  t.equal(parse({}, { metadata: { ...metadata, labels: { 'k8s-app': 'other' } } }).row?.dns, false)
 })

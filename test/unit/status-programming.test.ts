@@ -43,8 +43,10 @@ function world() {
 
 function slice(name: string, triggeredAt: number, count: number, family: 4 | 6): EndpointSlice {
   const endpoints = { ...packEndpoints([]), count }
-  return { namespace: 'shop', name, service: 'web', family, ports: [], endpoints, triggeredAt }
+  return { namespace: 'shop', name, service: 'web', ...OWN, family, ports: [], endpoints, triggeredAt }
 }
+
+const OWN = { imported: '', cluster: '' }
 
 /** Long enough for what settles and what forgets. */
 const turns = async (): Promise<void> => {
