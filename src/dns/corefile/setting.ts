@@ -1,0 +1,51 @@
+import { isAbsolute, join } from 'node:path/posix'
+import type { Access } from './access.ts'
+import type { KubernetesSet, Reload, Source } from './configuration.ts'
+import type { Token } from './lexer.ts'
+import type { Problems } from './problem.ts'
+import type { Statement } from './statement.ts'
+import type { Step } from './step.ts'
+
+/** Where a plugin's directives stand: all that a parser of them may look at, and where it leaves what is no step. */
+export interface Setting {
+  readonly problems: Problems
+  /** What is ignored, and harmless. */
+  readonly warnings: Problems
+  readonly access: Access
+  /** Of the server block's keys. */
+  readonly zones: readonly string[]
+  /** What `root` says; empty without it. */
+  readonly root: string
+  readonly sets: Sets
+}
+
+/** Directives of one plugin in one server block, at least one, in the order of the file. Null, or fewer: said what is wrong. */
+export type Parse = (directives: readonly Statement[], setting: Setting) => readonly Step[] | Step | null
+
+/** Of all server blocks: what rows of names are made of. Equal ones are one. */
+export class Sets {
+  readonly kubernetes: KubernetesSet[] = []
+  readonly sources: Source[] = []
+  reload: Reload | null = null
+
+  addKubernetes(options: Omit<KubernetesSet, 'set'>): string {
+    const equal = this.kubernetes.find(({ set: _, ...others }) => JSON.stringify(others) === JSON.stringify(options))
+    if (equal !== undefined) return equal.set
+    const set = `k${this.kubernetes.length}`
+    this.kubernetes.push({ set, ...options })
+    return set
+  }
+
+  addSource(source: Omit<Source, 'set'>): string {
+    const equal = this.sources.find(({ set: _, ...others }) => JSON.stringify(others) === JSON.stringify(source))
+    if (equal !== undefined) return equal.set
+    const letter = source.kind === 'hosts' ? 'h' : 'f'
+    const set = `${letter}${this.sources.filter(({ kind }) => kind === source.kind).length}`
+    this.sources.push({ set, ...source })
+    return set
+  }
+}
+
+/** The path of a file that a directive names: relative ones are below `root`, else below the folder of the process. */
+export const pathOf = (token: Token, { root }: Setting): string =>
+  isAbsolute(token.text) || root === '' ? token.text : join(root, token.text)
