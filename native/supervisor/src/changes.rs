@@ -58,7 +58,8 @@ impl Changes {
         self.whole
     }
 
-    /// The next change, or None at the end.
+    /// The next change, or None at the end. It borrows from here, which no Iterator's item may.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> io::Result<Option<Change<'_>>> {
         loop {
             let Some((kind, key, row)) = self.record()? else { return Ok(None) };

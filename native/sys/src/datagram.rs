@@ -6,7 +6,7 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage, recvmsg, sendmsg,
     setsockopt, sockopt,
 };
-use socket2::{Protocol, Type};
+use socket2::{Protocol, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
@@ -24,7 +24,18 @@ enum Local {
 
 /// A bound, non-blocking UDP socket that is told the local address of each datagram.
 pub fn bind(listen: &Listen) -> io::Result<UdpSocket> {
-    let socket = bound(listen, Type::DGRAM, Protocol::UDP, false)?;
+    told(bound(listen, Type::DGRAM, Protocol::UDP, false)?)
+}
+
+/// The same, one of several of a port (SO_REUSEPORT): the kernel gives each client one of them. What comes while nobody
+/// reads waits in it, as far as the kernel allows.
+pub fn bind_shared(listen: &Listen, buffer_bytes: usize) -> io::Result<UdpSocket> {
+    let socket = bound(listen, Type::DGRAM, Protocol::UDP, true)?;
+    socket.set_recv_buffer_size(buffer_bytes)?;
+    told(socket)
+}
+
+fn told(socket: Socket) -> io::Result<UdpSocket> {
     if socket.local_addr()?.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
     } else {

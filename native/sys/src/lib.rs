@@ -1,5 +1,6 @@
 //! What needs the operating system's own interfaces. The only crate in which `unsafe` is allowed.
 
+pub mod channel;
 pub mod datagram;
 pub mod limits;
 pub mod listener;

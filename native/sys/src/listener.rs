@@ -112,7 +112,7 @@ pub(crate) fn bound(listen: &Listen, kind: Type, protocol: Protocol, share: bool
 }
 
 /// Booted with ipv6.disable=1, or switched off in this namespace by sysctl.
-fn no_ipv6(error: &io::Error) -> bool {
+pub fn no_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 

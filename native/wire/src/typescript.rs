@@ -35,7 +35,7 @@ impl TypeVisitor for File {
             return;
         }
         let docs = T::docs().unwrap_or_default();
-        self.text += &format!("\n{docs}export {}\n", T::decl(&self.config));
+        self.text += &short(&format!("\n{docs}export {}\n", T::decl(&self.config)));
         T::visit_dependencies(self);
     }
 }
@@ -57,6 +57,20 @@ impl File {
             "src/carrier/{name} is not what native/wire says; mend it with: npm run wire",
         );
     }
+}
+
+/// Comments of one line on one line.
+fn short(text: &str) -> String {
+    let mut parts = text.split("/**\n").map(str::to_string);
+    let mut text = parts.next().unwrap_or_default();
+    for part in parts {
+        let (comment, rest) = part.split_once("*/").expect("a comment ends");
+        match comment.trim().trim_start_matches("* ") {
+            line if !line.contains('\n') => text += &format!("/** {line} */{rest}"),
+            _ => text += &format!("/**\n{comment}*/{rest}"),
+        }
+    }
+    text
 }
 
 /// Without what prettier changes: the file that is checked in is formatted.

@@ -1,0 +1,159 @@
+//! The smallest kind of carrier there can be, for the tests of the supervisor. Table `words`: what a datagram that holds a
+//! key is answered. Table `doors`: where to listen, `{"port":N}`. A few words make the worker misbehave.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+use supervisor::{Change, Changes, Committed, Kind, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
+use wire::protocol::{Question, RefusedRow};
+
+struct Toy;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    word: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Door {
+    port: u16,
+    #[serde(default)]
+    pages: Option<u16>,
+    #[serde(default)]
+    lameduck: u64,
+}
+
+impl Kind for Toy {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["words", "doors"]
+    }
+
+    fn pack(&self, table: &str, _: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Refusal> {
+        let wrong =
+            |error: serde_json::Error| Refusal { reason: error.to_string(), remedy: "write it right".to_string() };
+        if table == "doors" {
+            serde_json::from_str::<Door>(row).map_err(wrong)?;
+            packed.extend_from_slice(row.as_bytes());
+        } else {
+            packed.extend_from_slice(serde_json::from_str::<Word>(row).map_err(wrong)?.word.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn asks(&self, table: &str) -> bool {
+        table == "doors"
+    }
+
+    fn wants(&self, _: &str, _: &str, packed: &[u8]) -> Wants {
+        let door: Door = serde_json::from_slice(packed).expect("it was packed");
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = SocketAddr::new(ip, door.port);
+        let page = |page, port| PageAt { page, address: Some(ip), port };
+        Wants {
+            places: vec![Place { transport: "toy".to_string(), address, udp: true, tcp: true }],
+            pages: door
+                .pages
+                .iter()
+                .flat_map(|port| [Page::Health, Page::Ready, Page::Metrics].map(|p| page(p, *port)))
+                .collect(),
+            lameduck: Duration::from_millis(door.lameduck),
+        }
+    }
+
+    fn worker(&self, _: usize) -> Result<Box<dyn Worker>, String> {
+        Ok(Box::new(Server::default()))
+    }
+}
+
+#[derive(Default)]
+struct Server {
+    words: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    doors: usize,
+}
+
+impl Worker for Server {
+    fn commit(&mut self, mut changes: Changes) -> Result<Committed, String> {
+        let table = changes.table().to_string();
+        let mut words =
+            if table == "words" && !changes.whole() { self.words.lock().unwrap().clone() } else { HashMap::new() };
+        let mut refused = HashMap::new();
+        while let Some(change) = changes.next().map_err(|error| error.to_string())? {
+            let (key, row) = match change {
+                Change::Put(key, row) => (key.to_string(), Some(row.to_vec())),
+                Change::Drop(key) => (key.to_string(), None),
+            };
+            refused.remove(&key);
+            words.remove(&key);
+            match row.as_deref() {
+                None => {}
+                Some(b"die") => std::process::abort(),
+                Some(b"fail") => return Err("told to fail".to_string()),
+                Some(b"hang") => thread::sleep(Duration::from_secs(3600)),
+                Some(b"refuse") => {
+                    drop(refused.insert(key.clone(), RefusedRow { key, reason: "r".into(), remedy: "m".into() }))
+                }
+                Some(row) => drop(words.insert(key, row.to_vec())),
+            }
+        }
+        let rows = words.len();
+        if table == "words" {
+            *self.words.lock().unwrap() = words;
+        }
+        Ok(Committed { refused: refused.into_values().collect(), rows })
+    }
+
+    fn listen(&mut self, opened: Vec<Sockets>, closed: &[Place]) {
+        self.doors = self.doors + opened.len() - closed.len();
+        for socket in opened.into_iter().flat_map(|sockets| sockets.udp) {
+            let words = self.words.clone();
+            socket.set_nonblocking(false).unwrap();
+            thread::spawn(move || {
+                let mut buffer = [0; 2048];
+                while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+                    let key = String::from_utf8_lossy(&buffer[..length]).to_string();
+                    if key == "crash" {
+                        std::process::abort();
+                    }
+                    let word = words.lock().unwrap().get(&key).cloned().unwrap_or_default();
+                    drop(socket.send_to(&word, peer));
+                }
+            });
+        }
+    }
+
+    fn unready(&self) -> Vec<String> {
+        if self.words.lock().unwrap().is_empty() { vec!["words".to_string()] } else { vec![] }
+    }
+
+    fn ask(&mut self, question: &Question) -> Result<Value, String> {
+        match question {
+            Question::Metrics => Ok("toy_doors 1\n".into()),
+            Question::Stats => Ok(json!({ "doors": self.doors })),
+            Question::Explain(explain) => Err(format!("cannot explain {}", explain.name)),
+        }
+    }
+
+    fn drain(&mut self, _: Duration) {}
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    match supervisor::run(&Toy, &arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What the supervisor asks its worker: one question at a time, each with one answer. Files go with them.
+
+use crate::kind::{Committed, Place};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wire::protocol::Question;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// With the file of the log.
+    Load {
+        table: String,
+        whole: bool,
+        from: u64,
+        to: u64,
+    },
+    /// With the sockets: UDP, then TCP.
+    Listen {
+        opened: Option<Opened>,
+        closed: Vec<Place>,
+    },
+    Unready,
+    Ask(Question),
+    Drain {
+        within_ms: u64,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Opened {
+    pub place: Place,
+    pub udp: usize,
+    pub tcp: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    Committed(Committed),
+    /// Nothing was changed.
+    Failed(String),
+    Listening,
+    Unready(Vec<String>),
+    Answer(Result<Value, String>),
+    Drained,
+}

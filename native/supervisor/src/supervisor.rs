@@ -1,0 +1,276 @@
+//! The supervisor process: one thread, one event after the other.
+
+use crate::Options;
+use crate::controller::{self, Connection};
+use crate::delta::Delta;
+use crate::keeper::Keeper;
+use crate::kind::{Kind, Page, PageAt};
+use crate::log::Log;
+use crate::pages::{Pages, Status, Wish, lock};
+use crate::ports::{Asked, Ports};
+use crate::shelf::Shelf;
+use cli::{Failure, Outcome, failed};
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use wire::protocol::{FromCarrier, Hello, ProtocolError};
+
+pub struct Supervisor {
+    pub kind: &'static dyn Kind,
+    pub options: Options,
+    pub shelf: Shelf,
+    pub ports: Ports,
+    pub pages: Pages,
+    pub keeper: Keeper,
+    pub status: Arc<Mutex<Status>>,
+    pub connection: Option<Connection>,
+    /// With the log of a delta from 0.
+    pub delta: Option<(Delta, Option<Log>)>,
+    pub began: Instant,
+    pub counts: Counts,
+}
+
+#[derive(Default)]
+pub struct Counts {
+    pub connections: u64,
+    pub commits: u64,
+    pub failures: u64,
+    pub refused: u64,
+}
+
+pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
+    let mut stop = Stop::wanted()?;
+    let shelf = Shelf::open(options.state.as_deref(), kind.tables(), &|text| say(kind, text))?;
+    let listener = controller::listen(&options.socket)?;
+    let (wishes, mut wanted) = mpsc::channel(WISHES_MAX);
+    let status = Arc::new(Mutex::new(Status { down_since: Some(Instant::now()), ..Status::default() }));
+    let mut supervisor = Supervisor {
+        kind,
+        shelf,
+        ports: Ports::new(options.threads),
+        pages: Pages::new(status.clone(), wishes),
+        keeper: Keeper::new(kind, options.threads, status.clone()),
+        status,
+        connection: None,
+        delta: None,
+        began: Instant::now(),
+        counts: Counts::default(),
+        options,
+    };
+    supervisor.restore();
+    supervisor.serve(&listener, &mut wanted, &mut stop).await;
+    supervisor.end();
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Supervisor {
+    pub fn say(&self, text: &str) {
+        say(self.kind, text);
+    }
+
+    /// What tables from the disk ask for.
+    fn restore(&mut self) {
+        for table in self.kind.tables().iter().filter(|table| self.kind.asks(table)) {
+            let Some(log) = self.shelf.log(table) else { continue };
+            match asked(self.kind, table, log) {
+                Ok(asked) => self.ports.restore(table, asked),
+                Err(error) => {
+                    self.say(&format!("table {table} from the disk: {error}; it is set aside, and begun anew"));
+                    self.shelf.set_aside(table);
+                }
+            }
+        }
+        for (place, reason) in self.ports.missing() {
+            self.say(&format!("cannot listen on {} ({}): {reason}; tried again", place.address, place.transport));
+        }
+        self.open_pages();
+    }
+
+    /// Until it is told to end, and what is under way is done.
+    async fn serve(&mut self, listener: &UnixListener, wishes: &mut mpsc::Receiver<Wish>, stop: &mut Stop) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut chore: Option<JoinHandle<std::io::Result<()>>> = None;
+        let mut ending: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.connect(Connection::new(stream)),
+                    Err(error) => {
+                        self.say(&format!("cannot take a connection: {error}"));
+                        tokio::time::sleep(TICK / 10).await; // out of descriptors
+                    }
+                },
+                line = line(&mut self.connection) => self.hear(line).await,
+                due = self.keeper.due() => self.tend(due).await,
+                Some(wish) = wishes.recv() => drop(wish.send(self.metrics().await)),
+                _ = tick.tick() => {
+                    self.tick().await;
+                    if chore.as_ref().is_none_or(JoinHandle::is_finished) {
+                        chore = self.shelf.chore().map(|chore| tokio::task::spawn_blocking(|| chore.run()));
+                    }
+                }
+                () = stop.said() => {
+                    if ending.is_some() {
+                        return;
+                    }
+                    lock(&self.status).draining = true;
+                    ending = Some(Instant::now() + self.ports.lameduck());
+                }
+                () = until(ending) => {
+                    self.keeper.drain(DRAIN_LIMIT).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One controller at a time: the newer one has been started for a reason.
+    fn connect(&mut self, connection: Connection) {
+        self.abandon();
+        if let Some(old) = self.connection.take() {
+            old.say(&protocol_error("another controller has connected"));
+        }
+        self.counts.connections += 1;
+        let hello = Hello { version: env!("CARGO_PKG_VERSION").to_string(), tables: self.shelf.revisions() };
+        connection.say(&FromCarrier::Hello(hello));
+        self.connection = Some(connection);
+    }
+
+    async fn hear(&mut self, line: Option<Result<Vec<u8>, &'static str>>) {
+        let heard = match line {
+            Some(Ok(line)) => self.follow(&line).await,
+            Some(Err(reason)) => Err(reason.to_string()),
+            None => return self.hang_up(),
+        };
+        if let Err(reason) = heard {
+            self.say(&format!("the controller's connection is closed: {reason}"));
+            self.tell(protocol_error(&reason));
+            self.hang_up();
+        }
+    }
+
+    pub fn tell(&mut self, message: FromCarrier) {
+        if self.connection.as_ref().is_some_and(|connection| !connection.say(&message)) {
+            self.say("the controller does not read what it is told; its connection is closed");
+            self.hang_up();
+        }
+    }
+
+    fn hang_up(&mut self) {
+        self.abandon();
+        self.connection = None;
+    }
+
+    async fn tend(&mut self, dead: Option<String>) {
+        let kind = self.kind;
+        match dead {
+            Some(why) => self.keeper.bury(&why, &|text| say(kind, text)),
+            None => self.keeper.start(&mut self.shelf, &self.ports, &|text| say(kind, text)).await,
+        }
+    }
+
+    pub async fn tend_dead(&mut self, why: String) {
+        self.tend(Some(why)).await;
+    }
+
+    async fn tick(&mut self) {
+        let opened = self.ports.retry();
+        self.open_pages();
+        if self.keeper.id().is_none() {
+            return;
+        }
+        let seen = match self.keeper.listen(&self.ports, opened, vec![]).await {
+            Ok(()) => self.keeper.probe().await,
+            Err(why) => Err(why),
+        };
+        if let Err(why) = seen {
+            self.tend(Some(why)).await;
+        }
+    }
+
+    pub fn open_pages(&mut self) {
+        let mut pages: BTreeSet<PageAt> = self.ports.pages();
+        for address in &self.options.http {
+            let at = |page| PageAt { page, address: Some(address.ip()), port: address.port() };
+            pages.extend([Page::Health, Page::Ready, Page::Metrics].map(at));
+        }
+        let kind = self.kind;
+        self.pages.serve(&pages, &|text| say(kind, text));
+    }
+
+    fn end(&mut self) {
+        self.abandon();
+        drop(fs::remove_file(&self.options.socket));
+        if let Some(Err(error)) = self.shelf.chore().map(|chore| chore.run()) {
+            self.say(&format!("the state directory: {error}"));
+        }
+    }
+}
+
+/// What the rows of a log ask for.
+fn asked(kind: &dyn Kind, table: &str, log: &Log) -> std::io::Result<Asked> {
+    let mut asked = Asked::new();
+    let mut changes = log.changes()?;
+    while let Some(change) = changes.next()? {
+        match change {
+            crate::Change::Put(key, row) => drop(asked.insert(key.to_string(), kind.wants(table, key, row))),
+            crate::Change::Drop(key) => drop(asked.remove(key)),
+        }
+    }
+    Ok(asked)
+}
+
+async fn line(connection: &mut Option<Connection>) -> Option<Result<Vec<u8>, &'static str>> {
+    match connection {
+        Some(connection) => connection.line().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn wanted() -> Result<Stop, Failure> {
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate()).map_err(failed("cannot wait for SIGTERM"))?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed("cannot wait for SIGINT"))?,
+        })
+    }
+
+    async fn said(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn protocol_error(reason: &str) -> FromCarrier {
+    FromCarrier::Error(ProtocolError { reason: reason.to_string() })
+}
+
+fn say(kind: &dyn Kind, text: &str) {
+    eprintln!("fairlead-carrier {}: {text}", kind.name());
+}
+
+const TICK: Duration = Duration::from_secs(1);
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+const WISHES_MAX: usize = 16;
