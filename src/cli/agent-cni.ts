@@ -2,6 +2,7 @@
 import { deriveCni, type CniTables } from '../cni/derive.ts'
 import { NETWORK } from '../cni/conflist.ts'
 import { ConflistFile } from '../cni/file.ts'
+import { createForerunners, readForerunners } from '../cni/forerunners.ts'
 import { createLeases, DATA_DIR, readLeases } from '../cni/leases.ts'
 import type { Node } from '../cluster/node.ts'
 import { derive } from '../core/derive.ts'
@@ -25,10 +26,11 @@ export class Cni {
   readonly tables: CniTables
   readonly #parts: CniParts
   readonly #leases = createLeases()
+  readonly #forerunners = createForerunners()
 
   constructor(parts: CniParts) {
     this.#parts = parts
-    const { graph, nodes, overlay, node, dataDir } = parts
+    const { graph, nodes, overlay, node, folder, dataDir } = parts
     const devices =
       overlay === null
         ? null
@@ -39,8 +41,8 @@ export class Cni {
             indexes: { all: () => [''] },
             rows: (_, row) => (row.kind === 'device' ? [[row.name, { mtu: row.mtu }]] : []),
           })
-    const inputs = { nodes, devices, leases: this.#leases }
-    this.tables = deriveCni(graph, inputs, { node, dataDir: dataDir === DATA_DIR ? null : dataDir })
+    const inputs = { nodes, devices, leases: this.#leases, forerunners: this.#forerunners }
+    this.tables = deriveCni(graph, inputs, { node, folder, dataDir: dataDir === DATA_DIR ? null : dataDir })
   }
 
   attach(runner: Runner): void {
@@ -53,6 +55,9 @@ export class Cni {
     const look = (): Promise<void> => readLeases(this.#leases, dataDir, NETWORK)
     often(look, LEASES_MS)
     void look()
+    const lookAround = (): Promise<void> => readForerunners(this.#forerunners, folder)
+    often(lookAround, FILE_MS)
+    void lookAround()
   }
 }
 

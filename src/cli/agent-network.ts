@@ -13,6 +13,7 @@ import { HostFirewalls } from '../egress/iptables/firewalls.ts'
 import { AcceptTarget } from '../egress/iptables/target.ts'
 import type { AcceptRow, EgressRow, Firewall, ForwardingRow } from '../egress/rows.ts'
 import { ForwardingTarget } from '../egress/sysctl/target.ts'
+import type { InterfaceAddress } from '../kernel/interfaces.ts'
 import type { RulesetMonitor } from '../kernel/monitor.ts'
 import { nftProcess } from '../kernel/nft.ts'
 import { NetlinkTarget } from '../overlay/netlink/target.ts'
@@ -64,7 +65,8 @@ export class PodNetwork {
     this.#overlay = decideOverlay(words, parts)
     this.#isMasquerading = words.masquerade ?? makesPodNetwork(words)
     this.#isForwarding = words.forwarding ?? makesPodNetwork(words)
-    const inputs = { nodes: parts.tables.nodes, firewalls: this.#firewalls }
+    const interfaces = this.#overlay?.interfaces ?? nothing<InterfaceAddress>('interfaces')
+    const inputs = { nodes: parts.tables.nodes, interfaces, firewalls: this.#firewalls }
     const egress = deriveEgress(parts.graph, inputs, egressOptions(words.node, words))
     this.#masqueraded = this.#isMasquerading ? egress.masqueraded : nothing('masqueraded')
     this.#forwarding = this.#isForwarding ? egress.forwarding : nothing('forwarding')

@@ -1,15 +1,17 @@
 /** The overlay of an agent: its input from the kernel, its derivations, its targets, and what wakes them. */
+import { release } from 'node:os'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Connection } from '../cluster/source/kube.ts'
 import type { Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Runner } from '../core/runner.ts'
-import { asTable, InputTable, type Readable } from '../core/table.ts'
+import { InputTable, type Readable } from '../core/table.ts'
+import { probeChecksums } from '../kernel/checksum-probe.ts'
 import { hearKernel } from '../kernel/events.ts'
 import { Interfaces, type InterfaceAddress } from '../kernel/interfaces.ts'
 import type { Nft } from '../kernel/nft.ts'
-import { checksumOffload } from '../kernel/offload.ts'
+import { checksumOffload, type Checksums } from '../kernel/offload.ts'
 import { Announcer } from '../overlay/announcer.ts'
 import { deriveOverlay, type OverlayTables } from '../overlay/derive.ts'
 import type { Found } from '../overlay/here.ts'
@@ -21,6 +23,7 @@ import type { OverlayOptions } from '../overlay/options.ts'
 import type { OverlayRow } from '../overlay/rows.ts'
 import { SubnetFile } from '../overlay/subnetfile.ts'
 import type { Log } from '../status/log.ts'
+import { onDemand } from './agent-mode.ts'
 import { overlayOptions, type OverlayWords } from './agent-overlay-options.ts'
 
 export interface OverlayParts {
@@ -54,7 +57,11 @@ export class Overlay {
     const inputs = { nodes, serviceCIDRs, interfaces: this.#interfaces, found: this.#found }
     this.#derived = deriveOverlay(graph, inputs, options)
     this.rejections = this.#derived.rejections
-    sayNew(this.rejections, parts.log)
+  }
+
+  /** What the interfaces of this host have. */
+  get interfaces(): Readable<InterfaceAddress> {
+    return this.#interfaces
   }
 
   /** What the kernel holds of it. */
@@ -74,10 +81,7 @@ export class Overlay {
     { nft, connection, subnetEnv }: { nft: Nft; connection: Connection | null; subnetEnv: string },
   ): { readonly guard: Binding } {
     const { log, signal, options } = this.#parts
-    const checksums = checksumOffload()
-    if (!checksums.isSound)
-      log.warn('checksums of wrapped packets are computed by the CPU on this kernel', { ...checksums })
-    const target = new NetlinkTarget(checksums)
+    const target = new NetlinkTarget(onDemand(() => findChecksums(log, signal)))
     const rows = runner.attach(this.#derived.rows, target)
     const guard = runner.attach(this.#derived.guard, new GuardTarget(nft, options.port))
     if (subnetEnv !== '') runner.attach(this.#derived.subnetEnv, new SubnetFile(subnetEnv))
@@ -119,20 +123,12 @@ export class Overlay {
   }
 }
 
-/** Status and Events say them while they last; the log says when each came. */
-function sayNew(rejections: Readable<Rejection>, log: Log): void {
-  let fresh: Rejection[] = []
-  asTable(rejections).watch({
-    changed(_, __, now) {
-      if (now === undefined) return
-      if (fresh.push(now) > 1) return
-      setImmediate(() => {
-        for (const rejection of fresh.slice(0, SAID_MAX)) log.warn('cannot be used', { ...rejection })
-        if (fresh.length > SAID_MAX) log.warn('more cannot be used', { count: fresh.length - SAID_MAX })
-        fresh = []
-      })
-    },
-  })
+/** How packets that are wrapped get their checksums: by the interface, unless this kernel spoils them. */
+async function findChecksums(log: Log, signal: AbortSignal): Promise<Checksums> {
+  const checksums = await checksumOffload(release(), () => probeChecksums(signal))
+  if (!checksums.isSound && !signal.aborted)
+    log.warn('checksums of wrapped packets are computed by the CPU on this kernel', { ...checksums })
+  return checksums
 }
 
 /** One at a time, and one more for all that comes meanwhile. */
@@ -153,4 +149,3 @@ function coalesced(work: () => Promise<unknown>): () => void {
 }
 
 const RETRY_MS = 5_000
-const SAID_MAX = 20

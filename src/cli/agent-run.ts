@@ -23,6 +23,7 @@ import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
 import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
+import { sayRejections } from '../status/rejections.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { collectWhenQuiet } from './agent-heap.ts'
 import { carryServices, onDemand, watchRuleset, type Audited, type Mode } from './agent-mode.ts'
@@ -67,6 +68,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     deriveOrphans(graph, tables),
     ...network.rejections,
   ])
+  sayRejections(rejections, log)
   const source = await startSource(options, tables, log, signal)
 
   const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })

@@ -104,12 +104,13 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
 }
 
 /** Problems become Events a little after they appear, so that one that mends itself is not told. */
-function tellProblems({ rejections, bindings, post }: StatusParts): NodeJS.Timeout {
-  const events = problemEvents(post)
+function tellProblems({ options, rejections, bindings, post }: StatusParts): NodeJS.Timeout {
+  const events = problemEvents(options.node, post)
   return setInterval(() => {
-    const refused = bindings().flatMap((binding) =>
-      [...binding.status().refused.values()].map((each) => ({ object: each.key, refused: each })),
-    )
+    const refused = bindings().flatMap((binding) => {
+      const status = binding.status()
+      return [...status.refused.values()].map((each) => ({ target: status.target, refused: each }))
+    })
     events.tell(
       [...rejections.entries()].map(([, rejection]) => rejection),
       refused,

@@ -58,7 +58,10 @@ export function register(program: Command): void {
       new Option('--mode <mode>', 'what carries services; none: another program').choices(MODES).default('nftables'),
     )
   addNetworkOptions(command)
-    .option('--cleanup', 'remove all that an agent left in the kernel, and exit')
+    .option(
+      '--cleanup',
+      'remove all that an agent left in the kernel, and exit; sysctls stay, for others may count on them by now',
+    )
     .option(
       '--log <words>',
       'level and format: debug, info, warn, error, text, json',

@@ -48,3 +48,8 @@ export function conflist({ ranges, mtu, dataDir }: PodLinks): CniNetwork {
 export const textOf = (network: CniNetwork): string => JSON.stringify(network, null, 2) + '\n'
 
 export const NETWORK = 'cbr0'
+/**
+ * Before 10-flannel.conflist, which stays: flannel's pods write it again at each start. While ours is there runtimes do not
+ * look at it, and after `--cleanup` they do.
+ */
+export const FILE = '10-fairlead.conflist'

@@ -1,15 +1,18 @@
+import { join } from 'node:path'
 import { contains } from '../cluster/address.ts'
 import type { Node } from '../cluster/node.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { derive, type Derived, type Read } from '../core/derive.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Readable } from '../core/table.ts'
-import { conflist, textOf } from './conflist.ts'
-import type { Conflist, Lease } from './rows.ts'
+import { conflist, FILE, textOf } from './conflist.ts'
+import type { Conflist, Forerunner, Lease } from './rows.ts'
 
 export interface CniOptions {
   /** Name of this node. */
   readonly node: string
+  /** Where container runtimes look for conflists. */
+  readonly folder: string
   /** As PodLinks has it. */
   readonly dataDir: string | null
 }
@@ -20,6 +23,8 @@ export interface CniInputs {
   readonly devices: Readable<{ readonly mtu: number }> | null
   /** Index: `all`. */
   readonly leases: Readable<Lease>
+  /** Index: `all`. */
+  readonly forerunners: Readable<Forerunner>
 }
 
 export interface CniTables {
@@ -29,7 +34,7 @@ export interface CniTables {
 }
 
 export function deriveCni(graph: Graph, inputs: CniInputs, options: CniOptions): CniTables {
-  const { nodes, devices, leases } = inputs
+  const { nodes, devices, leases, forerunners } = inputs
   return {
     conflist: derive<Conflist, Node>(graph, {
       name: 'conflist',
@@ -45,11 +50,13 @@ export function deriveCni(graph: Graph, inputs: CniInputs, options: CniOptions):
     rejections: derive<Rejection, Node>(graph, {
       name: 'conflist problems',
       driver: nodes,
-      inputs: [leases],
+      inputs: [leases, forerunners],
       rows: (key, node, read) => {
         if (key !== options.node) return []
         const held = read.by(leases, 'all', '').map(([, { ip }]) => ip)
-        return problemsOf(node, held).map((each, i) => [`${key} conflist ${i}`, each])
+        const before = read.by(forerunners, 'all', '').map(([, each]) => each)
+        const problems = [...problemsOf(node, held), ...overtaken(node, before, options.folder)]
+        return problems.map((each, i) => [`${key} conflist ${i}`, each])
       },
     }),
   }
@@ -77,6 +84,17 @@ function problemsOf({ name, podCIDRs }: Node, held: readonly string[]): readonly
   return [
     { object, field, problem, remedy: 'delete those pods: what takes their place has addresses of the new range' },
   ]
+}
+
+/** Runtimes take the first only; the others are named with it, for each would be the next. */
+function overtaken({ name }: Node, before: readonly Forerunner[], folder: string): readonly Rejection[] {
+  const sorted = before.toSorted((a, b) => (a.file < b.file ? -1 : 1))
+  const [first] = sorted
+  if (first === undefined) return []
+  const problem = `has ${first.file} (${first.what}), which comes before ${FILE}: new pods here get their network from it, not from this agent`
+  const files = sorted.map(({ file }) => join(folder, file)).join(' and ')
+  const remedy = `remove ${files}, but first the program that writes it (flannel's, Calico's and others' pods do so at each start); or leave pods to that program: --cni-conf-dir ''`
+  return [{ object: `Node ${name}`, field: folder, problem, remedy }]
 }
 
 const NAMED_MAX = 3

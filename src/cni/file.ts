@@ -2,6 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Delta, Drift, Refused, Target } from '../core/delta.ts'
+import { FILE } from './conflist.ts'
 import type { Conflist } from './rows.ts'
 
 /**
@@ -89,6 +90,5 @@ function isUsable(folder: string): boolean {
   }
 }
 
-const FILE = '10-fairlead.conflist'
 /** Errors that last until somebody does something about the folder. */
 const SHUT = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EEXIST'])

@@ -8,3 +8,10 @@ export interface Conflist {
 export interface Lease {
   readonly ip: string
 }
+
+/** A file of somebody else's that container runtimes take before ours. Key: its name. */
+export interface Forerunner {
+  readonly file: string
+  /** For people: the network and plugins in it. */
+  readonly what: string
+}

@@ -20,6 +20,8 @@ import {
 
 export interface EgressInputs {
   readonly nodes: Readable<Node>
+  /** What the interfaces of this host have, by address; where that is not followed: nothing. */
+  readonly interfaces: Readable<{ readonly interface: string }>
   /** Of this host, in the way of packets of pods. */
   readonly firewalls: Readable<Firewall>
 }
@@ -35,7 +37,8 @@ export interface EgressTables {
   readonly rejections: Derived<Rejection>
 }
 
-export function deriveEgress(graph: Graph, { nodes, firewalls }: EgressInputs, options: EgressOptions): EgressTables {
+export function deriveEgress(graph: Graph, inputs: EgressInputs, options: EgressOptions): EgressTables {
+  const { nodes, firewalls } = inputs
   const ranges = derive<PodRange, Node>(graph, {
     name: 'pod ranges',
     driver: nodes,
@@ -43,9 +46,7 @@ export function deriveEgress(graph: Graph, { nodes, firewalls }: EgressInputs, o
     indexes: { all: () => [''], here: ({ here }) => (here ? [''] : []) },
     rows: (key, { podCIDRs }) => podCIDRs.map((cidr) => [`${key} ${cidr}`, { cidr, here: key === options.node }]),
   })
-  const hereOf = (read: Read): readonly string[] => options.localPodCIDRs ?? listed(read, 'here')
-  const listed = (read: Read, index: string): readonly string[] =>
-    read.by(ranges, index, '').map(([, { cidr }]) => cidr)
+  const hereOf = (read: Read): readonly string[] => localRanges(read, ranges, options)
   const masqueraded = derive<EgressRow, null>(graph, {
     name: 'masqueraded',
     driver: once(graph),
@@ -54,7 +55,7 @@ export function deriveEgress(graph: Graph, { nodes, firewalls }: EgressInputs, o
     rows: (_, __, read) => {
       const here = hereOf(read)
       if (here.length === 0) return []
-      const kept = [...MULTICAST, ...options.nonMasqueradeCIDRs, ...here, ...listed(read, 'all')]
+      const kept = [...MULTICAST, ...options.nonMasqueradeCIDRs, ...here, ...cidrsOf(read, ranges, 'all')]
       const rows: EgressRow[] = [
         ...aggregate(here).map((cidr) => ({ kind: 'source', cidr }) as const),
         ...aggregate(kept).map((cidr) => ({ kind: 'kept', cidr }) as const),
@@ -62,15 +63,7 @@ export function deriveEgress(graph: Graph, { nodes, firewalls }: EgressInputs, o
       return rows.map((row) => [keyOf(row), row])
     },
   })
-  const forwarding = derive<ForwardingRow, null>(graph, {
-    name: 'forwarding',
-    driver: once(graph),
-    inputs: [ranges],
-    rows: (_, __, read) => {
-      const families = new Set(hereOf(read).map(familyOf))
-      return [...families].flatMap((family) => settings(family, options)).map((row) => [forwardingKey(row), row])
-    },
-  })
+  const forwarding = deriveForwarding(graph, inputs, ranges, options)
   const accepted = derive<AcceptRow, Firewall>(graph, {
     name: 'accepted',
     driver: firewalls,
@@ -94,6 +87,33 @@ export function deriveEgress(graph: Graph, { nodes, firewalls }: EgressInputs, o
   return { masqueraded, forwarding, accepted, rejections }
 }
 
+function deriveForwarding(
+  graph: Graph,
+  { nodes, interfaces }: EgressInputs,
+  ranges: Derived<PodRange>,
+  options: EgressOptions,
+): Derived<ForwardingRow> {
+  return derive<ForwardingRow, null>(graph, {
+    name: 'forwarding',
+    driver: once(graph),
+    inputs: [ranges, nodes, interfaces],
+    rows: (_, __, read) => {
+      const families = new Set(localRanges(read, ranges, options).map(familyOf))
+      const own = read.get(nodes, options.node)?.internalIPs ?? []
+      const names = new Set(own.flatMap((ip) => read.get(interfaces, ip)?.interface ?? []))
+      const rows = [...families].flatMap((family) => settings(family, [...names].sort(), options))
+      return rows.map((row) => [forwardingKey(row), row])
+    },
+  })
+}
+
+/** Of pods on this node. */
+const localRanges = (read: Read, ranges: Derived<PodRange>, options: EgressOptions): readonly string[] =>
+  options.localPodCIDRs ?? cidrsOf(read, ranges, 'here')
+
+const cidrsOf = (read: Read, ranges: Derived<PodRange>, index: 'here' | 'all'): readonly string[] =>
+  read.by(ranges, index, '').map(([, { cidr }]) => cidr)
+
 /** null: it lets pods here through, as far as can be told. */
 function stoppedBy({ family, table, chain, verdict, ranges }: NftablesFirewall, here: readonly string[], node: string) {
   const stopped = here.filter(
@@ -114,15 +134,22 @@ const hasFamily = (table: string, family: Family): boolean =>
   table === 'inet' || table === (family === 4 ? 'ip' : 'ip6')
 
 /** Of a family that no pod here has, nothing is touched. */
-function settings(family: Family, { overlayDevices }: EgressOptions): readonly ForwardingRow[] {
+function settings(
+  family: Family,
+  interfaces: readonly string[],
+  { overlayDevices }: EgressOptions,
+): readonly ForwardingRow[] {
   if (family === 6) {
     const on = { kind: 'setting', value: '1' } as const
     const names = ['net.ipv6.conf.all.forwarding', 'net.ipv6.conf.default.forwarding']
     return [{ kind: 'routers' }, ...names.map((name) => ({ ...on, name }))]
   }
+  const links = ['default', POD_LINKS, ...overlayDevices]
   return [
     { kind: 'setting', name: 'net.ipv4.ip_forward', value: '1' },
-    ...['default', POD_LINKS, ...overlayDevices].map((name) => ({ kind: 'loose filter', interface: name }) as const),
+    { kind: 'uplinks' },
+    ...[...links, ...interfaces].map((name) => ({ kind: 'forwards', interface: name }) as const),
+    ...links.map((name) => ({ kind: 'loose filter', interface: name }) as const),
   ]
 }
 

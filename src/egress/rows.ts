@@ -37,7 +37,21 @@ export interface KeptRouters {
   readonly kind: 'routers'
 }
 
-export type ForwardingRow = Setting | LooseFilter | KeptRouters
+/**
+ * Packets that come in by this interface are forwarded, whatever it alone was set to: with the switch of all on, each
+ * interface of IPv4 has its own (IPv6 asks that of all only). `name*`: all whose names begin so.
+ */
+export interface Forwards {
+  readonly kind: 'forwards'
+  readonly interface: string
+}
+
+/** The same for interfaces that a default route leads out of: answers to what pods send out of the cluster come in there. */
+export interface Uplinks {
+  readonly kind: 'uplinks'
+}
+
+export type ForwardingRow = Setting | LooseFilter | KeptRouters | Forwards | Uplinks
 
 export function forwardingKey(row: ForwardingRow): Key {
   switch (row.kind) {
@@ -47,6 +61,10 @@ export function forwardingKey(row: ForwardingRow): Key {
       return `net.ipv4.conf.${row.interface}.rp_filter`
     case 'routers':
       return 'net.ipv6.conf.*.accept_ra'
+    case 'forwards':
+      return `net.ipv4.conf.${row.interface}.forwarding`
+    case 'uplinks':
+      return 'net.ipv4.conf.*.forwarding'
     default:
       return row satisfies never
   }

@@ -4,6 +4,7 @@
  */
 import { conflist, type CniNetwork, type CniPlugin } from '../cni/conflist.ts'
 import { describe, exec } from '../kernel/exec.ts'
+import type { Bandwidth } from './bandwidth.ts'
 import { POD_MTU, type NodePlan } from './plan.ts'
 
 export interface Sandbox {
@@ -13,6 +14,7 @@ export interface Sandbox {
   readonly namespace: string
   readonly pod: string
   readonly portMappings: readonly PortMapping[]
+  readonly bandwidth?: Bandwidth
 }
 
 export interface PortMapping {
@@ -75,12 +77,13 @@ async function call(
   previous: CniResult | undefined,
   enter: readonly [string, ...string[]],
 ): Promise<CniAnswer> {
-  const { capabilities, ...settings } = plugin
+  const { capabilities = {}, ...settings } = plugin
+  const runtimeConfig = runtimeConfigOf(capabilities, sandbox)
   const configuration = {
     ...settings,
     cniVersion: network.cniVersion,
     name: network.name,
-    ...(capabilities?.['portMappings'] && { runtimeConfig: { portMappings: sandbox.portMappings } }),
+    ...(runtimeConfig !== null && { runtimeConfig }),
     ...(previous && { prevResult: previous }),
   }
   const answer = await exec([...enter, `${PLUGINS}/${plugin.type}`], {
@@ -90,6 +93,17 @@ async function call(
   if (answer.kind === 'done')
     return { kind: 'done', result: answer.stdout ? (JSON.parse(answer.stdout) as CniResult) : {} }
   return { kind: 'failed', reason: `CNI ${command} ${plugin.type}: ${describe(answer)}` }
+}
+
+/** What a plugin asks for by its capabilities, and the pod has (CNI conventions); null: nothing. */
+function runtimeConfigOf(
+  capabilities: Readonly<Record<string, boolean>>,
+  { portMappings, bandwidth }: Sandbox,
+): Readonly<Record<string, unknown>> | null {
+  const asked = Object.entries({ portMappings, bandwidth }).filter(
+    ([name, value]) => capabilities[name] === true && value !== undefined,
+  )
+  return asked.length === 0 ? null : Object.fromEntries(asked)
 }
 
 function parameters(command: string, sandbox: Sandbox, interfaceName: string): NodeJS.ProcessEnv {

@@ -1,6 +1,7 @@
 /** The network side of a pod: a network namespace wired by CNI, or the node's own for pods of the host network. */
 import { describe, exec } from '../kernel/exec.ts'
 import type { ApiObject } from './api/object.ts'
+import { bandwidthOf } from './bandwidth.ts'
 import { addToNetwork, delFromNetwork, type CniResult, type PortMapping, type Sandbox as CniSandbox } from './cni.ts'
 import { QUICK_ADDRESSES } from './network.ts'
 import type { LabNode } from './node.ts'
@@ -21,6 +22,9 @@ export type SandboxAnswer =
 
 export async function makeSandbox(node: LabNode, pod: ApiObject): Promise<SandboxAnswer> {
   if (specOf(pod).hostNetwork) return { kind: 'done', sandbox: hostSandbox(node) }
+  const limits = bandwidthOf(pod.metadata.annotations)
+  if (limits.kind === 'failed') return limits
+  const { bandwidth } = limits
   const name = `cni-${pod.metadata.uid}`
   const netns = `/run/netns/${name}`
   const cni: CniSandbox = {
@@ -29,6 +33,7 @@ export async function makeSandbox(node: LabNode, pod: ApiObject): Promise<Sandbo
     namespace: pod.metadata.namespace ?? 'default',
     pod: pod.metadata.name,
     portMappings: portMappings(pod),
+    ...(bandwidth && { bandwidth }),
   }
   const removeNetns = async (): Promise<void> => void (await exec([...node.enter, 'ip', 'netns', 'delete', name]))
   const made = await exec([...node.enter, 'ip', 'netns', 'add', name])

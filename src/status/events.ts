@@ -5,16 +5,21 @@ import type { Refused } from '../core/delta.ts'
 
 export interface ProblemEvents {
   /** All problems that there are now. Cheap to call often: only what is new is posted. */
-  tell(rejections: Iterable<Rejection>, refused: Iterable<{ readonly object: string; readonly refused: Refused }>): void
+  tell(rejections: Iterable<Rejection>, refused: Iterable<RefusedRow>): void
 }
 
-/** `post` must not reject; it may drop what is too much. */
-export function problemEvents(post: (event: ClusterEvent) => void): ProblemEvents {
+export interface RefusedRow {
+  readonly target: string
+  readonly refused: Refused
+}
+
+/** `node`: its name; what this node refuses and is of no object is its own. `post` must not reject; it may drop what is too much. */
+export function problemEvents(node: string, post: (event: ClusterEvent) => void): ProblemEvents {
   let told: ReadonlySet<string> = new Set()
   return {
     tell(rejections, refused) {
       const now = new Set<string>()
-      for (const event of eventsOf(rejections, refused)) {
+      for (const event of eventsOf(node, rejections, refused)) {
         if (now.size >= TOLD_MAX) break
         const { kind, namespace, name } = event.regarding
         const id = `${kind} ${namespace}/${name} ${event.message}`
@@ -27,19 +32,32 @@ export function problemEvents(post: (event: ClusterEvent) => void): ProblemEvent
 }
 
 function* eventsOf(
+  node: string,
   rejections: Iterable<Rejection>,
-  refused: Iterable<{ readonly object: string; readonly refused: Refused }>,
+  refused: Iterable<RefusedRow>,
 ): Iterable<ClusterEvent> {
   for (const { object, field, problem, remedy } of rejections) {
     const regarding = regardingOf(object)
     if (regarding) yield { regarding, type: 'Warning', reason: 'Rejected', message: `${field}: ${problem}: ${remedy}` }
   }
-  for (const {
-    object,
-    refused: { reason, remedy },
-  } of refused) {
-    const regarding = regardingOf(object)
-    if (regarding) yield { regarding, type: 'Warning', reason: 'Refused', message: `${reason}: ${remedy}` }
+  const ofNode = new Map<string, number>()
+  const refusal = { type: 'Warning', reason: 'Refused' } as const
+  for (const { target, refused: row } of refused) {
+    const { key, reason, remedy } = row
+    const regarding = regardingOf(key)
+    if (regarding) {
+      yield { regarding, ...refusal, message: `${reason}: ${remedy}` }
+      continue
+    }
+    const count = (ofNode.get(target) ?? 0) + 1
+    ofNode.set(target, count)
+    if (count > OF_NODE_MAX) continue // status has them all
+    const what = key === '' ? target : `${target}: ${key}`
+    yield {
+      regarding: { apiVersion: 'v1', kind: 'Node', namespace: '', name: node },
+      ...refusal,
+      message: `${what}: ${reason}: ${remedy}`,
+    }
   }
 }
 
@@ -51,6 +69,8 @@ function regardingOf(object: string): ClusterEvent['regarding'] | null {
 }
 
 const TOLD_MAX = 4096
+/** Of one target. */
+const OF_NODE_MAX = 20
 const API_VERSIONS: Readonly<Record<string, string>> = {
   Service: 'v1',
   Node: 'v1',

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path'
 import { exec } from '../../src/kernel/exec.ts'
 import type { CniNetwork } from '../../src/cni/conflist.ts'
+import type { Bandwidth } from '../../src/lab/bandwidth.ts'
 import { addToNetwork, delFromNetwork, type CniResult, type Sandbox } from '../../src/lab/cni.ts'
 import { QUICK_ADDRESSES } from '../../src/lab/network.ts'
 import { node, NODES as NODE_OBJECTS } from '../contract/service-objects.ts'
@@ -50,11 +51,18 @@ interface Pod {
 }
 
 /** As a runtime: the chain of plugins as the file says it. */
-async function startPod(name: string, hostPorts: readonly number[]): Promise<Pod> {
+async function startPod(name: string, hostPorts: readonly number[], bandwidth?: Bandwidth): Promise<Pod> {
   await ip(`netns add ${name}`, `-n ${name} link set lo up`)
   await inside(name, 'sysctl', '-qw', ...QUICK_ADDRESSES)
   const portMappings = hostPorts.map((hostPort) => ({ hostPort, containerPort: 8080, protocol: 'tcp' }))
-  const sandbox = { id: name, netns: `/run/netns/${name}`, namespace: 'shop', pod: name, portMappings }
+  const sandbox = {
+    id: name,
+    netns: `/run/netns/${name}`,
+    namespace: 'shop',
+    pod: name,
+    portMappings,
+    ...(bandwidth && { bandwidth }),
+  }
   const answer = await addToNetwork(read(), sandbox, ['env'])
   if (answer.kind === 'failed') throw new Error(answer.reason)
   const ips = (answer.result.ips ?? []).map(({ address }) => address.replace(/\/.*/, ''))
@@ -63,6 +71,17 @@ async function startPod(name: string, hostPorts: readonly number[]): Promise<Pod
   await peer.listen([{ protocol: 'tcp', port: 8080 }])
   return { sandbox, result: answer.result, ips, peer }
 }
+
+/** As `tc -s -j` shows it. Rates in octets a second. */
+interface Queue {
+  readonly kind: string
+  readonly options: { readonly rate?: number }
+  readonly bytes: number
+  readonly overlimits: number
+}
+
+const linkTo = async (ip: string): Promise<string> =>
+  /dev (veth\w+)/.exec(await inside('n1', 'ip', '-o', 'route', 'get', ip))![1]!
 
 async function ask(peer: Peer, from: string, to: string, port = 8080): Promise<string> {
   const answer = await peer.send({ protocol: 'tcp', from, to, port, waitMs: 2000 })
@@ -111,6 +130,34 @@ t.test('a pod that goes takes its host port along', async (t) => {
   t.equal(await ask(outside, OUTSIDE, N1, 8089), 'refused')
   t.match(await ask(outside, OUTSIDE, N1, 8088), /saw/)
 })
+
+t.test(
+  'a pod that may send and receive only so fast is held to it, both ways; without a limit nothing holds it',
+  async (t) => {
+    const [rate, burst] = [1_000_000, 80_000] // bits
+    const limited = await startPod('c3', [], { ingressRate: rate, ingressBurst: burst, egressRate: rate, egressBurst: burst }) // prettier-ignore
+    const [four] = limited.ips as [string]
+    const link = await linkTo(four)
+    t.equal((await inside('n1', 'tc', 'qdisc', 'show', 'dev', await linkTo(pod.ips[0]!))).includes('tbf'), false)
+    // To the pod by its link's own queue; what it sends is led through another device.
+    const devices = [link, ...(await inside('n1', 'ip', '-o', 'link', 'show', 'type', 'ifb')).match(/bwp\w+/g)!]
+    t.equal(devices.length, 2)
+    const before = performance.now()
+    // Echoed, so 700,000 octets each way, if they came through: of 125,000 a second.
+    await exec(['ping', '-q', '-f', '-l', '64', '-c', '500', '-s', '1372', '-W', '1', four], { timeoutMs: 20_000 })
+    for (const device of devices) {
+      const [queue] = JSON.parse(await inside('n1', 'tc', '-s', '-j', 'qdisc', 'show', 'dev', device)) as Queue[]
+      const passedMs = performance.now() - before
+      t.match(queue, { kind: 'tbf', options: { rate: rate / 8 } })
+      t.ok(queue!.bytes > 1400, `${device}: ${queue!.bytes} octets passed`)
+      t.ok(queue!.bytes <= (burst + (rate * passedMs) / 1000) / 8 + 10_000, `in ${passedMs.toFixed(0)} ms`)
+      t.ok(queue!.overlimits > 0)
+    }
+    const gone = await delFromNetwork(read(), limited.sandbox, limited.result, ['env'])
+    t.equal(gone.kind, 'done')
+    t.equal(await inside('n1', 'ip', '-o', 'link', 'show', 'type', 'ifb'), '', 'the other device went along')
+  },
+)
 
 t.test(
   'the node gets other ranges: the file follows, whole at every moment, and pods of before are named',
@@ -175,6 +222,34 @@ t.test(
     rmSync(CONF, { recursive: true })
   },
 )
+
+t.test('a file of somebody else that runtimes take before ours is named, while it is there', async (t) => {
+  rmSync(CONF, { recursive: true, force: true })
+  const agent = await begin('forerunners')
+  const named = async () => (await agent.report())!.rejections.first.filter(({ field }) => field === CONF)
+  // Flannel's comes behind ours, and multus hands on to ours.
+  const harmless = { '10-flannel.conflist': '{}', '00-multus.conf': '{"name":"m","type":"multus"}', '05-notes.txt': '' }
+  for (const [name, text] of Object.entries(harmless)) writeFileSync(join(CONF, name), text)
+  writeFileSync(join(CONF, '10-calico.conflist'), '{"name":"k8s-pod-network","plugins":[{"type":"calico"}]}')
+  await until('it is named', async () => (await named()).length === 1)
+  t.match(await named(), [
+    {
+      object: 'Node n1',
+      problem: /^has 10-calico\.conflist \(network k8s-pod-network, plugins calico\), which comes before 10-fairlead/,
+      remedy: new RegExp(`^remove ${CONF}/10-calico.conflist, but first .*--cni-conf-dir ''`),
+    },
+  ])
+  t.ok(agent.said.some((line) => line.includes('cannot be used') && line.includes('10-calico.conflist')))
+  t.equal(await agent.metric('fairlead_rejections'), 1)
+  writeFileSync(join(CONF, '05-broken.json'), '{')
+  await until('the first is named', async () => (await named())[0]?.problem.startsWith('has 05-broken.json') === true)
+  t.match((await named())[0]!.remedy, /05-broken\.json and .*10-calico\.conflist/)
+  for (const name of ['05-broken.json', '10-calico.conflist']) rmSync(join(CONF, name))
+  await until('none is', async () => (await named()).length === 0)
+  t.ok(existsSync(FILE))
+  await shipped.kill()
+  rmSync(CONF, { recursive: true })
+})
 
 t.test('a folder that cannot be used: refused with what to do; once it can, the file is there', async (t) => {
   writeFileSync(CONF, 'no folder')

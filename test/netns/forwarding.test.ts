@@ -89,6 +89,9 @@ t.test('whatever is set otherwise is as before within a second', async (t) => {
     ['net.ipv6.conf.eth0.accept_ra', '1'],
     ['net.ipv4.conf.default.rp_filter', '1'],
     ['net.ipv4.conf.veth77.rp_filter', '1'],
+    ['net.ipv4.conf.veth77.forwarding', '0'],
+    ['net.ipv4.conf.default.forwarding', '0'],
+    ['net.ipv4.conf.eth0.forwarding', '0'],
   ] as const
   for (const [name, value] of changes) {
     set(name, value)
@@ -99,6 +102,10 @@ t.test('whatever is set otherwise is as before within a second', async (t) => {
   }
   t.match(await inside('n1', 'ip', '-6', 'route', 'show', 'default', 'proto', 'ra'), /default via fe80/)
   t.ok(await answers(OUTSIDE, A))
+  set('net.ipv4.conf.other.forwarding', '0')
+  set('net.ipv4.conf.veth77.forwarding', '0')
+  await until('one is set', () => get('net.ipv4.conf.veth77.forwarding') === '1')
+  t.equal(get('net.ipv4.conf.other.forwarding'), '0', 'no way of pods: whoever closed it has a reason')
 })
 
 t.test('strict for all interfaces: those of pods are loose all the same, others stay strict', async (t) => {

@@ -148,6 +148,10 @@ t.test('a life of a pod', async (t) => {
     /no-such-program is not on this machine/,
   )
 
+  const queues = await lab.inside('node/n1', 'tc', 'qdisc')
+  t.match(queues, /tbf .* dev veth\w+ .*rate 10Mbit/, 'what it receives is limited')
+  t.match(queues, /tbf .* dev bwp\w+ .*rate 20Mbit/, 'and what it sends')
+
   await until(async () => (await restartsOf(lab, 'crash')) >= 1, 'a container that fails is restarted', lab)
   await until(
     async () => (await restartsOf(lab, 'hung')) >= 1,
@@ -247,7 +251,7 @@ function life(): string {
   return `
 apiVersion: v1
 kind: Pod
-metadata: { name: life }
+metadata: { name: life, annotations: { kubernetes.io/ingress-bandwidth: 10M, kubernetes.io/egress-bandwidth: 20M } }
 spec:
   nodeName: n1
   initContainers:

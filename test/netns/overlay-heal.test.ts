@@ -3,6 +3,7 @@ import t from 'tap'
 import { enterWorld, inside, ip } from './world.ts'
 await enterWorld()
 
+import { readFileSync, writeFileSync } from 'node:fs'
 import { exec } from '../../src/kernel/exec.ts'
 import { connected, OverlayWorld, pings, podAddress } from './overlay.ts'
 import type { Agent } from './shipped.ts'
@@ -90,6 +91,21 @@ for (const [what, damage] of damages.filter(([w]) => !ONLY || w.includes(ONLY)))
     await connected(1, 2)
   })
 }
+
+t.test(
+  'an interface of ours, or below us, is switched to forward nothing: back at once; others are left',
+  async (t) => {
+    await ip('link add mgmt0 type dummy')
+    const at = (name: string): string => `/proc/sys/net/ipv4/conf/${name}/forwarding`
+    for (const name of ['mgmt0', 'flannel.1', 'eth0']) {
+      writeFileSync(at(name), '0')
+      if (name !== 'mgmt0') await until(`${name} forwards`, () => readFileSync(at(name), 'utf8') === '1\n')
+    }
+    t.equal(readFileSync(at('mgmt0'), 'utf8'), '0\n')
+    await connected(1, 2)
+    await ip('link delete mgmt0')
+  },
+)
 
 t.test(
   'a device of somebody else with our name is left alone, and said; once it is gone, all is as before',

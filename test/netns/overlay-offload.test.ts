@@ -1,14 +1,19 @@
 /** On a kernel that sends wrong checksums by VXLAN they are computed before; with a stand-in for ethtool, which tells what it was asked. */
+import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { enterWorld, ip } from './world.ts'
+import { enterWorld, inside, ip } from './world.ts'
 await enterWorld()
 
 import type { Delta } from '../../src/core/delta.ts'
+import { probeChecksums, RULES } from '../../src/kernel/checksum-probe.ts'
+import { start } from '../../src/kernel/exec.ts'
+import { checksumOffload, judge } from '../../src/kernel/offload.ts'
 import { NetlinkTarget } from '../../src/overlay/netlink/target.ts'
 import { keyOf, type OverlayRow } from '../../src/overlay/rows.ts'
+import { until } from './waiting.ts'
 
 const signal = new AbortController().signal
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-offload-'))
@@ -26,7 +31,9 @@ const full = (...rows: readonly OverlayRow[]): Delta<OverlayRow> => ({
 
 t.test('the device is made, and told to compute; where nobody can tell it, that is said', async (t) => {
   await ip('link add eth0 type veth peer name eth1', 'addr add 172.30.0.11/24 dev eth0', 'link set eth0 up')
-  const old = new NetlinkTarget({ kernel: '5.4.0', isSound: false })
+  const old = new NetlinkTarget(() =>
+    checksumOffload('5.4.0', () => Promise.resolve({ kind: 'probed', seen: 4, wrong: 1 })),
+  )
   const path = process.env['PATH']
   t.match(await old.apply(full(device), signal), [{ key: 'device flannel.1', reason: /ethtool/, remedy: /install ethtool/ }]) // prettier-ignore
   writeFileSync(join(folder, 'ethtool'), `#!/bin/sh\necho "$@" >> ${told}\n`)
@@ -34,6 +41,43 @@ t.test('the device is made, and told to compute; where nobody can tell it, that 
   process.env['PATH'] = `${folder}:${path}`
   t.same(await old.apply(full(device), signal), [])
   t.equal(readFileSync(told, 'utf8'), '-K flannel.1 tx-checksum-ip-generic off\n')
-  t.same(await new NetlinkTarget({ kernel: '6.1.0', isSound: true }).apply(full(device), signal), [])
+  t.same(await new NetlinkTarget(() => checksumOffload('6.1.0')).apply(full(device), signal), [])
   t.equal(readFileSync(told, 'utf8').split('\n').length, 2, 'not asked on another kernel')
+  t.same(await new NetlinkTarget(() => checksumOffload('5.4.0')).apply(full(device), signal), [])
+  t.equal(readFileSync(told, 'utf8').split('\n').length, 2, 'nor where it was tried and packets arrived as they should')
+})
+
+t.test('what happens on the way is seen', async (t) => {
+  t.match(await probeChecksums(), { kind: 'probed', seen: 4, wrong: 0 })
+  const spoilt = `chain spoil { type filter hook postrouting priority 300; udp dport 8472 @th,48,16 set 0x1234; }\n}\n`
+  const found = await probeChecksums(undefined, RULES.replace(/\}\n$/, spoilt))
+  t.match(found, { kind: 'probed', seen: 4, wrong: 4 })
+  t.match(judge(found), { isSound: false, found: /4 of 4 packets arrived with a wrong checksum/ })
+})
+
+t.test('what cannot be tried is not trusted, and why is said', async (t) => {
+  const path = process.env['PATH']
+  t.teardown(() => (process.env['PATH'] = path))
+  process.env['PATH'] = folder
+  t.match(await checksumOffload('4.19.0'), { isSound: false, found: /could not be tried: unshare/ })
+  writeFileSync(join(folder, 'unshare'), '#!/bin/sh\necho unshare failed: Operation not permitted >&2; exit 1\n')
+  chmodSync(join(folder, 'unshare'), 0o755)
+  process.env['PATH'] = `${folder}:${path}`
+  t.match(await checksumOffload('4.19.0'), { isSound: false, found: /unshare --user .*not permitted/ })
+  rmSync(join(folder, 'unshare'))
+  t.match(await probeChecksums(undefined, 'nonsense'), { kind: 'failed', reason: /nft/ })
+})
+
+t.test('nothing of it is left, also when who tries is killed', async (t) => {
+  const spaces = (): Promise<string> => inside('n1', 'lsns', '-n', '-t', 'net', '-o', 'NS')
+  const before = await spaces()
+  const program = `import { makeNamespace } from './src/kernel/namespace.ts'
+    console.log((await makeNamespace()).kind); setInterval(() => {}, 1000)`
+  const child = start([process.execPath, '--input-type=module-typescript', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(child.stdout!, 'data')
+  t.not(await spaces(), before)
+  child.kill('SIGKILL')
+  await until('it is gone', async () => (await spaces()) === before)
 })

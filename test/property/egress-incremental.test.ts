@@ -4,6 +4,7 @@ import { contains, familyOf, overlap, spanOf } from '../../src/cluster/address.t
 import { parseNode } from '../../src/cluster/node.ts'
 import { createTables } from '../../src/cluster/tables.ts'
 import { deriveCni } from '../../src/cni/derive.ts'
+import { createForerunners } from '../../src/cni/forerunners.ts'
 import { createLeases } from '../../src/cni/leases.ts'
 import { Graph } from '../../src/core/graph.ts'
 import { InputTable } from '../../src/core/table.ts'
@@ -12,6 +13,7 @@ import { aggregate } from '../../src/egress/ranges.ts'
 import { firewallKey, type Firewall } from '../../src/egress/rows.ts'
 import { node } from '../contract/service-objects.ts'
 
+const NODE_IP = '172.30.0.11'
 /** Few values, so that ranges are equal, nest, touch, and are given to several nodes. */
 const numbers = [0, 1, 2, 3, 4, 5, 6, 7]
 const cidr = fc.oneof(
@@ -68,6 +70,17 @@ const step = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
+      do: fc.constant('files' as const),
+      files: fc.uniqueArray(fc.constantFrom('00-multus.conf', '05-a.conflist', '10-b.json'), { maxLength: 3 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('uplink' as const), name: fc.constantFrom('eth0', 'eth1', '') }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
       do: fc.constant('mtus' as const),
       mtus: fc.uniqueArray(fc.constantFrom(1430, 1450), { maxLength: 2 }),
     }),
@@ -81,6 +94,8 @@ class World {
   readonly #tables = createTables()
   readonly #firewalls = new InputTable<Firewall>('firewalls')
   readonly #leases = createLeases()
+  readonly #forerunners = createForerunners()
+  readonly #interfaces = new InputTable<{ interface: string }>('interfaces')
   readonly #devices = new InputTable<{ mtu: number }>('devices', { indexes: { all: () => [''] } })
   readonly egress
   readonly cni
@@ -88,17 +103,27 @@ class World {
   constructor(listed: readonly string[]) {
     const { nodes } = this.#tables
     const options = { node: 'n1', localPodCIDRs: null, overlayDevices: ['flannel.1'], nonMasqueradeCIDRs: listed }
-    this.egress = deriveEgress(this.#graph, { nodes, firewalls: this.#firewalls }, options)
-    const inputs = { nodes, devices: this.#devices, leases: this.#leases }
-    this.cni = deriveCni(this.#graph, inputs, { node: 'n1', dataDir: null })
+    this.egress = deriveEgress(
+      this.#graph,
+      { nodes, firewalls: this.#firewalls, interfaces: this.#interfaces },
+      options,
+    )
+    const inputs = { nodes, devices: this.#devices, leases: this.#leases, forerunners: this.#forerunners }
+    this.cni = deriveCni(this.#graph, inputs, { node: 'n1', folder: '/net.d', dataDir: null })
     for (const table of [nodes, this.#firewalls, this.#leases, this.#devices]) table.markSynced()
+    for (const table of [this.#forerunners, this.#interfaces]) table.markSynced()
   }
 
   take(each: Step): void {
-    if (each.do === 'node') this.#tables.nodes.put(each.name, parseNode(node(each.name, [], each.cidrs, null)).row!)
+    if (each.do === 'node')
+      this.#tables.nodes.put(each.name, parseNode(node(each.name, [NODE_IP], each.cidrs, null)).row!)
     else if (each.do === 'gone') this.#tables.nodes.drop(each.name)
     else if (each.do === 'leases') this.#leases.replace(each.ips.map((ip) => [ip, { ip }]))
     else if (each.do === 'mtus') this.#devices.replace(each.mtus.map((mtu) => [String(mtu), { mtu }]))
+    else if (each.do === 'files')
+      this.#forerunners.replace(each.files.map((file) => [file, { file, what: 'plugin a' }]))
+    else if (each.do === 'uplink')
+      this.#interfaces.replace(each.name === '' ? [] : [[NODE_IP, { interface: each.name }]])
     else this.#firewalls.replace(each.firewalls.map((one) => [firewallKey(one), one]))
     this.#graph.settle()
     for (const { table, key, error } of this.#graph.faults()) throw new Error(`${table} ${key}`, { cause: error })
@@ -120,7 +145,7 @@ class World {
 }
 
 t.test('incremental equals full; what is masqueraded is what the rule says', (t) => {
-  let [masqueraded, astray, accepted] = [0, 0, 0]
+  let [masqueraded, astray, accepted, overtaken, uplinks] = [0, 0, 0, 0, 0]
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 30 }),
@@ -137,6 +162,8 @@ t.test('incremental equals full; what is masqueraded is what the rule says', (t)
         if (world.decided() !== full.decided()) throw new Error(`${world.decided()}\nis not\n${full.decided()}`)
         astray += Number(/addresses of pods here/.test(world.decided()))
         accepted += Number(/"variant"/.test(world.decided()))
+        overtaken += Number(/comes before/.test(world.decided()))
+        uplinks += Number(/"forwards",\s+"interface": "eth/.test(world.decided()))
 
         const rows = [...world.egress.masqueraded.entries()].map(([, row]) => row)
         const inRows = (kind: string, ip: string): boolean =>
@@ -155,7 +182,8 @@ t.test('incremental equals full; what is masqueraded is what the rule says', (t)
     ),
     { numRuns: 1000 },
   )
-  for (const [what, count] of Object.entries({ masqueraded, astray, accepted })) t.ok(count > 30, `${what}: ${count}`)
+  for (const [what, count] of Object.entries({ masqueraded, astray, accepted, overtaken, uplinks }))
+    t.ok(count > 30, `${what}: ${count}`)
   t.end()
 })
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { conflist, textOf } from '../../src/cni/conflist.ts'
 import { forwardText, parseForward } from '../../src/egress/iptables/chains.ts'
-import { routersOf } from '../../src/egress/sysctl/routers.ts'
+import { routersOf, uplinksOf } from '../../src/egress/sysctl/routers.ts'
 
 const GOLDEN = `{
   "cniVersion": "1.0.0",
@@ -95,6 +95,23 @@ t.test('routers that were announced, out of what the kernel lists', (t) => {
   ]
   t.same([...routersOf(routes.join('\n') + '\n')], ['eth0'])
   t.same([...routersOf('')], [])
+  t.end()
+})
+
+t.test('interfaces that a default route leads out of, out of what the kernel lists', (t) => {
+  const line = (name: string, to: string, flags: string, mask: string): string =>
+    [name, to, '0100A8C0', flags, '0', '0', '100', mask, '0', '0', '0'].join('\t')
+  const routes = [
+    'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',
+    line('eth0', '00000000', '0003', '00000000'),
+    line('wg0', '00000000', '0001', '00000080'), // half of all
+    line('eth1', '0000A8C0', '0001', '00FFFFFF'),
+    line('eth2', '00000000', '0002', '00000000'), // down
+    line('*', '00000000', '0201', '00000000'), // unreachable
+    line('eth3', '00000000', '0003', '00000000'),
+  ]
+  t.same([...uplinksOf(routes.join('\n') + '\n')], ['eth0', 'eth3'])
+  t.same([...uplinksOf('')], [])
   t.end()
 })
 

@@ -1,15 +1,18 @@
 import t from 'tap'
+import type { Rejection } from '../../src/cluster/rejection.ts'
 import type { ClusterEvent } from '../../src/cluster/source/kube/events.ts'
 import type { Event } from '../../src/core/progress.ts'
+import { InputTable } from '../../src/core/table.ts'
 import { problemEvents } from '../../src/status/events.ts'
 import { createLog } from '../../src/status/log.ts'
 import { Observer } from '../../src/status/observer.ts'
+import { sayRejections } from '../../src/status/rejections.ts'
 
 const rejection = (object: string, problem = 'is bad') => ({ object, field: 'spec.x', problem, remedy: 'mend it' })
 
 t.test('each problem once while it lasts, again when it comes back', (t) => {
   const posted: ClusterEvent[] = []
-  const events = problemEvents((event) => void posted.push(event))
+  const events = problemEvents('n1', (event) => void posted.push(event))
   const a = rejection('Service shop/web')
   events.tell([a, a], [])
   events.tell([a], [])
@@ -29,23 +32,47 @@ t.test('each problem once while it lasts, again when it comes back', (t) => {
 
 t.test('what they are about', (t) => {
   const posted: ClusterEvent[] = []
-  const events = problemEvents((event) => void posted.push(event))
-  const refused = { key: 'f 10.0.0.1 tcp 80', reason: 'no room', remedy: 'make some' }
+  const events = problemEvents('n1', (event) => void posted.push(event))
+  const refused = (key: string) => ({ target: 'nft', refused: { key, reason: 'no room', remedy: 'make some' } })
   events.tell(
     [rejection('Node n1'), rejection('EndpointSlice a/b'), rejection('file x.yaml:3')],
-    [
-      { object: 'Service a/c', refused },
-      { object: 'Service a/d 127.0.0.1:30080/tcp', refused },
-    ],
+    [refused('Service a/c'), refused('Service a/d 127.0.0.1:30080/tcp'), refused('device flannel.1'), refused('')],
   )
   t.match(posted, [
     { regarding: { kind: 'Node', namespace: '', name: 'n1' } },
     { regarding: { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', namespace: 'a', name: 'b' } },
     { regarding: { kind: 'Service', name: 'c' }, reason: 'Refused', message: 'no room: make some' },
     { regarding: { kind: 'Service', namespace: 'a', name: 'd' }, reason: 'Refused' },
+    { regarding: { kind: 'Node', name: 'n1' }, message: 'nft: device flannel.1: no room: make some' },
+    { regarding: { kind: 'Node', name: 'n1' }, message: 'nft: no room: make some' },
   ])
-  t.equal(posted.length, 4, 'a file is no object')
+  t.equal(posted.length, 6, 'a file is no object')
   t.end()
+})
+
+t.test('many rows that a node refuses: some for each target, each once', (t) => {
+  const posted: ClusterEvent[] = []
+  const events = problemEvents('n1', (event) => void posted.push(event))
+  const rows = (target: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ target, refused: { key: `f ${i}`, reason: 'r', remedy: 'm' } }))
+  for (const _ of [1, 2]) events.tell([], [...rows('nft', 30_000), ...rows('overlay', 2)])
+  t.equal(posted.length, 22)
+  t.equal(posted.at(-1)!.message, 'overlay: f 1: r: m')
+  t.end()
+})
+
+t.test('the log says when a rejection came, and how many more', async (t) => {
+  const lines: string[] = []
+  const table = new InputTable<Rejection>('problems')
+  sayRejections(table, createLog({ level: 'info', format: 'text', write: (line) => void lines.push(line) }))
+  table.replace(Array.from({ length: 30 }, (_, i) => [String(i), rejection(`Node n${i}`)]))
+  await new Promise(setImmediate)
+  t.equal(lines.length, 21)
+  t.match(lines[0], /cannot be used .*Node n0.*spec\.x.*is bad.*mend it/)
+  t.match(lines[20], /count=10/)
+  table.replace([])
+  await new Promise(setImmediate)
+  t.equal(lines.length, 21, 'that they went is no problem')
 })
 
 t.test('the observer says and remembers what targets do', (t) => {

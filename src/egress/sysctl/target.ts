@@ -2,12 +2,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
 import type { ForwardingRow } from '../rows.ts'
-import { routersOf } from './routers.ts'
+import { routersOf, uplinksOf } from './routers.ts'
 
 /** Where the kernel shows its settings and routes. */
 export interface KernelFiles {
   /** Like /proc/sys. */
   readonly settings: string
+  /** Like /proc/net/route. */
+  readonly routes4: string
   /** Like /proc/net/ipv6_route. */
   readonly routes6: string
 }
@@ -23,6 +25,8 @@ export class ForwardingTarget implements Target<ForwardingRow> {
   #refused = new Set<Key>()
   /** Interfaces whose routers we have kept. */
   readonly #kept = new Set<string>()
+  /** Interfaces that a default route leads out of. */
+  #uplinks: ReadonlySet<string> = new Set()
 
   constructor(files: KernelFiles = KERNEL_FILES) {
     this.#files = files
@@ -47,26 +51,29 @@ export class ForwardingTarget implements Target<ForwardingRow> {
   }
 
   audit(): Promise<Drift> {
-    const detail = this.differs()
+    const detail = this.differs(true)
     return Promise.resolve(detail === null ? { clean: true } : { clean: false, detail })
   }
 
-  /** Settings are not ours alone: who else counts on them nobody knows. */
+  /**
+   * Settings stay, as others' agents leave theirs: who counts on them by now (containers, a VPN, the next network of pods)
+   * nobody knows, nor whether somebody else has set them since. Those of our own devices go with them.
+   */
   cleanup(): Promise<void> {
     return Promise.resolve()
   }
 
-  /** null: all is as it should be, but for what was refused and still is wrong. */
-  differs(): string | null {
+  /** null: all is as it should be, but for what was refused and still is wrong. `anew`: routes are looked at, too. */
+  differs(anew = false): string | null {
     for (const [key, row] of this.#rows) {
-      const [first] = this.#wrong(row, false)
+      const [first] = this.#wrong(row, anew)
       if (first !== undefined && !this.#refused.has(key)) return `${first[0].replaceAll('/', '.')} is not ${first[1]}`
       if (first === undefined && this.#refused.has(key)) return `${key} is right now`
     }
     return null
   }
 
-  /** Paths of settings that are not as they should be, and how they should. `anew`: looks for routers that came, too. */
+  /** Paths of settings that are not as they should be, and how they should. `anew`: looks for routers and uplinks that came, too. */
   *#wrong(row: ForwardingRow, anew: boolean): Iterable<readonly [path: string, value: string]> {
     switch (row.kind) {
       case 'setting': {
@@ -86,15 +93,29 @@ export class ForwardingTarget implements Target<ForwardingRow> {
         return
       }
       case 'routers': {
-        if (anew) for (const name of this.#routers()) this.#kept.add(name)
+        if (anew) for (const name of routersOf(textOf(this.#files.routes6))) this.#kept.add(name)
         for (const name of this.#kept) {
           const path = `net/ipv6/conf/${name}/accept_ra`
           if (this.#read(path) === WHILE_A_HOST) yield [path, ALSO_AS_ROUTER]
         }
         return
       }
+      case 'forwards':
+        return yield* this.#closed(this.#interfaces(row.interface))
+      case 'uplinks':
+        if (anew) this.#uplinks = uplinksOf(textOf(this.#files.routes4))
+        return yield* this.#closed(this.#uplinks)
       default:
         row satisfies never
+    }
+  }
+
+  /** The switch of all, when it is set, sets that of each. */
+  *#closed(names: Iterable<string>): Iterable<readonly [path: string, value: string]> {
+    if (this.#read('net/ipv4/ip_forward') !== '1') return
+    for (const name of names) {
+      const path = `net/ipv4/conf/${name}/forwarding`
+      if (this.#read(path) === '0') yield [path, '1']
     }
   }
 
@@ -105,14 +126,6 @@ export class ForwardingTarget implements Target<ForwardingRow> {
       return readdirSync(join(this.#files.settings, 'net/ipv4/conf')).filter((each) => each.startsWith(prefix))
     } catch {
       return []
-    }
-  }
-
-  #routers(): Iterable<string> {
-    try {
-      return routersOf(readFileSync(this.#files.routes6, 'utf8'))
-    } catch {
-      return [] // no IPv6
     }
   }
 
@@ -132,13 +145,22 @@ export class ForwardingTarget implements Target<ForwardingRow> {
       writeFileSync(join(this.#files.settings, path), value, { flag: 'r+' })
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') return path.endsWith('/forwarding') ? NO_IPV6 : null
+      if (code === 'ENOENT') return path.startsWith('net/ipv6/') && path.endsWith('/forwarding') ? NO_IPV6 : null
       const reason = `cannot be written: ${code === 'EROFS' ? '/proc/sys is mounted read-only' : (code ?? message)}`
       const remedy = `on the host: sysctl -w ${name}=${value}, and the same in a file of /etc/sysctl.d; or run the agent with /proc/sys writable (privileged)`
       return { reason, remedy }
     }
     if (this.#read(path) === value) return null
     return { reason: `${name} does not stay at ${value}`, remedy: 'find what sets it (systemd-sysctl, tuned, ...)' }
+  }
+}
+
+/** '': the kernel does not have that family. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
 }
 
@@ -150,4 +172,6 @@ const NO_IPV6 = {
   reason: 'this kernel has no IPv6: pods here have IPv6 addresses that nothing carries',
   remedy: 'boot it without ipv6.disable=1, or give nodes IPv4 ranges only',
 }
-const KERNEL_FILES: KernelFiles = { settings: '/proc/sys', routes6: '/proc/net/ipv6_route' }
+const KERNEL_FILES: KernelFiles = {
+  ...{ settings: '/proc/sys', routes4: '/proc/net/route', routes6: '/proc/net/ipv6_route' },
+}

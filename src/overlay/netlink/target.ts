@@ -21,9 +21,10 @@ export class NetlinkTarget implements Target<OverlayRow> {
   #barred = ''
   /** What the kernel would not take is no drift: it would be tried again for ever. */
   readonly #refused = new Set<Key>()
-  readonly #checksums: Checksums
+  readonly #checksums: () => Promise<Checksums>
 
-  constructor(checksums: Checksums = checksumOffload()) {
+  /** `checksums`: asked with each device that is made. */
+  constructor(checksums: () => Promise<Checksums> = () => checksumOffload()) {
     this.#checksums = checksums
   }
 
@@ -42,7 +43,7 @@ export class NetlinkTarget implements Target<OverlayRow> {
     this.#barred = devicesOf(refused)
     this.#refused.clear()
     for (const { key } of refused) this.#refused.add(key)
-    const uncomputed = this.#checksums.isSound ? [] : await this.#compute(refused, signal)
+    const uncomputed = await this.#compute(refused, signal)
     // What a delta does not put is not its to refuse; it is no drift either way.
     return [...refused, ...uncomputed].filter(({ key }) => delta.from === 0 || delta.put.has(key))
   }
@@ -88,6 +89,7 @@ export class NetlinkTarget implements Target<OverlayRow> {
     const refused: Refused[] = []
     for (const [key, row] of this.#rows) {
       if (row.kind !== 'device' || barred.some((each) => each.key === key)) continue
+      if ((await this.#checksums()).isSound) break
       const reason = await computeChecksums(row.name, signal)
       if (reason !== null) refused.push({ key, reason, remedy: CHECKSUMS })
     }
