@@ -1,0 +1,20 @@
+//! Answers DNS queries from tables: the worker of `fairlead-carrier dns`.
+
+mod answer;
+mod kind;
+mod kubernetes;
+mod later;
+mod metrics;
+pub mod name;
+pub mod packet;
+mod record;
+pub mod reply;
+mod serving;
+mod step;
+mod stream;
+pub mod table;
+mod udp;
+mod worker;
+mod zone;
+
+pub use kind::Dns;

@@ -1,0 +1,76 @@
+//! The event loop: connections, and queries that take asking others.
+
+use crate::answer::State;
+use crate::later::{Later, Miss};
+use crate::stream::Streams;
+use arc_swap::ArcSwap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use supervisor::Place;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
+
+pub struct Serving {
+    orders: mpsc::UnboundedSender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub enum Order {
+    Accept(Place, TcpListener),
+    Close(Place),
+    /// Once nothing is under way, or the time is over.
+    End(Duration),
+}
+
+impl Serving {
+    pub fn start(state: Arc<ArcSwap<State>>, later: Later, misses: mpsc::Receiver<Miss>) -> Result<Serving, String> {
+        let (orders, received) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
+        let work = move || LocalSet::new().block_on(&runtime, run(Streams::new(state, later, 0), received, misses));
+        let thread = thread::Builder::new().name("streams".to_string()).spawn(work);
+        Ok(Serving { orders, thread: Some(thread.map_err(|error| format!("no thread: {error}"))?) })
+    }
+
+    pub fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    pub fn end(&mut self, within: Duration) {
+        self.order(Order::End(within));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(
+    streams: std::rc::Rc<Streams>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut misses: mpsc::Receiver<Miss>,
+) {
+    let mut accepting: Vec<(Place, Task<()>)> = Vec::new();
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Accept(place, listener)) => {
+                    let task = spawn_local(streams.clone().accept(listener, place.clone()));
+                    accepting.push((place, task));
+                }
+                Some(Order::Close(place)) => {
+                    accepting.iter().filter(|(held, _)| *held == place).for_each(|(_, task)| task.abort());
+                    accepting.retain(|(held, _)| *held != place);
+                }
+                Some(Order::End(within)) => {
+                    accepting.iter().for_each(|(_, task)| task.abort());
+                    let _ = tokio::time::timeout(within, streams.idle()).await;
+                    return;
+                }
+                None => return,
+            },
+            Some(miss) = misses.recv() => drop(miss),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The steps of a server block, compiled: each passes a question on, or answers it.
+
+use crate::kubernetes::{Kubernetes, any};
+use crate::name::{Name, within};
+use crate::packet;
+use crate::reply::{Reply, pointer};
+use crate::table::Set;
+use crate::zone::Place;
+use std::sync::Arc;
+use wire::corefile;
+
+/// What steps answer from.
+#[derive(Clone, Default)]
+pub struct Tables {
+    /// By the number that a set got when it was first named.
+    pub sets: Vec<Arc<Set>>,
+    /// The first whole table has come.
+    pub synced: bool,
+    /// When the table was last changed, in seconds since 1970: the serial of the zones.
+    pub serial: u32,
+}
+
+/// What a step says to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// Nothing: the next step is asked.
+    Pass,
+    /// The reply is written, with this response code.
+    Done(u16),
+    /// The reply ends with an alias of a name that lies at this offset, and is to be looked up by the whole chain.
+    Elsewhere { offset: usize },
+    /// It takes others to know.
+    Later,
+}
+
+pub enum Step {
+    Kubernetes(Kubernetes),
+    Any,
+}
+
+/// Why a server block cannot be served, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub reason: String,
+    pub remedy: String,
+}
+
+impl Problem {
+    pub fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem { reason: reason.into(), remedy: remedy.into() }
+    }
+
+    pub fn name(reason: String) -> Problem {
+        Problem::new(reason, "write names absolute, with their final dot")
+    }
+
+    fn unbuilt(what: &str) -> Problem {
+        Problem::new(format!("{what} is not served yet"), "remove it from the Corefile")
+    }
+}
+
+/// The steps of a server block that answer, and what the others say about how.
+#[derive(Default)]
+pub struct Chain {
+    pub steps: Vec<Step>,
+    /// Addresses take turns.
+    pub rotate: bool,
+    /// The largest UDP answer.
+    pub bufsize: u16,
+    /// Whether queries are counted.
+    pub counted: bool,
+    /// Whether other servers are asked.
+    pub recursive: bool,
+}
+
+impl Chain {
+    /// `set` gives the number of a set by its name.
+    pub fn new(steps: &[corefile::Step], mut set: impl FnMut(&str) -> usize) -> Result<Chain, Problem> {
+        let mut chain = Chain { bufsize: crate::reply::UDP_SIZE, ..Chain::default() };
+        for step in steps {
+            match step {
+                corefile::Step::Kubernetes(step) => {
+                    chain.steps.push(Step::Kubernetes(Kubernetes::new(step, set(&step.set))?));
+                }
+                corefile::Step::Any(_) => chain.steps.push(Step::Any),
+                corefile::Step::Loadbalance(step) if step.prefer.is_empty() => chain.rotate = true,
+                corefile::Step::Loadbalance(_) => return Err(Problem::unbuilt("loadbalance with preferred networks")),
+                corefile::Step::Bufsize(step) => chain.bufsize = step.size,
+                corefile::Step::Prometheus(_) => chain.counted = true,
+                // What these ask for is done by others: the supervisor, the controller.
+                corefile::Step::Health(_) | corefile::Step::Ready(_) | corefile::Step::Errors(_) => {}
+                corefile::Step::Metadata(_) | corefile::Step::Minimal(_) => {}
+                other => return Err(Problem::unbuilt(&plugin(other))),
+            }
+        }
+        Ok(chain)
+    }
+
+    /// What the first step that does not pass says, and its index into `metrics::PLUGINS`. All pass: SERVFAIL as CoreDNS
+    /// has it, and REFUSED where there is no step.
+    pub fn run(&self, tables: &Tables, asked: Place, kind: u16, reply: &mut Reply) -> (Given, usize) {
+        for step in &self.steps {
+            let (given, plugin) = match step {
+                Step::Kubernetes(step) => (step.answer(tables, asked, kind, reply), 1),
+                Step::Any if kind == packet::ANY => {
+                    any(reply, pointer(asked.offset).unwrap_or(crate::record::OWNER));
+                    (Given::Done(packet::NO_ERROR), 7)
+                }
+                Step::Any => (Given::Pass, 0),
+            };
+            if given != Given::Pass {
+                return (given, plugin);
+            }
+        }
+        (Given::Done(if self.steps.is_empty() { packet::REFUSED } else { packet::SERVER_FAILURE }), 0)
+    }
+}
+
+/// Zones, the longest first.
+pub fn names(texts: &[String]) -> Result<Vec<Name>, Problem> {
+    let mut names = texts.iter().map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>().map_err(Problem::name)?;
+    names.sort_by_key(|name| std::cmp::Reverse(name.wire().len()));
+    Ok(names)
+}
+
+/// The longest of `zones`, which has the longest first, that holds a name.
+pub fn zone_of<'a>(zones: &'a [Name], name: &[u8]) -> Option<&'a Name> {
+    zones.iter().find(|zone| within(name, zone.wire()))
+}
+
+/// As the Corefile calls it.
+fn plugin(step: &corefile::Step) -> String {
+    let value = serde_json::to_value(step).unwrap_or_default();
+    value["plugin"].as_str().unwrap_or("a step").to_string()
+}

@@ -1,0 +1,194 @@
+//! Queries over connections (RFC 7766): pipelined, answered as soon as each answer is known, bounded in number, time and
+//! memory. All run on the event loop.
+
+use crate::answer::{Asker, Outcome, State, answer};
+use crate::later::{Later, Reach};
+use crate::packet::HEADER_BYTES;
+use crate::reply::Transport;
+use arc_swap::ArcSwap;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use supervisor::Place;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+/// What all connections share.
+pub struct Streams {
+    pub state: Arc<ArcSwap<State>>,
+    pub later: Later,
+    pub lane: usize,
+    clients: RefCell<HashMap<IpAddr, usize>>,
+    left: Notify,
+    room: RefCell<Vec<u8>>,
+    turn: RefCell<usize>,
+}
+
+impl Streams {
+    pub fn new(state: Arc<ArcSwap<State>>, later: Later, lane: usize) -> Rc<Streams> {
+        let room = RefCell::new(vec![0; usize::from(u16::MAX)]);
+        Rc::new(Streams {
+            state,
+            later,
+            lane,
+            clients: RefCell::default(),
+            left: Notify::new(),
+            room,
+            turn: RefCell::default(),
+        })
+    }
+
+    /// Accepts until it is dropped. Connections go on.
+    pub async fn accept(self: Rc<Streams>, listener: TcpListener, place: Place) {
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+        loop {
+            let Ok((stream, peer)) = listener.accept().await else {
+                sleep(RETRY).await;
+                continue;
+            };
+            // Too many are closed at once: to wait for a place would hold up everybody else.
+            let Some(seat) = Seat::take(&self, peer.ip()) else { continue };
+            let (streams, place) = (self.clone(), place.clone());
+            spawn_local(async move {
+                let _ = streams.connection(stream, peer, &place).await;
+                drop(seat);
+            });
+        }
+    }
+
+    /// Until there is no connection.
+    pub async fn idle(&self) {
+        while !self.clients.borrow().is_empty() {
+            self.left.notified().await;
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, place: &Place) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let (reader, writer) = stream.into_split();
+        let (answers, queue) = mpsc::channel(ANSWERS_MAX);
+        let writing = spawn_local(write(writer, queue));
+        let read = self.read(BufReader::with_capacity(READ_BYTES, reader), answers, peer, place).await;
+        // Answers that are still to come hold the queue open.
+        let _ = writing.await;
+        read
+    }
+
+    async fn read(
+        &self,
+        mut reader: BufReader<tokio::net::tcp::OwnedReadHalf>,
+        answers: mpsc::Sender<Vec<u8>>,
+        peer: SocketAddr,
+        place: &Place,
+    ) -> io::Result<()> {
+        let mut packet = Vec::new();
+        loop {
+            within(IDLE, async {
+                let length = usize::from(reader.read_u16().await?);
+                if length < HEADER_BYTES {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                packet.resize(length, 0);
+                reader.read_exact(&mut packet).await
+            })
+            .await?;
+            let answer = self.answer(&packet, peer, place, &answers);
+            // A client that does not read its answers is not read from.
+            if let Some(answer) = answer {
+                within(IDLE, async { answers.send(answer).await.map_err(|_| io::ErrorKind::BrokenPipe.into()) })
+                    .await?;
+            }
+            if packet.capacity() > READ_BYTES {
+                packet = Vec::new();
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        packet: &[u8],
+        peer: SocketAddr,
+        place: &Place,
+        answers: &mpsc::Sender<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let state = self.state.load();
+        let listener = state.listener(place)?;
+        let turn = self.turn.replace_with(|turn| turn.wrapping_add(1));
+        let asker = Asker { peer, transport: Transport::Tcp, came: Instant::now(), lane: self.lane, turn };
+        let mut room = self.room.borrow_mut();
+        let length = match answer(&state.tables, listener, packet, asker, &mut room) {
+            Outcome::Nothing => 0,
+            Outcome::Answer(length) => length,
+            Outcome::Later => self.later.ask(packet, place, asker, Reach::Stream(answers.clone()), &mut room),
+        };
+        (length > 0).then(|| [&(length as u16).to_be_bytes(), &room[..length]].concat())
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    while let Some(mut octets) = queue.recv().await {
+        while octets.len() < WRITE_BYTES {
+            let Ok(next) = queue.try_recv() else { break };
+            octets.extend(next);
+        }
+        within(IDLE, writer.write_all(&octets)).await?;
+    }
+    writer.shutdown().await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// A connection's place among its client's and all others.
+struct Seat {
+    streams: Rc<Streams>,
+    client: IpAddr,
+}
+
+impl Seat {
+    fn take(streams: &Rc<Streams>, client: IpAddr) -> Option<Seat> {
+        let mut clients = streams.clients.borrow_mut();
+        if clients.values().sum::<usize>() >= CONNECTIONS_MAX {
+            return None;
+        }
+        let count = clients.entry(client).or_default();
+        if *count >= CLIENT_CONNECTIONS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { streams: streams.clone(), client })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut clients = self.streams.clients.borrow_mut();
+        if let Some(count) = clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                clients.remove(&self.client);
+                self.streams.left.notify_waiters();
+            }
+        }
+    }
+}
+
+/// Without a whole query; of a write.
+const IDLE: Duration = Duration::from_secs(10);
+const CONNECTIONS_MAX: usize = 4096;
+const CLIENT_CONNECTIONS_MAX: usize = 128;
+/// Of a connection, not yet written.
+const ANSWERS_MAX: usize = 64;
+const READ_BYTES: usize = 2048;
+const WRITE_BYTES: usize = 32 << 10;
+const RETRY: Duration = Duration::from_millis(10);

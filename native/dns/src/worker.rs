@@ -1,0 +1,195 @@
+//! The worker: takes tables into force and serves sockets.
+
+use crate::answer::{Listener, Served, State};
+use crate::kind::places;
+use crate::later::Later;
+use crate::metrics::{Counters, render};
+use crate::name::Name;
+use crate::serving::{Order, Serving};
+use crate::step::{Chain, Problem, names};
+use crate::table::{Set, SetBuilder};
+use crate::udp;
+use arc_swap::ArcSwap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
+use wire::protocol::{Question, RefusedRow};
+use wire::servers::{ServerRow, TABLE as SERVERS};
+
+pub struct DnsWorker {
+    state: Arc<ArcSwap<State>>,
+    numbers: HashMap<String, usize>,
+    /// By key.
+    blocks: BTreeMap<String, Block>,
+    /// They go on counting when a server block is replaced. By server and zone.
+    counters: BTreeMap<(String, String), Arc<Counters>>,
+    datagrams: Vec<(Place, udp::Server)>,
+    lanes: usize,
+    later: Later,
+    serving: Serving,
+}
+
+struct Block {
+    row: ServerRow,
+    chain: Arc<Chain>,
+}
+
+impl DnsWorker {
+    pub fn start() -> Result<DnsWorker, String> {
+        let state = Arc::new(ArcSwap::default());
+        let (later, misses) = Later::queue();
+        let serving = Serving::start(state.clone(), later.clone(), misses)?;
+        Ok(DnsWorker {
+            state,
+            numbers: HashMap::new(),
+            blocks: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            datagrams: Vec::new(),
+            lanes: 1,
+            later,
+            serving,
+        })
+    }
+
+    fn commit_names(&mut self, mut changes: Changes) -> Result<Committed, String> {
+        let mut builders = HashMap::<String, SetBuilder>::new();
+        while let Some(change) = changes.next().map_err(|error| format!("cannot read changes: {error}"))? {
+            let (Change::Put(key, _) | Change::Drop(key)) = change;
+            let Some((set, name)) = key.split_once(' ') else { return Err(format!("{key:?} is no key of a name")) };
+            if !builders.contains_key(set) {
+                builders.insert(set.to_string(), SetBuilder::new());
+            }
+            let Some(builder) = builders.get_mut(set) else { continue };
+            match change {
+                Change::Put(_, entry) => builder.put(entry),
+                Change::Drop(_) => builder.drop(Name::parse(name)?.wire()),
+            }
+        }
+        let mut tables = self.state.load().tables.clone();
+        if changes.whole() {
+            tables.sets.fill_with(Arc::default);
+        }
+        for (set, builder) in builders {
+            let number = number(&mut self.numbers, &set);
+            tables.sets.resize_with(tables.sets.len().max(number + 1), Arc::default);
+            tables.sets[number] = Arc::new(builder.build(&tables.sets[number]));
+        }
+        tables.synced = true;
+        tables.serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
+        let rows = tables.sets.iter().map(|set| set.rows).sum();
+        let listeners = self.state.load().listeners.clone();
+        self.state.store(Arc::new(State { tables, listeners }));
+        Ok(Committed { refused: Vec::new(), rows })
+    }
+
+    fn commit_servers(&mut self, mut changes: Changes) -> Result<Committed, String> {
+        let mut blocks = BTreeMap::new();
+        if !changes.whole() {
+            blocks = std::mem::take(&mut self.blocks);
+        }
+        let mut refused = Vec::new();
+        while let Some(change) = changes.next().map_err(|error| format!("cannot read changes: {error}"))? {
+            let (Change::Put(key, _) | Change::Drop(key)) = change;
+            let key = key.to_string();
+            blocks.remove(&key);
+            let Change::Put(_, row) = change else { continue };
+            match block(row, &mut self.numbers) {
+                Ok(block) => drop(blocks.insert(key, block)),
+                Err(Problem { reason, remedy }) => refused.push(RefusedRow { key, reason, remedy }),
+            }
+        }
+        self.blocks = blocks;
+        let mut tables = self.state.load().tables.clone();
+        tables.sets.resize_with(self.numbers.len(), Arc::default);
+        let listeners = Arc::new(self.listeners());
+        self.state.store(Arc::new(State { tables, listeners }));
+        Ok(Committed { refused, rows: self.blocks.len() })
+    }
+
+    fn listeners(&mut self) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for block in self.blocks.values() {
+            for place in places(&block.row) {
+                let server = format!("{}://:{}", place.transport, place.address.port());
+                let at = listeners.iter().position(|listener| listener.place == place).unwrap_or_else(|| {
+                    listeners.push(Listener { place, zones: Vec::new() });
+                    listeners.len() - 1
+                });
+                for zone in names(&block.row.zones).unwrap_or_default() {
+                    let label = (server.clone(), zone.to_string());
+                    let fresh = || Arc::new(Counters::new(&label.0, &label.1));
+                    let counters = self.counters.entry(label.clone()).or_insert_with(fresh).clone();
+                    listeners[at].zones.push((zone, Arc::new(Served { chain: block.chain.clone(), counters })));
+                }
+            }
+        }
+        for listener in &mut listeners {
+            listener.zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.wire().len()));
+        }
+        listeners
+    }
+}
+
+impl Worker for DnsWorker {
+    fn commit(&mut self, changes: Changes) -> Result<Committed, String> {
+        if changes.table() == SERVERS { self.commit_servers(changes) } else { self.commit_names(changes) }
+    }
+
+    fn listen(&mut self, opened: Vec<Sockets>, closed: &[Place]) {
+        self.datagrams.retain(|(place, _)| !closed.contains(place));
+        closed.iter().for_each(|place| self.serving.order(Order::Close(place.clone())));
+        for Sockets { place, udp, tcp } in opened {
+            for socket in udp {
+                self.lanes += 1;
+                let (state, later) = (self.state.clone(), self.later.clone());
+                match udp::Server::start(socket, place.clone(), state, later, self.lanes) {
+                    Ok(server) => self.datagrams.push((place.clone(), server)),
+                    Err(error) => eprintln!("dns: cannot serve {}: {error}", place.address),
+                }
+            }
+            if let Some(listener) = tcp {
+                self.serving.order(Order::Accept(place, listener));
+            }
+        }
+    }
+
+    fn unready(&self) -> Vec<String> {
+        let synced = self.state.load().tables.synced;
+        if synced || self.blocks.is_empty() { Vec::new() } else { vec!["kubernetes".to_string()] }
+    }
+
+    fn ask(&mut self, question: &Question) -> Result<Value, String> {
+        match question {
+            Question::Metrics => Ok(Value::String(render(self.counters.values().map(|counters| &**counters)))),
+            Question::Stats => {
+                let state = self.state.load();
+                let sets =
+                    self.numbers.iter().filter_map(|(name, number)| Some((name, state.tables.sets.get(*number)?)));
+                let shown = |set: &Set| json!({ "rows": set.rows, "names": set.names(), "bytes": set.bytes() });
+                let sets: serde_json::Map<String, Value> = sets.map(|(name, set)| (name.clone(), shown(set))).collect();
+                Ok(json!({ "sets": sets, "servers": self.blocks.len(), "synced": state.tables.synced }))
+            }
+            Question::Explain(_) => Err("explain is not built yet".to_string()),
+        }
+    }
+
+    /// What came before is answered; connections end when their clients end them, or when the time is over.
+    fn drain(&mut self, within: Duration) {
+        self.serving.end(within);
+        self.datagrams.clear();
+    }
+}
+
+fn block(row: &[u8], numbers: &mut HashMap<String, usize>) -> Result<Block, Problem> {
+    let row: ServerRow = serde_json::from_slice(row)
+        .map_err(|error| Problem::new(format!("the row cannot be read: {error}"), "send it again"))?;
+    let chain = Arc::new(Chain::new(&row.steps, |set| number(numbers, set))?);
+    Ok(Block { row, chain })
+}
+
+fn number(numbers: &mut HashMap<String, usize>, set: &str) -> usize {
+    let next = numbers.len();
+    *numbers.entry(set.to_string()).or_insert(next)
+}
