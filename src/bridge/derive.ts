@@ -26,8 +26,8 @@ export interface BridgeOptions {
 export interface BridgeTables {
   readonly rows: Readable<BridgeRow>
   readonly rejections: Derived<Rejection>
-  /** Bridges of pods that no pod is on any more. Key: the name. */
-  readonly idle: Derived<Bridge>
+  /** Bridges that have, or had, pods on them. Key: the name. */
+  readonly ofPods: Derived<Bridge>
 }
 
 /** A bridge of pods has an address in a range of this node's pods. While something is on it, this host answers for the others. */
@@ -71,11 +71,11 @@ export function deriveBridges(graph: Graph, inputs: BridgeInputs, options: Bridg
         return [[`bridge ${key}`, unfiltered(key, options.node)]]
       },
     }),
-    idle: derive<Bridge, Bridge>(graph, {
-      name: 'bridges without pods',
+    ofPods: derive<Bridge, Bridge>(graph, {
+      name: 'bridges of pods',
       driver: bridges,
       inputs: [nodes],
-      rows: (key, bridge, read) => (bridge.isUsed || familiesOf(bridge, read).length === 0 ? [] : [[key, bridge]]),
+      rows: (key, bridge, read) => (familiesOf(bridge, read).length === 0 ? [] : [[key, bridge]]),
     }),
   }
 }

@@ -26,13 +26,8 @@ export class Bridges {
 
   constructor(parts: BridgesParts) {
     this.#parts = parts
-    const { graph, nodes, options, log } = parts
+    const { graph, nodes, options } = parts
     this.tables = deriveBridges(graph, { nodes, ...this.#found }, options)
-    asTable(this.tables.idle).watch({
-      changed(bridge, _, now) {
-        if (now !== undefined) log.info('no pod is on a bridge', { bridge, remedy: `ip link delete ${bridge}` })
-      },
-    })
   }
 
   attach(runner: Runner): void {
@@ -40,9 +35,17 @@ export class Bridges {
     const target = new BridgeTarget()
     const binding = runner.attach(this.tables.rows, target)
     const audit = (): void => void binding.audit().catch(() => {}) // whoever looks says so
-    const follower = new BridgeFollower(this.#found, {
+    const follower = new BridgeFollower({
+      ...this.#found,
+      matters: () => this.tables.ofPods.size > 0,
       signal,
       onProblem: (problem) => log.warn('bridges of this host', { problem }),
+    })
+    asTable(this.tables.ofPods).watch({
+      changed(bridge, was, now) {
+        if (was === undefined) follower.look()
+        if (now?.isUsed === false) log.info('no pod is on a bridge', { bridge, remedy: `ip link delete ${bridge}` })
+      },
     })
     void hearKernel({
       flags: ['--link', '--address', '--route'],

@@ -43,11 +43,12 @@ const nodes = [1, 2].map((number) =>
   }),
 )
 const pod = (name: string): Pod => pods.get(name)!
-const start = (node: FlannelNode): Promise<Agent> => started(node, world.begin(node.number, ...folders(node)))
-const folders = (node: FlannelNode) => ['--cni-conf-dir', node.conf, '--cni-data-dir', node.data]
+/** `FAIRLEAD_TEST_MODE`: what carries Services. */
+const MODE = process.env['FAIRLEAD_TEST_MODE'] ?? 'nftables'
 
-async function started(_: FlannelNode, agent: Agent): Promise<Agent> {
-  await agent.settled('overlay', 'conflist', 'forwarding', 'bridge pods', 'nftables')
+async function start({ number, conf, data }: FlannelNode): Promise<Agent> {
+  const agent = world.begin(number, '--mode', MODE, '--cni-conf-dir', conf, '--cni-data-dir', data)
+  await agent.settled('overlay', 'conflist', 'forwarding', 'bridge pods', MODE)
   return agent
 }
 
@@ -128,7 +129,7 @@ t.test('packets as large as a pod sends them', async (t) => {
 const LOADED = [['b1', 'r1'], ['r1', 'b1'], ['r1', 'b3']] as const // prettier-ignore
 t.test('Services, asked by pods of both kinds, with endpoints of both kinds', async (t) => {
   world.write(...nodes, SERVICE_CIDR, ...[...pods.keys()].flatMap(serviceOf))
-  for (const agent of agents) await agent.settled('nftables')
+  for (const agent of agents) await agent.settled(MODE)
   for (const from of pods.values())
     for (const to of pods.values())
       for (const [family, own] of [

@@ -60,10 +60,10 @@ t.test('what is no bridge of pods, or has none on it, is left alone; the latter 
   room.bridges.put('cni0', { ...CNI0, isUsed: false })
   room.routes.put('fd00:10:244:1::7', { ip: 'fd00:10:244:1::7' })
   t.same(room.rows(), [])
-  t.same([...room.tables.idle.entries()].map(([key]) => key), ['cni0']) // prettier-ignore
+  t.same(Object.fromEntries(room.tables.ofPods.entries()), { cni0: { ...CNI0, isUsed: false } })
   room.bridges.put('cni0', CNI0)
   t.equal(room.rows().length, 7)
-  t.equal(room.tables.idle.size, 0)
+  t.equal(room.tables.ofPods.get('cni0')?.isUsed, true)
 })
 
 t.test('without br_netfilter: what can be set is, and the rest is said', async (t) => {

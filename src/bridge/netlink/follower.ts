@@ -11,76 +11,84 @@ export interface BridgeEvent {
   readonly prefixLength?: number
 }
 
-/** Keeps two tables equal to the bridges of this host and the addresses beside them, by listing again when an event may say something new. */
+export interface FollowerOptions {
+  readonly bridges: InputTable<Bridge>
+  readonly routes: InputTable<HostRoute>
+  /** Some bridge is one of pods. Of others it does not matter, nor is it followed, what is on them. */
+  readonly matters: () => boolean
+  readonly signal: AbortSignal
+  readonly onProblem: (problem: string) => void
+}
+
+/**
+ * Keeps two tables equal to the bridges of this host and the addresses beside them, by listing again when an event may say
+ * something new.
+ */
 export class BridgeFollower {
-  readonly #tables: { readonly bridges: InputTable<Bridge>; readonly routes: InputTable<HostRoute> }
-  readonly #signal: AbortSignal
-  readonly #onProblem: (problem: string) => void
+  readonly #options: FollowerOptions
   /** Indexes of bridges, as last listed. */
   #known: ReadonlySet<number> = new Set()
   #isFiltered = false
   #isDue = false
   #isListing = false
 
-  constructor(
-    tables: { readonly bridges: InputTable<Bridge>; readonly routes: InputTable<HostRoute> },
-    { signal, onProblem }: { readonly signal: AbortSignal; readonly onProblem: (problem: string) => void },
-  ) {
-    this.#tables = tables
-    this.#signal = signal
-    this.#onProblem = onProblem
+  constructor(options: FollowerOptions) {
+    this.#options = options
   }
 
   hear(event: BridgeEvent): void {
-    if (this.#isNews(event)) this.#list()
+    if (this.#isNews(event)) this.look()
+  }
+
+  look(): void {
+    this.#isDue = true
+    if (!this.#isListing) void this.#follow()
   }
 
   /** Of a kernel module that comes or goes nobody is told. Cheap. */
   lookForFilter(): void {
-    if (this.#known.size > 0 && hasFilter() !== this.#isFiltered) this.#list()
+    if (this.#known.size > 0 && hasFilter() !== this.#isFiltered) this.look()
   }
 
   #isNews({ event, index = 0, kind, prefixLength }: BridgeEvent): boolean {
     if (event === 'ready' || event === 'overrun') return true
     if (event === 'link' && kind === 'bridge') return true
-    // While it is listed it is not known whose this is.
-    if (this.#known.size === 0) return this.#isListing
+    // While it is listed it is not known yet whose it is.
+    if (event === 'address') return this.#isListing || this.#known.has(index)
     // Any link may be one that is put on a bridge: which, the event does not say.
-    return (
-      event === 'link' || (event === 'address' && this.#known.has(index)) || (event === 'route' && prefixLength === 128)
-    )
-  }
-
-  #list(): void {
-    this.#isDue = true
-    if (!this.#isListing) void this.#follow()
+    return this.#options.matters() && (event === 'link' || (event === 'route' && prefixLength === 128))
   }
 
   async #follow(): Promise<void> {
+    const { signal, onProblem } = this.#options
     this.#isListing = true
-    while (this.#isDue && !this.#signal.aborted) {
+    while (this.#isDue && !signal.aborted) {
       this.#isDue = false
+      let pauseMs = PAUSE_MS
       try {
-        await this.#once()
+        await this.#list()
       } catch (error) {
-        if (this.#signal.aborted) break
-        this.#onProblem((error as Error).message)
+        if (signal.aborted) break
+        onProblem((error as Error).message)
         this.#isDue = true
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
+        pauseMs = RETRY_MS
       }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs).unref())
     }
     this.#isListing = false
   }
 
-  async #once(): Promise<void> {
+  async #list(): Promise<void> {
+    const { bridges, routes, signal } = this.#options
     this.#isFiltered = hasFilter()
-    const { bridges, routes, indexes } = await findBridges(this.#signal)
-    this.#known = indexes
-    this.#tables.bridges.replace(bridges)
-    this.#tables.routes.replace(routes)
-    this.#tables.bridges.markSynced()
-    this.#tables.routes.markSynced()
+    const found = await findBridges(signal)
+    this.#known = found.indexes
+    bridges.replace(found.bridges)
+    routes.replace(found.routes)
+    for (const table of [bridges, routes]) table.markSynced()
   }
 }
 
+/** A pod that starts brings twenty events. */
+const PAUSE_MS = 50
 const RETRY_MS = 500
