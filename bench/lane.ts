@@ -7,13 +7,10 @@
  *
  * A namespace answers for every address of its range, so any number of endpoints is there.
  */
-import { createInterface } from 'node:readline'
 import { writeFileSync } from 'node:fs'
-import { carrier } from '../src/kernel/carrier.ts'
-import { start } from '../src/kernel/exec.ts'
-import { inside, ip, within } from '../test/netns/world.ts'
+import { inside, ip } from '../test/netns/world.ts'
 import { BACKEND_PORT } from './cluster.ts'
-import { cpuOf, watchCpu } from './machine.ts'
+import { connecting, generate, serve, type Cost } from './generator.ts'
 
 export interface Load {
   readonly connections: number
@@ -56,46 +53,39 @@ export class Lane {
     // Many short connections: neither source ports nor remembered flows may run out.
     await inside(client, 'sysctl', '-qw', 'net.ipv4.ip_local_port_range=1024 65535')
     await inside(node, 'sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_timeout_close=1')
-    await lane.#serve(backend)
+    lane.#server = await serve(backend, ['--listen', `tcp:${BACKEND_PORT}`, '--threads', '8'], lane.#stop.signal)
     return lane
   }
 
   /** Connects as fast as it can, from eight threads, each time to one of `places` (IP:PORT) at random. */
   async load(seconds: number, places: readonly string[], who: 'pods' | 'outsiders' = 'pods'): Promise<Load> {
     writeFileSync(PLACES, places.join('\n'))
-    const from = Array.from({ length: CLIENTS }, (_, i) => `${who === 'pods' ? PODS : OUTSIDERS}.${i + 10}`).join(',')
-    const flags = ['--to', `@${PLACES}`, '--from', from, '--random', '--threads', '8', '--seconds', `${seconds}`]
-    const before = cpuOf(this.#server)
-    const busy = watchCpu()
-    const text = await inside(`c-${this.#name}`, carrier, 'load', 'connect', ...flags)
-    const { seconds: busySeconds, softirqSeconds } = busy()
-    const serverSeconds = cpuOf(this.#server) - before
-    const told = JSON.parse(text) as Record<'connections' | 'failedTotal' | 'cps' | 'p99Us' | 'cpuSeconds', number>
-    if (told.connections === 0) throw new Error(`nothing gets through ${this.node}: ${text.trim()}`)
-    const each = (seconds: number): number => (seconds * 1e6) / told.connections
-    return {
-      ...{ connections: told.connections, failed: told.failedTotal, rate: told.cps, p99Us: told.p99Us },
-      ...{ cpuUs: each(told.cpuSeconds + serverSeconds), clientUs: each(told.cpuSeconds) },
-      ...{ machineUs: each(busySeconds), softirqUs: each(softirqSeconds) },
-    }
+    const from = Array.from({ length: CLIENTS }, (_, i) => `${who === 'pods' ? PODS : OUTSIDERS}.${i + 10}`)
+    const words = connecting(seconds, `@${PLACES}`, from)
+    const { told, cost } = await generate<Connected>(`c-${this.#name}`, this.#server, words)
+    if (told.connections === 0) throw new Error(`nothing gets through ${this.node}: ${JSON.stringify(told)}`)
+    return loadOf(told, cost)
   }
 
   close(): void {
     this.#stop.abort()
   }
+}
 
-  async #serve(backend: string): Promise<void> {
-    const command = [...within(backend), carrier, 'load', 'serve', '--listen', `tcp:${BACKEND_PORT}`, '--threads', '8']
-    const { signal } = this.#stop
-    const child = start(command as [string, ...string[]], { stdio: ['ignore', 'pipe', 'inherit'], signal })
-    child.once('error', () => {}) // aborted
-    this.#server = child.pid! // `ip netns exec` becomes it
-    for await (const line of createInterface({ input: child.stdout! })) if (line.includes('ready')) return
-    throw new Error(`no server in ${backend}`)
+type Connected = 'connections' | 'failedTotal' | 'cps' | 'p99Us'
+
+/** Of what `load connect` told, and what that cost. */
+function loadOf(told: Readonly<Record<Connected, number>>, cost: Cost): Load {
+  const each = (seconds: number): number => (seconds * 1e6) / told.connections
+  return {
+    ...{ connections: told.connections, failed: told.failedTotal, rate: told.cps, p99Us: told.p99Us },
+    ...{ cpuUs: each(cost.client + cost.server), clientUs: each(cost.client) },
+    ...{ machineUs: each(cost.machine), softirqUs: each(cost.softirq) },
   }
 }
 
-function wire(node: string, end: string, device: string, net: string, ...ranges: string[]): string[] {
+/** A namespace behind a node by a wire, which answers for every address of `ranges`. */
+export function wire(node: string, end: string, device: string, net: string, ...ranges: string[]): string[] {
   return [
     `link add ${device} netns ${node} type veth peer name eth0 netns ${end}`,
     `-n ${node} addr add ${net}.1/30 dev ${device}`,

@@ -14,10 +14,11 @@ export function childCpu(): Cpu {
   return { userMs: fields[13]! * TICK_MS, systemMs: fields[14]! * TICK_MS }
 }
 
-/** Seconds that a process has used, user and system. */
-export function cpuOf(pid: number): number {
-  const fields = statOf(String(pid))
-  return ((fields[11]! + fields[12]!) * TICK_MS) / 1000
+/** Seconds that a process has used, user and system; on demand with those of its children that have ended. */
+export function cpuOf(pid: number, whose: 'alone' | 'and its children' = 'alone'): number {
+  const [user = 0, system = 0, childUser = 0, childSystem = 0] = statOf(String(pid)).slice(11, 15)
+  const ticks = user + system + (whose === 'alone' ? 0 : childUser + childSystem)
+  return (ticks * TICK_MS) / 1000
 }
 
 export interface Busy {

@@ -9,7 +9,9 @@ import { agents } from './families/agents.ts'
 import { change } from './families/change.ts'
 import { core } from './families/core.ts'
 import { forward } from './families/forward.ts'
+import { join } from './families/join.ts'
 import { memory } from './families/memory.ts'
+import { overlay } from './families/overlay.ts'
 import { program } from './families/program.ts'
 import { rules } from './families/rules.ts'
 import { describeMachine, loadAverage } from './machine.ts'
@@ -66,12 +68,12 @@ async function timed(run: (progress: (words: string) => void) => Promise<Report>
   return { ...report, seconds: Math.round((performance.now() - begun) / 1000), load: [before, loadAverage()] }
 }
 
-const FAMILIES = { core, forward, rules, program, change, agents, memory }
+const FAMILIES = { core, forward, rules, overlay, join, program, change, agents, memory }
 const RESULTS = new URL('results/', import.meta.url).pathname
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 
 families: ${Object.keys(FAMILIES).join(', ')}; default: all
-  --short      fewer rounds and smaller sizes, within three minutes: for CI
+  --short      fewer rounds and smaller sizes, within four minutes: for CI
   --json FILE  write all figures`
 
 process.exit(await main())

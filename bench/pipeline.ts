@@ -6,12 +6,17 @@ import { Runner } from '../src/core/runner.ts'
 import { RulesetMonitor } from '../src/kernel/monitor.ts'
 import { NftChannel } from '../src/kernel/nft-channel.ts'
 import { nftProcess } from '../src/kernel/nft.ts'
+import type { Variant } from '../src/kernel/iptables.ts'
 import { ConntrackTarget } from '../src/service/conntrack/target.ts'
 import { deriveServices } from '../src/service/derive.ts'
+import { IptablesTarget } from '../src/service/iptables/target.ts'
 import { NftTarget } from '../src/service/nftables/target.ts'
 import { DEFAULT_OPTIONS } from '../src/service/options.ts'
 import { NODE, SERVICE_CIDR, servicesOf, slicesOf, type Size } from './cluster.ts'
 import { childCpu, type Cpu } from './machine.ts'
+
+/** What carries the Services. */
+export type Mode = 'nftables' | `iptables-${Variant}`
 
 export interface FromNothing {
   /** Rows programmed. */
@@ -22,7 +27,7 @@ export interface FromNothing {
   /** Rows to kernel: wall time, and CPU of the processes that did it. */
   readonly applyMs: number
   readonly js: number
-  readonly nft: Cpu
+  readonly tool: Cpu
 }
 
 export class Pipeline {
@@ -35,16 +40,14 @@ export class Pipeline {
   #applied: PromiseWithResolvers<Event> = Promise.withResolvers()
   #ended: Promise<void> = Promise.resolve()
 
-  constructor() {
+  constructor(mode: Mode = 'nftables') {
     const tables = createTables()
     const { signal } = this.#ending
     this.inlets = createInlets(tables)
     const { rows, flows } = deriveServices(this.#graph, tables, { ...DEFAULT_OPTIONS, node: 'n1' })
     this.#rows = rows
     this.#runner = new Runner(this.#graph, { signal, auditEveryMs: 0, onEvent: (event) => this.#hear(event) })
-    const monitor = new RulesetMonitor({ signal, onForeignChange() {}, onGap() {} })
-    const nfts = { changes: monitor.count(this.#channel), loads: monitor.count(nftProcess) }
-    const rules = this.#runner.attach(this.#rows, new NftTarget(nfts))
+    const rules = this.#runner.attach(this.#rows, mode === 'nftables' ? this.#nftables() : iptables(mode))
     const programmed = (): Promise<void> => rules.whenApplied(rows.number)
     this.#runner.attach(flows, new ConntrackTarget({ flows, programmed, onCleaned() {} }))
   }
@@ -70,20 +73,20 @@ export class Pipeline {
     const parsed = performance.now()
     this.#graph.settle()
     const derived = performance.now()
-    const before = { js: process.cpuUsage(), nft: childCpu() }
+    const before = { js: process.cpuUsage(), tool: childCpu() }
     const applied = this.next()
     this.#ended = this.#runner.run()
     await applied
     const done = performance.now()
     const { user, system } = process.cpuUsage(before.js)
-    const nft = childCpu()
+    const tool = childCpu()
     return {
       rows: this.#rows.size,
       parseMs: parsed - begun,
       deriveMs: derived - parsed,
       applyMs: done - derived,
       js: (user + system) / 1000,
-      nft: { userMs: nft.userMs - before.nft.userMs, systemMs: nft.systemMs - before.nft.systemMs },
+      tool: { userMs: tool.userMs - before.tool.userMs, systemMs: tool.systemMs - before.tool.systemMs },
     }
   }
 
@@ -93,8 +96,13 @@ export class Pipeline {
     await this.#ended
   }
 
+  #nftables(): NftTarget {
+    const monitor = new RulesetMonitor({ signal: this.#ending.signal, onForeignChange() {}, onGap() {} })
+    return new NftTarget({ changes: monitor.count(this.#channel), loads: monitor.count(nftProcess) })
+  }
+
   #hear(event: Event): void {
-    if (event.kind === 'applied' && event.target !== 'nftables') return
+    if (event.kind === 'applied' && event.target === 'conntrack') return
     if (event.kind === 'applied') {
       const { resolve } = this.#applied
       this.#applied = Promise.withResolvers()
@@ -106,3 +114,6 @@ export class Pipeline {
     }
   }
 }
+
+const iptables = (mode: Exclude<Mode, 'nftables'>): IptablesTarget =>
+  new IptablesTarget({ variant: mode === 'iptables-legacy' ? 'legacy' : 'nft' })

@@ -1,10 +1,11 @@
 /** What is measured in processes of their own: see task.ts. Results are plain data, times in milliseconds. */
 import type { Journey, Trip } from './agents.ts'
+import type { Cluster, Joined } from './join.ts'
 import { exec, describe } from '../src/kernel/exec.ts'
 import { crowdSlice, oneSlice, podIP, service, sliceOf, SPECIAL, type Size } from './cluster.ts'
 import { childCpu, type Cpu } from './machine.ts'
 import { changeOf, COMMANDS, textOf, type Peer } from './peers.ts'
-import { Pipeline, type FromNothing } from './pipeline.ts'
+import { Pipeline, type FromNothing, type Mode } from './pipeline.ts'
 import { knock, listen } from './place.ts'
 
 export interface PeerLoad {
@@ -14,8 +15,8 @@ export interface PeerLoad {
 
 export const TASKS = {
   /** Our rules, from nothing; they stay. */
-  async program(size: Size): Promise<FromNothing & { readonly peakMB: number }> {
-    const pipeline = new Pipeline()
+  async program({ size, mode }: { size: Size; mode?: Mode }): Promise<FromNothing & { readonly peakMB: number }> {
+    const pipeline = new Pipeline(mode)
     const result = await pipeline.program(size)
     await pipeline.close()
     return { ...result, peakMB: process.resourceUsage().maxRSS / 1000 }
@@ -27,11 +28,12 @@ export const TASKS = {
   },
 
   /** One endpoint after the other is replaced: from the event to the commit. */
-  async change({ size, of, changes }: { size: Size; of: 'any' | 'crowd'; changes: number }): Promise<number[]> {
-    const pipeline = new Pipeline()
+  async change({ size, of, changes, mode }: Changes): Promise<number[]> {
+    const pipeline = new Pipeline(mode)
     await pipeline.program(size)
     const times: number[] = []
-    for (let round = 0; round < changes + WARM_UP; round++) {
+    const warmUp = Math.min(WARM_UP, changes)
+    for (let round = 0; round < changes + warmUp; round++) {
       const address = `10.120.${round >> 8}.${round & 255}`
       const at = (round * 7919) % size.services
       const slice = of === 'crowd' ? crowdSlice(round % 50, address) : sliceOf(size, at, 4, address)
@@ -39,7 +41,7 @@ export const TASKS = {
       const done = pipeline.next()
       pipeline.inlets.slices.put(slice)
       await done
-      if (round >= WARM_UP) times.push(performance.now() - begun)
+      if (round >= warmUp) times.push(performance.now() - begun)
       await pause()
     }
     await pipeline.close()
@@ -82,6 +84,21 @@ export const TASKS = {
   async agent(trip: Trip): Promise<Journey> {
     return (await import('./agents.ts')).travel(trip)
   },
+
+  async joinByAgent(cluster: Cluster): Promise<Joined> {
+    return (await import('./join.ts')).joinByAgent(cluster)
+  },
+
+  async joinByHand(cluster: Cluster): Promise<Joined> {
+    return (await import('./join.ts')).joinByHand(cluster)
+  },
+}
+
+interface Changes {
+  readonly size: Size
+  readonly of: 'any' | 'crowd'
+  readonly changes: number
+  readonly mode?: Mode
 }
 
 async function feed(peer: Peer, stdin: string, more: readonly string[] = []): Promise<PeerLoad> {

@@ -1,6 +1,7 @@
 /** One endpoint changes: from the event to the kernel's commit, and to the first connection that goes to the new place. */
 import { ip } from '../../test/netns/world.ts'
 import type { Size } from '../cluster.ts'
+import type { Mode } from '../pipeline.ts'
 import { NOT_A_POD } from '../place.ts'
 import { quantile, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
@@ -20,6 +21,11 @@ export async function change(short: boolean, progress: (words: string) => void):
   const ours = (what: string, size: Size, of: 'any' | 'crowd'): Case => ({
     ...{ who: 'Fairlead', what, run: (namespace) => runTask(namespace, 'change', { size, of, changes }) },
   })
+  // Legacy writes the whole table each time: as few as of peers.
+  const byIptables = (mode: Mode, what: string, size: Size, changes: number): Case => ({
+    who: `Fairlead, ${mode}`,
+    ...{ what, run: (namespace) => runTask(namespace, 'change', { size, of: 'any', changes, mode }) },
+  })
   const peer = (peer: 'kube-proxy-nft' | 'iptables-legacy' | 'iptables-nft', what: string, size: Size): Case => ({
     ...{ who: peer, what, run: (namespace) => runTask(namespace, 'peerChange', { peer, size, changes: few }) },
   })
@@ -31,6 +37,14 @@ export async function change(short: boolean, progress: (words: string) => void):
       ...{ who: 'Fairlead', what: `until a connection gets there, ${TARGETED}` },
       run: (namespace) => runTask(namespace, 'follow', { size: large, changes: few }),
     },
+    byIptables('iptables-legacy', TARGETED, large, short ? 5 : 25),
+    ...(short
+      ? []
+      : [
+          byIptables('iptables-legacy', '1,000 x 10', small, few),
+          byIptables('iptables-nft', '1,000 x 10', small, few),
+          byIptables('iptables-nft', TARGETED, large, few),
+        ]),
     peer('kube-proxy-nft', '1,000 x 10', small),
     peer('iptables-legacy', '10,000 x 2', thin),
     peer('iptables-nft', '10,000 x 2', thin),
@@ -43,7 +57,7 @@ export async function change(short: boolean, progress: (words: string) => void):
     try {
       results.set(each, await sample(each))
     } catch (error) {
-      if (each.who === 'Fairlead') throw error
+      if (isOurs(each)) throw error
       notes.push(`${each.who}, ${each.what} failed: ${String(error).slice(0, 200)}`)
     }
   }
@@ -65,7 +79,7 @@ export async function change(short: boolean, progress: (words: string) => void):
         ...{ kind: 'bars', title: 'One endpoint changes: median until the kernel has it', unit: 'ms', log: true },
         bars: [...results].map(([{ who, what }, times]) => ({
           ...{ label: `${who}, ${what.replace('until a connection gets there, ', 'used, ')}`.slice(0, 38) },
-          ...{ value: quantile(times, 0.5), ours: who === 'Fairlead' },
+          ...{ value: quantile(times, 0.5), ours: isOurs({ who }) },
         })),
       },
     },
@@ -92,6 +106,8 @@ async function sample({ run }: Case): Promise<number[]> {
     await ip(`netns del ${namespace}`)
   }
 }
+
+const isOurs = ({ who }: Pick<Case, 'who'>): boolean => who.startsWith('Fairlead')
 
 const TARGETED = '10,000 x 10'
 let serial = 0

@@ -2,10 +2,11 @@
 import { clusterIP, podIP, SPECIAL, type Size } from '../cluster.ts'
 import { Lane, type Load } from '../lane.ts'
 import type { Peer } from '../peers.ts'
+import type { Mode } from '../pipeline.ts'
 import { byRound, median, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
 
-type Who = 'direct' | 'Fairlead' | Peer
+type Who = 'direct' | 'Fairlead' | `Fairlead, ${Exclude<Mode, 'nftables'>}` | Peer
 
 export interface Runner {
   readonly who: Who
@@ -20,6 +21,8 @@ export async function forward(short: boolean, progress: (words: string) => void)
   const runners: Runner[] = [
     { who: 'direct', services: 1, kind: '', lane: 'direct' },
     ...sizes.map((services) => runner('Fairlead', services)),
+    ...(short ? [1, 10_000] : [1, 1_000, 10_000]).map((services) => runner('Fairlead, iptables-legacy', services)),
+    ...(short ? [] : [runner('Fairlead, iptables-nft', 10_000)]),
     ...(short ? [1, 1_000] : [1, 1_000, 10_000]).map((services) => runner('iptables-legacy', services)),
     ...(short ? [1_000] : [1, 1_000, 10_000]).map((services) => runner('kube-proxy-nft', services)),
     { ...runner('Fairlead', 10_000), kind: 'affinity' },
@@ -42,7 +45,12 @@ export async function forward(short: boolean, progress: (words: string) => void)
   return reportOf(results, notes)
 }
 
-const runner = (who: Who, services: number): Runner => ({ who, services, kind: '', lane: `${who}-${services}` })
+const runner = (who: Who, services: number): Runner => ({
+  who,
+  services,
+  kind: '',
+  lane: `${who.replace(', ', '-')}-${services}`,
+})
 
 /** One lane for each ruleset, programmed. What cannot be loaded here is left out and said. */
 async function openLanes(
@@ -57,11 +65,10 @@ async function openLanes(
     const lane = await Lane.open(name)
     const size: Size = { services, endpoints: 2, special: true }
     try {
-      if (who === 'Fairlead') await runTask(lane.node, 'program', size)
-      else if (who !== 'direct') await runTask(lane.node, 'peer', { peer: who, size })
+      await program(who, lane.node, size)
     } catch (error) {
       lane.close()
-      if (who === 'Fairlead') throw error
+      if (who.startsWith('Fairlead')) throw error
       notes.push(`${who} with ${services} services is left out: ${String(error).slice(0, 200)}`)
       continue
     }
@@ -69,6 +76,19 @@ async function openLanes(
     lanes.set(name, lane)
   }
   return lanes
+}
+
+async function program(who: Who, namespace: string, size: Size): Promise<void> {
+  switch (who) {
+    case 'direct':
+      return
+    case 'Fairlead':
+    case 'Fairlead, iptables-legacy':
+    case 'Fairlead, iptables-nft':
+      return void (await runTask(namespace, 'program', { size, mode: MODES[who] }))
+    default:
+      await runTask(namespace, 'peer', { peer: who, size })
+  }
 }
 
 function placesOf({ who, services, kind }: Runner): string[] {
@@ -104,7 +124,7 @@ export function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: r
     of(runner, ({ p99Us }) => p99Us / 1000),
     loads.reduce((sum, { failed }) => sum + failed, 0),
   ])
-  const who = ['Fairlead', 'kube-proxy-nft', 'iptables-legacy'] as const
+  const who = ['Fairlead', 'Fairlead, iptables-legacy', 'kube-proxy-nft', 'iptables-legacy'] as const
   const line = (name: Who) =>
     [...results.keys()]
       .filter((it) => it.who === name && it.kind === '')
@@ -183,3 +203,9 @@ export function reportOf(results: ReadonlyMap<Runner, readonly Load[]>, notes: r
     ],
   }
 }
+
+const MODES = {
+  Fairlead: 'nftables',
+  'Fairlead, iptables-legacy': 'iptables-legacy',
+  'Fairlead, iptables-nft': 'iptables-nft',
+} as const

@@ -2,12 +2,15 @@
 import { ip } from '../../test/netns/world.ts'
 import type { Size } from '../cluster.ts'
 import type { Peer } from '../peers.ts'
+import type { Mode } from '../pipeline.ts'
 import { figure, median, type Report } from '../report.ts'
 import { runTask } from '../task.ts'
 
 interface Case {
   readonly who: 'Fairlead' | Peer
   readonly size: Size
+  /** Ours. */
+  readonly mode?: Mode
   readonly rounds: number
 }
 
@@ -27,10 +30,13 @@ export async function program(short: boolean, progress: (words: string) => void)
   const of = (who: Case['who'], services: number, endpoints = 2, more: Partial<Size> = {}): Case => ({
     ...{ who, rounds, size: { services, endpoints, ...more } },
   })
+  const ours = (mode: Mode, services: number): Case => ({ ...of('Fairlead', services), mode })
   const peers = short ? [1_000, 10_000] : [1_000, 10_000, 30_000]
   const cases: Case[] = [
     ...[1_000, 10_000, 30_000].map((services) => of('Fairlead', services)),
     of('Fairlead', 10_000, 10, { type: 'NodePort', dual: true }),
+    ...[1_000, 10_000].map((services) => ours('iptables-legacy', services)),
+    ...(short ? [] : [1_000, 10_000].map((services) => ours('iptables-nft', services))),
     ...peers.map((services) => of('iptables-legacy', services)),
     ...peers.map((services) => of('iptables-nft', services)),
     of('kube-proxy-nft', 1_000),
@@ -54,13 +60,14 @@ export async function program(short: boolean, progress: (words: string) => void)
   return reportOf(samples, notes)
 }
 
-async function sample({ who, size }: Case): Promise<Sample> {
+async function sample({ who, size, mode }: Case): Promise<Sample> {
   const namespace = `p-${serial++}`
   await ip(`netns add ${namespace}`, `-n ${namespace} link set lo up`)
   try {
     if (who === 'Fairlead') {
-      const { parseMs, deriveMs, applyMs, nft, rows, peakMB } = await runTask(namespace, 'program', size)
-      return { decideMs: parseMs + deriveMs, applyMs, ...nft, rows, peakMB }
+      const told = await runTask(namespace, 'program', { size, ...(mode && { mode }) })
+      const { parseMs, deriveMs, applyMs, tool, rows, peakMB } = told
+      return { decideMs: parseMs + deriveMs, applyMs, ...tool, rows, peakMB }
     }
     const { applyMs, cpu } = await runTask(namespace, 'peer', { peer: who, size })
     return { decideMs: 0, applyMs, ...cpu, rows: 0, peakMB: 0 }
@@ -71,22 +78,18 @@ async function sample({ who, size }: Case): Promise<Sample> {
 
 function reportOf(samples: ReadonlyMap<Case, readonly Sample[]>, notes: readonly string[]): Report {
   const of = (each: Case, name: keyof Sample): number => median(samples.get(each)!.map((sample) => sample[name]))
+  const find = (services: number, dual: boolean): Case =>
+    [...samples.keys()].find((it) => isMain(it) && it.size.services === services && !!it.size.dual === dual)!
   const rows = [...samples.keys()].map((each) => {
     const dash = (name: keyof Sample): number | string => (each.who === 'Fairlead' ? Math.round(of(each, name)) : '')
-    const ours = [...samples.keys()].find(
-      (it) => it.who === 'Fairlead' && it.size.services === each.size.services && !it.size.dual,
-    )!
+    const ours = find(each.size.services, false)
     return [
-      ...[each.who, describe(each.size), dash('rows'), dash('decideMs')],
+      ...[layoutOf(each), describe(each.size), dash('rows'), dash('decideMs')],
       ...(['applyMs', 'userMs', 'systemMs'] as const).map((name) => Math.round(of(each, name))),
-      each.who === 'Fairlead' ? '' : `${figure(of(each, 'applyMs') / of(ours, 'applyMs'))}x`,
+      isMain(each) ? '' : `${figure(of(each, 'applyMs') / of(ours, 'applyMs'))}x`,
       dash('peakMB'),
     ]
   })
-  const find = (services: number, dual: boolean): Case =>
-    [...samples.keys()].find(
-      ({ who, size }) => who === 'Fairlead' && size.services === services && !!size.dual === dual,
-    )!
   return {
     tables: [
       {
@@ -136,11 +139,14 @@ function reportOf(samples: ReadonlyMap<Case, readonly Sample[]>, notes: readonly
     notes: [
       ...notes,
       'Peers are given a finished text, and their time is that of their tool alone; "apply" of ours is from rows to kernel, "decide" is from raw objects to rows.',
+      '"of ours": of Fairlead by nftables.',
     ],
   }
 }
 
-const nameOf = ({ who, size }: Case): string => `${who}, ${describe(size)}`
+const isMain = ({ who, mode }: Case): boolean => who === 'Fairlead' && mode === undefined
+const layoutOf = ({ who, mode }: Case): string => (mode === undefined ? who : `${who}, ${mode}`)
+const nameOf = (each: Case): string => `${layoutOf(each)}, ${describe(each.size)}`
 const describe = ({ services, endpoints, type, dual }: Size): string =>
   `${services.toLocaleString('en-US')} x ${endpoints}${type === 'NodePort' ? ' NodePort' : ''}${dual ? ' dual' : ''}`
 

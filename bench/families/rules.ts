@@ -40,7 +40,7 @@ async function openLane(name: Step['lane'], number: number): Promise<Lane> {
   const lane = await Lane.open(`r${number}`)
   const size = { services: 1, endpoints: 2 }
   try {
-    if (name === 'Fairlead') await runTask(lane.node, 'program', { ...size, ways: true })
+    if (name === 'Fairlead') await runTask(lane.node, 'program', { size: { ...size, ways: true } })
     else if (name === 'iptables') await runTask(lane.node, 'peer', { peer: 'iptables-legacy', size })
     else await load(lane.node, name in PARTS ? PARTS[name as keyof typeof PARTS] : repeated(name.slice(PREFIX.length)))
     return lane

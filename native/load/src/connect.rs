@@ -49,7 +49,7 @@ struct Plan {
     source_port: u16,
     hold: bool,
     rate: Option<f64>,
-    seconds: Option<f64>,
+    duration: Option<Duration>,
     count: u64,
     next: AtomicU64,
 }
@@ -57,16 +57,13 @@ struct Plan {
 impl Plan {
     fn read(flags: &Flags) -> Result<Plan, Failure> {
         let count = flags.parsed("count")?;
-        let seconds: Option<f64> = flags.parsed("seconds")?.or(if count.is_none() { Some(5.0) } else { None });
+        let is_timed = count.is_none() || flags.has("seconds");
         let source_port = flags.parsed("source-port")?.unwrap_or(0);
         if flags.has("hold") && count.is_none() {
             return Err(usage("--hold needs --count"));
         }
         if source_port != 0 && (!flags.has("udp") || flags.parsed("threads")? != Some(1)) {
             return Err(usage("--source-port needs --udp and --threads 1"));
-        }
-        if seconds.is_some_and(|seconds| !(0.0..=SECONDS_MAX).contains(&seconds)) {
-            return Err(usage(format!("--seconds is at most {SECONDS_MAX}")));
         }
         Ok(Plan {
             places: Places::read(flags)?,
@@ -75,7 +72,7 @@ impl Plan {
             source_port,
             hold: flags.has("hold"),
             rate: flags.parsed("rate")?.filter(|rate: &f64| *rate > 0.0),
-            seconds,
+            duration: if is_timed { Some(seconds(flags)?) } else { None },
             count: count.unwrap_or(u64::MAX),
             next: AtomicU64::new(0),
         })
@@ -93,6 +90,15 @@ pub fn timeout(flags: &Flags) -> Result<Duration, Failure> {
     Ok(Duration::from_millis(flags.parsed("timeout-ms")?.unwrap_or(TIMEOUT_MS).clamp(1, 600_000)))
 }
 
+/// How long it goes on.
+pub fn seconds(flags: &Flags) -> Result<Duration, Failure> {
+    let seconds: f64 = flags.parsed("seconds")?.unwrap_or(SECONDS);
+    if !(0.0..=SECONDS_MAX).contains(&seconds) {
+        return Err(usage(format!("--seconds is at most {SECONDS_MAX}")));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
 struct Worker {
     number: u64,
     threads: u64,
@@ -105,7 +111,7 @@ impl Worker {
     fn work(mut self, plan: &Plan) -> (Tally, Vec<Socket>) {
         let mut fixed = HashMap::new();
         for turn in 0.. {
-            let over = plan.seconds.is_some_and(|seconds| self.start.elapsed().as_secs_f64() >= seconds);
+            let over = plan.duration.is_some_and(|duration| self.start.elapsed() >= duration);
             let number = plan.next.fetch_add(1, Ordering::Relaxed);
             if over || number >= plan.count {
                 break;
@@ -153,5 +159,6 @@ pub const SWITCHES: &[&str] = &["random", "hold", "no-exchange", "udp"];
 
 const THREADS_MAX: u64 = 1024;
 const STACK_BYTES: usize = 256 * 1024;
+const SECONDS: f64 = 5.0;
 const SECONDS_MAX: f64 = 86_400.0;
 const TIMEOUT_MS: u64 = 2000;

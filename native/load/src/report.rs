@@ -55,8 +55,7 @@ impl Tally {
 
     /// One line of JSON's worth.
     pub fn report(&self, elapsed: Duration) -> Map<String, Value> {
-        let (user, system) = cpu_seconds();
-        let Value::Object(report) = json!({
+        let Value::Object(mut report) = json!({
             "connections": self.latency.count(),
             "failed": self.failures.by_name(),
             "failedTotal": self.failures.total(),
@@ -65,12 +64,10 @@ impl Tally {
             "p50Us": self.latency.quantile_us(0.5),
             "p99Us": self.latency.quantile_us(0.99),
             "maxUs": self.latency.max_us(),
-            "userSeconds": rounded(user),
-            "systemSeconds": rounded(system),
-            "cpuSeconds": rounded(user + system),
         }) else {
             unreachable!("an object was written above")
         };
+        report.extend(cost());
         report
     }
 }
@@ -86,8 +83,16 @@ fn name(error: &io::Error) -> String {
     }
 }
 
+/// What this process has cost so far, for its report.
+pub fn cost() -> impl Iterator<Item = (String, Value)> {
+    let (user, system) = cpu_seconds();
+    [("userSeconds", user), ("systemSeconds", system), ("cpuSeconds", user + system)]
+        .into_iter()
+        .map(|(name, seconds)| (name.to_string(), json!(rounded(seconds))))
+}
+
 /// User and system time of this process so far.
-fn cpu_seconds() -> (f64, f64) {
+pub fn cpu_seconds() -> (f64, f64) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return (0.0, 0.0) };
     let seconds = |microseconds: i64| microseconds as f64 / 1e6;
     (seconds(usage.user_time().num_microseconds()), seconds(usage.system_time().num_microseconds()))

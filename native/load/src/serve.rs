@@ -1,4 +1,5 @@
 use crate::exchange::STAYS;
+use crate::sink;
 use cli::{Failure, Flags, Outcome, failed, usage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
@@ -7,6 +8,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 use sys::datagram;
@@ -15,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// Gives bytes back until it is killed. Threads block in accept and serve one short exchange after the other; a
-/// connection that says it stays (its first byte is `h`) is handed to one event loop.
+/// connection that says it stays (its first byte is `h`) is handed to one event loop. As a sink it only takes.
 pub fn run(flags: &Flags) -> Outcome {
     let listens =
         flags.all("listen").map(|text| text.parse().map_err(Failure::Usage)).collect::<Result<Vec<Listen>, _>>()?;
@@ -23,6 +25,7 @@ pub fn run(flags: &Flags) -> Outcome {
         return Err(usage("nothing to listen on: give --listen tcp:PORT"));
     }
     let threads: usize = flags.parsed("threads")?.unwrap_or(THREADS).clamp(1, THREADS_MAX);
+    let is_sink = flags.has("sink");
     let (keep, kept) = mpsc::channel(KEPT_QUEUE_MAX);
     let mut workers = Vec::new();
     for listen in &listens {
@@ -34,11 +37,17 @@ pub fn run(flags: &Flags) -> Outcome {
                 let listener = Arc::new(listener);
                 for _ in 0..threads {
                     let (listener, keep) = (listener.clone(), keep.clone());
-                    workers.push(spawn(move || accept(&listener, &keep))?);
+                    let take = move |stream| if is_sink { sink::drain(stream) } else { serve(stream, &keep) };
+                    workers.push(spawn(move || accept(&listener, take))?);
                 }
             }
             Transport::Udp => {
                 let socket = Arc::new(datagram::bind(listen).map_err(cannot())?);
+                if is_sink {
+                    socket.set_nonblocking(false).map_err(cannot())?;
+                    workers.push(spawn(move || sink::count(&socket, &AtomicU64::new(0)))?);
+                    continue;
+                }
                 for _ in 0..threads.min(UDP_THREADS_MAX) {
                     let socket = socket.clone();
                     workers.push(spawn(move || give_back(&socket))?);
@@ -57,10 +66,10 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>,
     thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map_err(failed("cannot start threads"))
 }
 
-fn accept(listener: &TcpListener, keep: &mpsc::Sender<TcpStream>) {
+fn accept(listener: &TcpListener, take: impl Fn(TcpStream)) {
     loop {
         match listener.accept() {
-            Ok((stream, _)) => serve(stream, keep),
+            Ok((stream, _)) => take(stream),
             Err(_) => thread::sleep(RETRY),
         }
     }
@@ -118,6 +127,7 @@ fn give_back(socket: &UdpSocket) {
 }
 
 pub const VALUES: &[&str] = &["listen", "threads"];
+pub const SWITCHES: &[&str] = &["sink"];
 
 const THREADS: usize = 64;
 const THREADS_MAX: usize = 1024;
