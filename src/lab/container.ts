@@ -39,6 +39,8 @@ export interface Box {
   readonly hostname: string
   /** The folder with its hosts file. */
   readonly hosts: string
+  /** Volumes: SOURCE:TARGET, or SOURCE:TARGET:ro. */
+  readonly binds: readonly string[]
 }
 
 export interface Ended {
@@ -55,7 +57,7 @@ export class Container {
 
   constructor(work: Work, box: Box, env: Record<string, string>, workingDir: string, log: BoundedLog) {
     const place = ['--netns', box.netns, '--hostname', box.hostname]
-    place.push('--bind', `${box.hosts}:${HOSTS_FOLDER}`)
+    for (const bind of [`${box.hosts}:${HOSTS_FOLDER}`, ...box.binds]) place.push('--bind', bind)
     place.push('--workdir', existsSync(workingDir) ? workingDir : WORKDIR)
     this.#child = start([...box.enter, CARRIER, 'container', ...place, '--', ...work.command], {
       stdio: ['ignore', 'pipe', 'pipe'],

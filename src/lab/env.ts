@@ -68,12 +68,24 @@ function dataOf(
   resource: 'configmaps' | 'secrets',
   name: string,
 ): Readonly<Record<string, string>> | undefined {
-  const object = facts.read(resource, name)
+  const content = contentOf(facts.read(resource, name))
+  if (content === undefined) return undefined
+  return Object.fromEntries(Object.entries(content).map(([key, bytes]) => [key, bytes.toString()]))
+}
+
+/** What a ConfigMap or Secret holds, by its keys; undefined: there is no such object. */
+export function contentOf(object: ApiObject | undefined): Readonly<Record<string, Buffer>> | undefined {
   if (object === undefined) return undefined
-  const data = (object['data'] ?? {}) as Record<string, string>
-  if (resource === 'configmaps') return data
-  const decoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()])
-  return { ...Object.fromEntries(decoded), ...object['stringData'] }
+  const read = (field: string, encoding: 'utf8' | 'base64'): [string, Buffer][] =>
+    Object.entries((object[field] ?? {}) as Record<string, string>).map(([key, text]) => [
+      key,
+      Buffer.from(text, encoding),
+    ])
+  const isSecret = object.kind === 'Secret'
+  const all = isSecret
+    ? [...read('data', 'base64'), ...read('stringData', 'utf8')]
+    : [...read('data', 'utf8'), ...read('binaryData', 'base64')]
+  return Object.fromEntries(all)
 }
 
 function fieldOf(path: string, { pod, nodeName, hostIP, podIPs }: PodFacts): string {

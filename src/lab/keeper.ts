@@ -7,6 +7,7 @@ import type { LabNode } from './node.ts'
 import type { ContainerSpec } from './podspec.ts'
 import type { ContainerView } from './podstatus.ts'
 import { handle, watchHealth, type ProbeSubject } from './probe.ts'
+import type { Shown } from './volumes.ts'
 
 /** What a container needs of its pod. */
 export interface Berth {
@@ -18,7 +19,8 @@ export interface Berth {
   readonly ending: AbortSignal
   /** Address for probes. */
   host(): string
-  box(): Box
+  box(): Omit<Box, 'binds'>
+  volumes(spec: ContainerSpec): Shown
   environment(spec: ContainerSpec): Environment
   changed(): void
   event(type: 'Normal' | 'Warning', reason: string, message: string): void
@@ -106,15 +108,17 @@ export class ContainerKeeper {
     const { view } = this
     const berth = this.#berth
     const environment = berth.environment(view.spec)
-    if (environment.kind === 'failed') {
-      view.state = { kind: 'waiting', reason: 'CreateContainerConfigError', message: environment.reason }
-      berth.event('Warning', 'Failed', environment.reason)
-      berth.changed()
-      return null
-    }
+    if (environment.kind === 'failed') return this.#cannotStart(environment.reason)
+    const volumes = berth.volumes(view.spec)
+    if (volumes.kind === 'failed') return this.#cannotStart(volumes.reason)
     const work = workOf(view.spec, environment.env['PATH'] ?? '')
-    if (view.restarts === 0) berth.event('Normal', 'Started', `container ${view.spec.name} ${work.detail}`)
-    const container = new Container(work, berth.box(), environment.env, view.spec.workingDir ?? WORKDIR, this.log)
+    if (view.restarts === 0) {
+      berth.event('Normal', 'Started', `container ${view.spec.name} ${work.detail}`)
+      if (work.kind === 'command') for (const why of volumes.left) berth.event('Warning', 'VolumeNotShown', why)
+    }
+    // A stand-in reads none of them.
+    const box = { ...berth.box(), binds: work.kind === 'command' ? volumes.binds : [] }
+    const container = new Container(work, box, environment.env, view.spec.workingDir ?? WORKDIR, this.log)
     this.#container = container
     view.state = { kind: 'running', startedAt: container.startedAt }
     berth.changed()
@@ -131,6 +135,13 @@ export class ContainerKeeper {
     view.ready = view.isInit && exitCode === 0
     berth.changed()
     return ended
+  }
+
+  #cannotStart(why: string): null {
+    this.view.state = { kind: 'waiting', reason: 'CreateContainerConfigError', message: why }
+    this.#berth.event('Warning', 'Failed', why)
+    this.#berth.changed()
+    return null
   }
 
   async #watch(container: Container, over: AbortSignal): Promise<void> {

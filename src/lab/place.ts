@@ -93,4 +93,4 @@ export function startTime(pid: number): string | null {
 const SOCKET_PATH_MAX_BYTES = 107
 const LONGEST = 'nodes/n50.status.sock'
 /** nodes: the agents' sockets; hosts: hosts files of pods; run: where the lab's own /run is put together. */
-const FOLDERS = ['nodes', 'hosts', 'run', 'logs']
+const FOLDERS = ['nodes', 'hosts', 'volumes', 'run', 'logs']

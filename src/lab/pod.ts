@@ -13,6 +13,7 @@ import type { LabNode } from './node.ts'
 import { specOf, type ContainerSpec } from './podspec.ts'
 import { statusOf } from './podstatus.ts'
 import { makeSandbox, type Sandbox } from './sandbox.ts'
+import { Volumes } from './volumes.ts'
 
 /** What a pod's runner needs of the lab around it. */
 export interface Surroundings {
@@ -36,6 +37,7 @@ export class PodRunner {
   readonly #startTime = now()
   readonly #inits: readonly ContainerKeeper[]
   readonly #mains: readonly ContainerKeeper[]
+  readonly #volumes: Volumes
   readonly #running: Promise<void>[] = []
   /** Aborted when deletion begins. */
   readonly #ending = new AbortController()
@@ -49,6 +51,7 @@ export class PodRunner {
   constructor(pod: ApiObject, around: Surroundings) {
     this.#pod = pod
     this.#around = around
+    this.#volumes = new Volumes(pod, around.store, around.place)
     const { initContainers = [], containers } = specOf(pod)
     const berth = this.#berth()
     const keep = (spec: ContainerSpec, isInit: boolean): ContainerKeeper =>
@@ -165,6 +168,7 @@ export class PodRunner {
     clearTimeout(this.#killTimer)
     await this.#sandbox?.remove()
     this.#around.hosts.remove(this.#pod)
+    this.#volumes.remove()
     const { namespace = '', name, uid } = this.#pod.metadata
     this.#around.store.delete({ resource: 'pods', namespace, name }, { graceSeconds: 0, uid })
   }
@@ -189,13 +193,14 @@ export class PodRunner {
       ending: this.#ending.signal,
       host: () => this.#sandbox?.ips[0] ?? '',
       box: () => this.#box(),
+      volumes: (spec) => this.#volumes.shownTo(spec),
       environment: (spec) => this.#environment(spec),
       changed: () => this.#around.changed(this),
       event: (type, reason, message) => this.#around.event(this.#pod, type, reason, message),
     }
   }
 
-  #box(): Box {
+  #box(): Omit<Box, 'binds'> {
     const { node } = this.#around
     const { hostNetwork, hostname = this.#pod.metadata.name } = specOf(this.#pod)
     return {

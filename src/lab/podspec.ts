@@ -11,6 +11,9 @@ export interface PodSpec {
   readonly initContainers?: readonly ContainerSpec[]
   readonly containers: readonly ContainerSpec[]
   readonly serviceAccountName?: string
+  readonly volumes?: readonly VolumeSpec[]
+  readonly dnsPolicy?: string
+  readonly dnsConfig?: DnsConfig
   readonly hostAliases?: readonly { readonly ip: string; readonly hostnames?: readonly string[] }[]
 }
 
@@ -24,10 +27,38 @@ export interface ContainerSpec {
   readonly ports?: readonly ContainerPort[]
   readonly env?: readonly EnvVar[]
   readonly envFrom?: readonly EnvFrom[]
+  readonly volumeMounts?: readonly VolumeMount[]
   readonly startupProbe?: ProbeSpec
   readonly readinessProbe?: ProbeSpec
   readonly livenessProbe?: ProbeSpec
   readonly lifecycle?: { readonly preStop?: Handler; readonly postStart?: Handler }
+}
+
+/** core/v1 Volume; of kinds that are not here the lab has none. */
+export interface VolumeSpec {
+  readonly name: string
+  readonly emptyDir?: object
+  readonly configMap?: { readonly name: string; readonly items?: readonly KeyToPath[]; readonly optional?: boolean }
+  readonly secret?: { readonly secretName: string; readonly items?: readonly KeyToPath[]; readonly optional?: boolean }
+  readonly hostPath?: { readonly path: string }
+}
+
+export interface KeyToPath {
+  readonly key: string
+  readonly path: string
+}
+
+export interface VolumeMount {
+  readonly name: string
+  readonly mountPath: string
+  readonly subPath?: string
+  readonly readOnly?: boolean
+}
+
+export interface DnsConfig {
+  readonly nameservers?: readonly string[]
+  readonly searches?: readonly string[]
+  readonly options?: readonly { readonly name: string; readonly value?: string }[]
 }
 
 export interface ContainerPort {

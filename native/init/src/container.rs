@@ -79,7 +79,7 @@ usage: fairlead-carrier container [FLAGS] -- CMD ARGS...
   --hosts FILE           shown as /etc/hosts; rewrite the file in place to change it
   --resolv FILE          shown as /etc/resolv.conf
   --mount-tmpfs DIR      an empty directory of its own (repeatable; made before the binds)
-  --bind SRC:DST[:ro]    SRC shown at DST (repeatable); DST must exist unless it lies in a --mount-tmpfs
+  --bind SRC:DST[:ro]    SRC shown at DST (repeatable); DST is made if it may be
   --workdir DIR          where CMD starts
 
 Signals sent to this process reach CMD, whose exit status it returns (128 + signal number if CMD was killed; 127 if it

@@ -53,10 +53,12 @@ impl Mounts {
             .map_err(failed(format!("cannot mount a tmpfs at {}", directory.display())))?;
         }
         for (bind, source) in self.binds.iter().zip(sources) {
-            if self.tmpfs.iter().any(|directory| bind.target.starts_with(directory)) {
-                bind.make_target(&source)?;
+            let in_tmpfs = self.tmpfs.iter().any(|directory| bind.target.starts_with(directory));
+            match bind.make_target(&source) {
+                Err(failure) if in_tmpfs => return Err(failure),
+                // Where it may not be made, mounting says so.
+                _ => bind.make(&source)?,
             }
-            bind.make(&source)?;
         }
         Ok(())
     }
