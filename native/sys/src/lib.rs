@@ -1,5 +1,6 @@
 //! What needs the operating system's own interfaces. The only crate in which `unsafe` is allowed.
 
+pub mod batch;
 pub mod channel;
 pub mod datagram;
 pub mod limits;
