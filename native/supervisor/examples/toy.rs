@@ -4,8 +4,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -79,7 +80,8 @@ impl Kind for Toy {
 #[derive(Default)]
 struct Server {
     words: Arc<Mutex<HashMap<String, Vec<u8>>>>,
-    doors: usize,
+    /// True: no longer.
+    doors: HashMap<Place, Arc<AtomicBool>>,
 }
 
 impl Worker for Server {
@@ -114,21 +116,16 @@ impl Worker for Server {
     }
 
     fn listen(&mut self, opened: Vec<Sockets>, closed: &[Place]) {
-        self.doors = self.doors + opened.len() - closed.len();
-        for socket in opened.into_iter().flat_map(|sockets| sockets.udp) {
-            let words = self.words.clone();
-            socket.set_nonblocking(false).unwrap();
-            thread::spawn(move || {
-                let mut buffer = [0; 2048];
-                while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
-                    let key = String::from_utf8_lossy(&buffer[..length]).to_string();
-                    if key == "crash" {
-                        std::process::abort();
-                    }
-                    let word = words.lock().unwrap().get(&key).cloned().unwrap_or_default();
-                    drop(socket.send_to(&word, peer));
-                }
-            });
+        for place in closed {
+            self.doors.remove(place).expect("it was opened").store(true, Ordering::Relaxed);
+        }
+        for Sockets { place, udp, .. } in opened {
+            let ended = Arc::new(AtomicBool::new(false));
+            self.doors.insert(place, ended.clone());
+            for socket in udp {
+                let (words, ended) = (self.words.clone(), ended.clone());
+                thread::spawn(move || answer(&socket, &words, &ended));
+            }
         }
     }
 
@@ -139,12 +136,27 @@ impl Worker for Server {
     fn ask(&mut self, question: &Question) -> Result<Value, String> {
         match question {
             Question::Metrics => Ok("toy_doors 1\n".into()),
-            Question::Stats => Ok(json!({ "doors": self.doors })),
+            Question::Stats => Ok(json!({ "doors": self.doors.len() })),
             Question::Explain(explain) => Err(format!("cannot explain {}", explain.name)),
         }
     }
 
     fn drain(&mut self, _: Duration) {}
+}
+
+fn answer(socket: &UdpSocket, words: &Mutex<HashMap<String, Vec<u8>>>, ended: &AtomicBool) {
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut buffer = [0; 2048];
+    while !ended.load(Ordering::Relaxed) {
+        let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };
+        let key = String::from_utf8_lossy(&buffer[..length]).to_string();
+        if key == "crash" {
+            std::process::abort();
+        }
+        let word = words.lock().unwrap().get(&key).cloned().unwrap_or_default();
+        drop(socket.send_to(&word, peer));
+    }
 }
 
 fn main() -> ExitCode {

@@ -1,0 +1,565 @@
+//! A supervisor and its worker (examples/toy.rs) as a controller, clients and a kubelet see them.
+
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+#[test]
+fn nothing_is_visible_before_its_commit() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    assert_eq!(controller.hear(), json!({"hello": {"version": env!("CARGO_PKG_VERSION"), "tables": {}}}));
+    assert_eq!(controller.doors(&place), "acknowledged");
+    controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 0, "to": 1}}));
+    controller.say(json!({"put": [["a", {"word": "1"}], ["b", {"word": "2"}]]}));
+    controller.say(json!({"ask": {"id": 7, "what": "stats"}}));
+    let stats = controller.hear();
+    assert_eq!((&stats["answer"]["id"], &stats["answer"]["value"]["worker"]["says"]["doors"]), (&json!(7), &json!(1)));
+    assert_eq!(place.query("a"), "");
+    controller.say(json!({"commit": {}}));
+    assert_eq!(controller.hear(), json!({"acknowledged": {"table": "words", "epoch": "e", "number": 1}}));
+    assert_eq!((place.query("a"), place.query("b")), ("1".to_string(), "2".to_string()));
+    let changes = [json!({"drop": ["a"]}), json!({"put": [["b", {"word": "3"}], ["c", {"word": "4"}]]})];
+    assert_eq!(controller.delta("words", 1, 2, &changes), "acknowledged");
+    assert_eq!(["a", "b", "c"].map(|key| place.query(key)), ["", "3", "4"]);
+    // From 0: what is not in it is gone.
+    assert_eq!(controller.delta("words", 0, 3, &[put("d", "5")]), "acknowledged");
+    assert_eq!(["a", "b", "c", "d"].map(|key| place.query(key)), ["", "", "", "5"]);
+    assert_eq!(fs::metadata(&place.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_row_that_is_refused_harms_itself_only() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    assert_eq!(controller.delta("words", 0, 1, &[put("a", "1"), put("b", "2"), put("c", "3")]), "acknowledged");
+    controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 1, "to": 2}}));
+    controller.say(
+        json!({"put": [["a", {"word": 1}], ["b", {"word": "refuse"}], ["c", {"word": "4"}], ["", {"word": "x"}]]}),
+    );
+    controller.say(json!({"put": [["k".repeat(600), {"word": "x"}]]}));
+    controller.say(json!({"commit": {}}));
+    let refused = controller.hear()["refused"].take();
+    let mut keys: Vec<_> =
+        refused["rows"].as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap().len()).collect();
+    keys.sort();
+    assert_eq!((keys, &refused["number"]), (vec![0, 1, 1, 600], &json!(2)));
+    assert!(refused["rows"].to_string().contains("invalid type: integer"), "{refused}");
+    // Nothing is held under their keys, not even after a restart from the disk.
+    assert_eq!(["a", "b", "c"].map(|key| place.query(key)), ["", "", "4"]);
+    drop(carrier);
+    let carrier = place.start();
+    assert_eq!(carrier.controller().hear()["hello"]["tables"]["words"]["number"], 2);
+    assert_eq!(["a", "b", "c"].map(|key| place.query(key)), ["", "", "4"]);
+}
+
+#[test]
+fn so_many_rows_may_be_refused_that_they_take_several_lines() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 0, "to": 1}}));
+    for part in 0..20 {
+        let rows: Vec<_> = (0..500).map(|row| json!([format!("{part}-{row}"), {"sword": 1}])).collect();
+        controller.say(json!({ "put": rows }));
+    }
+    controller.say(json!({"commit": {}}));
+    let (mut count, mut lines) = (0, 0);
+    loop {
+        let refused = controller.hear()["refused"].take();
+        count += refused["rows"].as_array().unwrap().len();
+        lines += 1;
+        if refused["more"] != true {
+            break;
+        }
+    }
+    assert!(count == 10_000 && lines > 1, "{count} in {lines}");
+}
+
+#[test]
+fn a_delta_that_fails_changes_nothing() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    assert_eq!(controller.delta("words", 5, 6, &[put("a", "0")]), "failed: nothing is held, not 5 of \"e\"");
+    assert_eq!(controller.delta("words", 0, 1, &[put("a", "1")]), "acknowledged");
+    assert_eq!(controller.delta("words", 2, 3, &[put("a", "2")]), "failed: 1 of \"e\" is held, not 2 of \"e\"");
+    assert_eq!(
+        controller.delta("nouns", 0, 3, &[put("a", "2")]),
+        "failed: there is no table \"nouns\"; there is words, doors"
+    );
+    assert_eq!(controller.delta("words", 1, 2, &[put("a", "2"), put("b", "fail")]), "failed: told to fail");
+    // The worker dies of it: so it does not die of it again.
+    let died = controller.delta("words", 1, 2, &[put("a", "2"), put("b", "die")]);
+    assert!(died.starts_with("failed: the worker ended") && died.contains("SIGABRT"), "{died}");
+    assert_eq!(place.query("a"), "1");
+    assert_eq!(controller.delta("words", 1, 2, &[put("a", "3")]), "acknowledged");
+    assert_eq!(place.query("a"), "3");
+}
+
+#[test]
+fn what_is_not_the_protocol_ends_the_connection_and_nothing_else() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    let begin = json!({"begin": {"table": "words", "epoch": "e", "from": 1, "to": 2}}).to_string();
+    let long = format!("{{\"put\":[[\"a\",{{\"word\":\"{}\"}}]]}}", "x".repeat(1 << 20));
+    let cases: [(&str, &[&str]); 9] = [
+        ("no message of this protocol", &["{"]),
+        ("no message of this protocol", &["[]"]),
+        ("no message of this protocol", &["{\"open\":{}}"]),
+        ("no message of this protocol", &["\u{0}"]),
+        ("no message of this protocol", &["{\"begin\":{\"table\":\"words\"}}"]),
+        ("commit without a begin", &["{\"commit\":{}}"]),
+        ("rows without a begin", &["{\"put\":[]}"]),
+        ("begin within a delta", &[&begin, "{\"put\":[[\"a\",{\"word\":\"9\"}]]}", &begin]),
+        ("longer than 1 MiB", &[&begin, &long]),
+    ];
+    for (reason, lines) in cases {
+        let mut hostile = carrier.controller();
+        assert_eq!(hostile.hear()["hello"]["tables"]["words"]["number"], 1, "{reason}");
+        for line in lines {
+            hostile.send(line);
+        }
+        let said = hostile.hear();
+        assert!(said["error"]["reason"].as_str().unwrap_or_default().contains(reason), "{reason}: {said}");
+        assert!(hostile.ended(), "{reason}");
+        assert_eq!(place.query("a"), "1");
+    }
+    // Cut off in the middle of a delta, and of a line.
+    let mut cut = carrier.controller();
+    cut.hear();
+    cut.send(&begin);
+    cut.send("{\"put\":[[\"a\",{\"word\":\"9\"}]]}");
+    cut.stream.write_all(b"{\"comm").unwrap();
+    drop(cut);
+    let mut controller = carrier.controller();
+    assert_eq!(controller.hear()["hello"]["tables"]["words"]["number"], 1);
+    assert_eq!(controller.delta("words", 1, 2, &[put("b", "2")]), "acknowledged");
+    assert_eq!((place.query("a"), place.query("b")), ("1".to_string(), "2".to_string()));
+}
+
+#[test]
+fn a_newer_controller_replaces_an_older_one() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut old = carrier.controller();
+    old.hear();
+    old.doors(&place);
+    old.say(json!({"begin": {"table": "words", "epoch": "old", "from": 0, "to": 1}}));
+    old.say(json!({"put": [["a", {"word": "old"}]]}));
+    let mut new = carrier.controller();
+    new.hear();
+    assert_eq!(old.hear()["error"]["reason"], "another controller has connected");
+    assert!(old.ended());
+    assert_eq!(new.delta("words", 0, 1, &[put("b", "new")]), "acknowledged");
+    assert_eq!((place.query("a"), place.query("b")), (String::new(), "new".to_string()));
+}
+
+#[test]
+fn a_worker_that_is_killed_loses_no_query() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    for round in 0..5 {
+        let client = client();
+        let worker = worker_of(carrier.child.id());
+        // Held, so that the queries come while there is no worker.
+        kill(carrier.child.id(), "STOP");
+        kill(worker, "KILL");
+        eventually("it is dead", || gone(worker));
+        for _ in 0..50 {
+            client.send_to(b"a", (Ipv4Addr::LOCALHOST, place.port)).unwrap();
+        }
+        kill(carrier.child.id(), "CONT");
+        let mut buffer = [0; 16];
+        for query in 0..50 {
+            let length =
+                client.recv(&mut buffer).unwrap_or_else(|error| panic!("round {round}, query {query}: {error}"));
+            assert_eq!(&buffer[..length], b"1");
+        }
+    }
+    // With the controller gone, too.
+    drop(controller);
+    kill(worker_of(carrier.child.id()), "KILL");
+    assert_eq!(place.query("a"), "1");
+}
+
+#[test]
+fn one_that_crashes_again_and_again_is_started_again() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    for _ in 0..4 {
+        let client = client();
+        let worker = worker_of(carrier.child.id());
+        client.send_to(b"crash", (Ipv4Addr::LOCALHOST, place.port)).unwrap();
+        eventually("it is gone", || gone(worker));
+        assert_eq!(place.query("a"), "1");
+    }
+    assert!(carrier.page("/metrics").1.contains("fairlead_carrier_worker_starts_total 5\n"));
+}
+
+#[test]
+fn tables_come_back_from_the_disk_whenever_the_supervisor_was_killed() {
+    let place = Place::make();
+    let mut carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    for number in 1..=6_u64 {
+        match number % 3 {
+            // In the middle of a delta; of one from 0; and just after a commit.
+            0 => controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": number, "to": number + 1}})),
+            1 => controller.say(json!({"begin": {"table": "words", "epoch": "f", "from": 0, "to": 99}})),
+            _ => {}
+        }
+        if number % 3 != 2 {
+            let rows: Vec<_> = (0..5000).map(|row| json!([format!("x{row}"), {"word": "lost"}])).collect();
+            controller.say(json!({ "put": rows }));
+            controller.say(json!({"ask": {"id": 1, "what": "stats"}})); // it has read them
+            controller.hear();
+        }
+        let worker = worker_of(carrier.child.id());
+        kill(carrier.child.id(), "KILL");
+        drop(carrier);
+        eventually("the worker ends, too", || gone(worker));
+        carrier = place.start();
+        assert_eq!(place.query("a"), number.to_string());
+        assert_eq!(place.query("x1"), "");
+        controller = carrier.controller();
+        assert_eq!(controller.hear()["hello"]["tables"]["words"], json!({"epoch": "e", "number": number}));
+        let next = [put("a", &(number + 1).to_string())];
+        assert_eq!(controller.delta("words", number, number + 1, &next), "acknowledged");
+    }
+    eventually("what was replaced is removed", || fs::read_dir(place.dir.join("state")).unwrap().count() == 3);
+}
+
+#[test]
+fn a_damaged_file_is_ignored_and_said() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    drop(carrier);
+    let words = fs::read_dir(place.dir.join("state")).unwrap().map(|entry| entry.unwrap().path());
+    let words = words.into_iter().find(|path| path.to_str().unwrap().contains("words.")).unwrap();
+    fs::write(&words, b"not a table").unwrap();
+    let mut carrier = place.start();
+    let mut controller = carrier.controller();
+    let hello = controller.hear();
+    assert!(hello["hello"]["tables"]["words"].is_null() && !hello["hello"]["tables"]["doors"].is_null(), "{hello}");
+    assert_eq!(place.query("a"), "");
+    assert_eq!(controller.delta("words", 0, 1, &[put("a", "2")]), "acknowledged");
+    assert_eq!(place.query("a"), "2");
+    carrier.end("TERM");
+    assert!(carrier.said().contains("it is no table of this version; it is ignored"), "{}", carrier.said());
+}
+
+#[test]
+fn without_a_place_on_the_disk_tables_are_in_memory() {
+    let place = Place::make();
+    fs::write(place.dir.join("state"), "in the way").unwrap();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    assert_eq!(controller.delta("words", 0, 1, &[put("a", "1")]), "acknowledged");
+    kill(worker_of(carrier.child.id()), "KILL");
+    assert_eq!(place.query("a"), "1");
+    assert!(carrier.said().contains("tables are held in memory only"), "{}", carrier.said());
+}
+
+#[test]
+fn two_carriers_do_not_share_a_place() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut second = place.spawn(&place.socket());
+    assert!(!second.child.wait().unwrap().success());
+    assert!(second.said().contains("another carrier uses it"), "{}", second.said());
+    let mut third = place.spawn_with(&["--socket", place.socket().to_str().unwrap()]);
+    assert!(!third.child.wait().unwrap().success());
+    assert!(third.said().contains("another carrier listens there"), "{}", third.said());
+    carrier.controller().hear();
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_by_name_and_the_others_are_served() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    controller.say(json!({"begin": {"table": "doors", "epoch": "e", "from": 0, "to": 1}}));
+    controller.say(json!({"put": [["0", {"port": port}], ["1", {"port": place.port}]]}));
+    controller.say(json!({"commit": {}}));
+    let refused = controller.hear()["refused"]["rows"].take();
+    assert_eq!((refused.as_array().unwrap().len(), &refused[0]["key"]), (1, &json!("0")));
+    assert!(refused[0]["reason"].as_str().unwrap().contains(&format!("cannot listen on 127.0.0.1:{port} (toy)")));
+    assert!(refused[0]["remedy"].as_str().unwrap().contains("ss -lntup"));
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    assert_eq!(place.query("a"), "1");
+    // A door that is closed is free for others.
+    assert_eq!(controller.delta("doors", 1, 2, &[json!({"drop": ["1"]})]), "acknowledged");
+    let door = (Ipv4Addr::LOCALHOST, place.port);
+    eventually("others may listen", || UdpSocket::bind(door).is_ok() && TcpListener::bind(door).is_ok());
+}
+
+#[test]
+fn pages_tell_the_truth_and_an_end_is_orderly() {
+    let place = Place::make();
+    let mut carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.say(json!({"begin": {"table": "doors", "epoch": "e", "from": 0, "to": 1}}));
+    controller.say(json!({"put": [["0", {"port": place.port, "lameduck": 60_000}]]}));
+    controller.say(json!({"commit": {}}));
+    controller.hear();
+    assert_eq!(carrier.page("/health"), (200, "OK".to_string()));
+    assert_eq!(carrier.page("/ready"), (503, "words".to_string()));
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    assert_eq!(carrier.page("/ready"), (200, "OK".to_string()));
+    let (_, metrics) = carrier.page("/metrics");
+    for line in ["toy_doors 1", "fairlead_carrier_worker_up 1", "fairlead_carrier_table_rows{table=\"words\"} 1"] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line}: {metrics}");
+    }
+    assert_eq!(carrier.page("/else").0, 404);
+    // The lame duck: unready, and answering, until the time is over or a second signal comes.
+    kill(carrier.child.id(), "TERM");
+    eventually("it is not ready", || carrier.page("/ready") == (503, "shutting down".to_string()));
+    assert_eq!((carrier.page("/health").0, place.query("a")), (200, "1".to_string()));
+    assert!(carrier.end("TERM").success());
+    assert!(!place.socket().exists());
+}
+
+fn put(key: &str, word: &str) -> Value {
+    json!({ "put": [[key, { "word": word }]] })
+}
+
+struct Place {
+    dir: PathBuf,
+    port: u16,
+    pages: u16,
+}
+
+impl Place {
+    fn make() -> Place {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("fairlead-supervisor-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir(&dir).unwrap();
+        Place { dir, port: free_port(), pages: free_port() }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    fn start(&self) -> Carrier {
+        let carrier = self.spawn(&self.socket());
+        eventually("it listens", || UnixStream::connect(self.socket()).is_ok());
+        carrier
+    }
+
+    fn spawn(&self, socket: &Path) -> Carrier {
+        let state = self.dir.join("state");
+        let pages = format!("127.0.0.1:{}", self.pages);
+        self.spawn_with(&["--socket", socket.to_str().unwrap(), "--state", state.to_str().unwrap(), "--http", &pages])
+    }
+
+    fn spawn_with(&self, flags: &[&str]) -> Carrier {
+        let log = self.dir.join("log");
+        let stderr = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let toy = std::env::current_exe().unwrap().parent().unwrap().join("../examples/toy");
+        let mut command = Command::new(toy);
+        command.args(["toy", "--threads", "2"]).args(flags).stderr(stderr).stdin(Stdio::null());
+        let child = command.spawn().expect("examples/toy was built");
+        Carrier { child, log, socket: self.socket(), pages: self.pages }
+    }
+
+    /// Asks until there is an answer: a datagram that a worker had read when it was killed is lost.
+    fn query(&self, key: &str) -> String {
+        let client = client();
+        client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        let mut buffer = [0; 2048];
+        loop {
+            client.send_to(key.as_bytes(), (Ipv4Addr::LOCALHOST, self.port)).unwrap();
+            match client.recv(&mut buffer) {
+                Ok(length) => return String::from_utf8(buffer[..length].to_vec()).unwrap(),
+                Err(error) => assert!(Instant::now() < deadline, "no answer for {key}: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.dir));
+    }
+}
+
+struct Carrier {
+    child: Child,
+    log: PathBuf,
+    socket: PathBuf,
+    pages: u16,
+}
+
+impl Carrier {
+    fn controller(&self) -> Controller {
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Controller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
+    }
+
+    fn page(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.pages)).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
+    }
+
+    fn end(&mut self, signal: &str) -> ExitStatus {
+        kill(self.child.id(), signal);
+        self.child.wait().unwrap()
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+struct Controller {
+    stream: UnixStream,
+    lines: BufReader<UnixStream>,
+}
+
+impl Controller {
+    fn say(&mut self, message: Value) {
+        self.stream.write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+
+    /// To one that may close the connection meanwhile.
+    fn send(&mut self, line: &str) {
+        drop(self.stream.write_all(format!("{line}\n").as_bytes()));
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the carrier said {line:?}"))
+    }
+
+    fn ended(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.lines.read_to_end(&mut rest) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// `acknowledged`, or `failed: why`.
+    fn delta(&mut self, table: &str, from: u64, to: u64, changes: &[Value]) -> String {
+        self.say(json!({"begin": {"table": table, "epoch": "e", "from": from, "to": to}}));
+        changes.iter().for_each(|change| self.say(change.clone()));
+        self.say(json!({"commit": {}}));
+        let said = self.hear();
+        match said["failed"]["reason"].as_str() {
+            Some(reason) => format!("failed: {reason}"),
+            None => said.as_object().unwrap().keys().next().unwrap().clone(),
+        }
+    }
+
+    fn doors(&mut self, place: &Place) -> String {
+        self.delta("doors", 0, 1, &[json!({"put": [["0", {"port": place.port}]]})])
+    }
+}
+
+fn client() -> UdpSocket {
+    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    client
+}
+
+/// Below those that the kernel gives to clients, and not that of another test.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + (number % 10_000) as u16));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return address.port();
+        }
+    }
+}
+
+/// The one child of a supervisor.
+fn worker_of(supervisor: u32) -> u32 {
+    let mut found = None;
+    eventually("there is a worker", || {
+        let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
+        found = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// Dead, with all its threads; perhaps not waited for.
+fn gone(pid: u32) -> bool {
+    let dead = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|state| state.contains(") Z "));
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    threads == 0 || dead && threads == 1
+}
+
+fn kill(pid: u32, signal: &str) {
+    let status = Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "did not come true within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(20);
