@@ -24,11 +24,11 @@ export interface Answer {
 export class Fake {
   readonly rows = new Map<Key, NameRow>()
   readonly #set: string
-  readonly #zones: readonly string[]
+  readonly zones: readonly string[]
 
   constructor(set: string, zones: readonly string[]) {
     this.#set = set
-    this.#zones = zones
+    this.zones = zones
   }
 
   apply(delta: Delta<NameRow>): void {
@@ -41,7 +41,10 @@ export class Fake {
   ask(name: string, type: string): Answer {
     const answers: Answered[] = []
     let at = name.toLowerCase()
-    for (let links = 0; links < LINKS_MAX; links++) {
+    const chain = new Set<string>()
+    // What leads back to itself ends there.
+    while (!chain.has(at) && chain.size < LINKS_MAX) {
+      chain.add(at)
       const records = this.#records(at)
       // A chain that leaves the zones is the forwarder's; one that ends nowhere in them ends in NXDOMAIN (RFC 6604).
       if (records === null) return { code: this.#isOurs(at) ? 'NXDOMAIN' : 'NOERROR', answers, additional: [] }
@@ -69,7 +72,7 @@ export class Fake {
   }
 
   #isOurs(name: string): boolean {
-    return this.#zones.some((zone) => isWithin(name, zone))
+    return this.zones.some((zone) => isWithin(name, zone))
   }
 
   #glue(answers: readonly Answered[]): readonly Answered[] {
