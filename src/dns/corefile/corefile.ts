@@ -5,7 +5,7 @@ import { blocks, type Block } from './imports.ts'
 import { parseKey, type Key } from './key.ts'
 import type { Token } from './lexer.ts'
 import { bind, reload, root } from './plugins/server.ts'
-import { PLUGINS, SETTINGS, UNSUPPORTED } from './plugins.ts'
+import { IGNORED, PLUGINS, SETTINGS, UNSUPPORTED } from './plugins.ts'
 import { Problems, quote, type Problem } from './problem.ts'
 import { Sets, type Setting } from './setting.ts'
 import { rowsOf } from './sources.ts'
@@ -53,7 +53,7 @@ interface Placed {
 function serversOf(block: Block, around: Omit<Setting, 'zones' | 'root'>): readonly Placed[] {
   const { problems, access, sets } = around
   const keys = block.keys.map((key) => parseKey(key, problems)).filter((key) => key !== null)
-  const directives = grouped(block.body, problems)
+  const directives = grouped(block.body, around)
   const of = (name: string): readonly Statement[] => directives.get(name) ?? []
   const zones = unique(keys.flatMap((key) => key.zones))
   const folder = of('root').length === 0 ? '' : root(of('root'), problems)
@@ -74,14 +74,21 @@ function serversOf(block: Block, around: Omit<Setting, 'zones' | 'root'>): reado
 }
 
 /** Directives by name, those that there are. */
-function grouped(body: readonly Statement[], problems: Problems): ReadonlyMap<string, readonly Statement[]> {
+function grouped(
+  body: readonly Statement[],
+  { problems, warnings }: Pick<Setting, 'problems' | 'warnings'>,
+): ReadonlyMap<string, readonly Statement[]> {
   const groups = new Map<string, Statement[]>()
   for (const statement of body) {
     const name = statement.name.text
     const group = groups.get(name)
     if (group !== undefined) group.push(statement)
     else if (PLUGINS.has(name) || (SETTINGS as readonly string[]).includes(name)) groups.set(name, [statement])
-    else unknown(statement.name, problems)
+    else {
+      const remedy = IGNORED.get(name)
+      if (remedy === undefined) unknown(statement.name, problems)
+      else warnings.report(statement.name, `${name} has no effect here`, remedy)
+    }
   }
   return groups
 }

@@ -3,7 +3,8 @@ import type { Place, Problems } from './problem.ts'
 /**
  * The words of a Corefile, as caddyfile/lexer.go of coredns/caddy finds them: a byte order mark is dropped; white space (of
  * Unicode) separates; `#` starts a comment, within a word too; `"` opens a quoted word only where a word starts, which may
- * span lines and in which only `\"` is an escape. A quote that is not closed is a problem here, there it ends with the file.
+ * span lines and in which only `\"` is an escape. A quote that is not closed is a problem here, there it ends with the file;
+ * and `{}` is two braces.
  */
 export interface Token extends Place {
   readonly text: string
@@ -30,8 +31,9 @@ export function tokens(
       problems.report(place, `the file has more than ${TOKENS_MAX} words`, 'split it')
       break
     }
-    const brace = !quoted && (raw === '{' || raw === '}') ? raw : null
-    found.push({ ...place, text: brace ?? expand(raw, env), endLine: word.endLine, brace })
+    const braces = quoted ? null : BRACES.get(raw)
+    if (braces) found.push(...braces.map((brace) => ({ ...place, text: brace, endLine: line, brace })))
+    else found.push({ ...place, text: expand(raw, env), endLine: word.endLine, brace: null })
   }
   return found
 }
@@ -145,6 +147,11 @@ const SPACES = new Set([
   0x205f,
   0x3000,
   ...Array.from({ length: 11 }, (_, i) => 0x2000 + i),
+])
+const BRACES: ReadonlyMap<string, readonly ('{' | '}')[]> = new Map([
+  ['{', ['{']],
+  ['}', ['}']],
+  ['{}', ['{', '}']],
 ])
 const NEWLINE = 10
 const RETURN = 13

@@ -49,12 +49,17 @@ export const PLUGINS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
 /** Directives that say where and when, and do nothing with a query. */
 export const SETTINGS = ['bind', 'root', 'reload'] as const
 
+/** Names of CoreDNS's that answers do not depend on, which custom files of clusters have in them: warned of. */
+export const IGNORED: ReadonlyMap<string, string> = new Map([
+  ['debug', 'remove it, and set FAIRLEAD_LOG=debug'],
+  ['pprof', 'remove it'],
+])
+
 /** CoreDNS's others, with what to do instead. */
 export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ['auto', 'remove it, and name each zone file with file'],
   ['azure', 'remove it, and forward the zone to Azure DNS'],
   ['clouddns', 'remove it, and forward the zone to Cloud DNS'],
-  ['debug', 'remove it, and set FAIRLEAD_LOG=debug'],
   ['dnssec', 'remove it, and forward to a server that signs'],
   ['dnstap', 'remove it, and use log'],
   ['dynupdate', 'remove it, and edit the zone file'],
@@ -69,7 +74,6 @@ export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ['multisocket', 'remove it: there is a socket for each core'],
   ['nomad', 'remove it, and forward the zone to Nomad'],
   ['on', 'remove it'],
-  ['pprof', 'remove it'],
   ['proxyproto', 'remove it'],
   ['quic', 'remove it, and serve tls://'],
   ['route53', 'remove it, and forward the zone to Route 53'],

@@ -60,14 +60,15 @@ export const sentence = (it: Problem): string => `${it.file}:${it.line}:${it.col
 export const quote = (text: string): string =>
   JSON.stringify(text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}...`)
 
-/** The known word that is closest by spelling, when it is close: at most a third of its letters are wrong. */
+/** The known word that is closest by spelling, when it is close: a third of its letters are wrong, or one more in its end. */
 export function nearest(word: string, known: readonly string[]): string | null {
   const lower = word.slice(0, WORD_MAX).toLowerCase()
   let best: string | null = null
   let least = Infinity
   for (const candidate of known) {
     const far = distance(lower, candidate)
-    if (far < least && far <= Math.max(1, Math.floor(candidate.length / 3))) [best, least] = [candidate, far]
+    const start = lower.slice(0, 4) === candidate.slice(0, 4) ? 1 : 0
+    if (far < least && far <= Math.max(1, Math.floor(candidate.length / 3) + start)) [best, least] = [candidate, far]
   }
   return best
 }

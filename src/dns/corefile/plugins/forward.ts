@@ -21,7 +21,7 @@ function one(directive: Statement, setting: Setting): Forward | null {
   const [zone, ...others] = zones(from, problems)
   if (others.length > 0)
     problems.report(from, `${quote(from.text)} is ${others.length + 1} zones`, 'write a forward for each of them')
-  const step: Forward = { ...DEFAULTS, plugin: 'forward', from: zone ?? '.', upstreams: [] }
+  const step: Forward = { plugin: 'forward', from: zone ?? '.', upstreams: [], ...DEFAULTS }
   const name = readOptions(directive, step, setting)
   const upstreams = to.flatMap((word) => upstreamsOf(word, setting))
   if (upstreams.length > UPSTREAMS_MAX)

@@ -39,9 +39,9 @@ type Read = (words: readonly Token[], at: Token, problems: Problems) => Change |
 const name: Read = (words, at, problems) => {
   const start = words.length === 2 ? 0 : 1
   const [from, to, ...rest] = words.slice(start)
-  const how = start === 0 ? 'exact' : words[0] && oneOf(words[0], 'way to match a name', HOWS, problems)
   if (from === undefined || to === undefined)
     return problems.report(at, 'a name rule takes two names', 'write name [HOW] FROM TO')
+  const how = start === 0 ? 'exact' : oneOf(words[0]!, 'way to match a name', HOWS, problems)
   if (!how) return null
   const [metadata] = rest
   if (metadata?.text === 'metadata')
@@ -120,9 +120,9 @@ const rcodes: Read = (words, at, problems) => {
 const cname: Read = (words, at, problems) => {
   const start = words.length === 2 ? 0 : 1
   const [from, to, more] = words.slice(start)
-  const how = start === 0 ? 'exact' : words[0] && oneOf(words[0], 'way to match a name', HOWS, problems)
   if (from === undefined || to === undefined || more !== undefined)
     return problems.report(at, 'a cname rule takes two names', 'write cname [HOW] FROM TO')
+  const how = start === 0 ? 'exact' : oneOf(words[0]!, 'way to match a name', HOWS, problems)
   if (!how) return null
   // Only whole names get their dot here: a suffix is compared as it stands.
   const text = (token: Token): string => (how === 'exact' ? dotted(token.text) : token.text.toLowerCase())

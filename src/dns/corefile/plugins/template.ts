@@ -60,7 +60,9 @@ function rule(directive: Statement, setting: Setting): TemplateRule | null {
     problems,
   )
   const records = (section: Section): TemplateRecord[] =>
-    written[section].map((word) => recordOf(word, patterns, problems)).filter((it) => it !== null)
+    written[section]
+      .map((word) => recordOf(word, patterns, ofType!.text.toUpperCase(), problems))
+      .filter((it) => it !== null)
   const sections = { answer: records('answer'), additional: records('additional'), authority: records('authority') }
   if (typeof wantedClass !== 'number' || typeof wantedType !== 'number') return null
   const zones = [...zonesOr(names, setting.zones, problems)]
@@ -75,7 +77,7 @@ function rule(directive: Statement, setting: Setting): TemplateRule | null {
 }
 
 /** `OWNER [TTL] [CLASS] TYPE DATA...`, with placeholders in it. */
-function recordOf(word: Token, patterns: readonly Pattern[], problems: Problems): TemplateRecord | null {
+function recordOf(word: Token, patterns: readonly Pattern[], asked: string, problems: Problems): TemplateRecord | null {
   const parts = placeholders(word.text)
   if ('unknown' in parts) return problems.report(word, `${quote(parts.unknown)} cannot be filled in`, PLACEHOLDERS)
   for (const part of parts) if (!isFilled(part, patterns, word, problems)) return null
@@ -87,7 +89,9 @@ function recordOf(word: Token, patterns: readonly Pattern[], problems: Problems)
     if (seconds !== null) ttl = seconds
     else if (text === null ? !isClass(rest[0]!) : !/^(?:IN|CH|HS|CS)$/i.test(text)) break
   }
-  const name = rest[0] === undefined ? null : plainText(rest.shift()!)?.toUpperCase()
+  const written = rest.shift() ?? []
+  // Of a rule for one type, `{{ .Type }}` can be no other.
+  const name = written.length === 1 && written[0] === 'type' ? asked : plainText(written)?.toUpperCase()
   const fields = FIELDS.get(name ?? '')
   if (owner === undefined || !name || fields === undefined) {
     const remedy = `write OWNER TTL IN TYPE DATA, with one of ${[...FIELDS.keys()].join(', ')}`
