@@ -62,13 +62,13 @@ export class FlannelNode {
   }
 
   /** As its conflist did. */
-  bridged(name: string): Promise<Pod> {
-    return this.#start(name, bridgeNetwork(this.number, this.data))
+  bridged(name: string, hostPorts: readonly number[] = []): Promise<Pod> {
+    return this.#start(name, bridgeNetwork(this.number, this.data), hostPorts)
   }
 
   /** By the conflist that lies there now. */
   routed(name: string): Promise<Pod> {
-    return this.#start(name, this.#conflist())
+    return this.#start(name, this.#conflist(), [])
   }
 
   /** As a runtime does after the node was taken over: by the conflist that lies there now. */
@@ -95,10 +95,11 @@ export class FlannelNode {
     return JSON.parse(readFileSync(join(this.conf, first!), 'utf8')) as CniNetwork
   }
 
-  async #start(name: string, network: CniNetwork): Promise<Pod> {
+  async #start(name: string, network: CniNetwork, hostPorts: readonly number[]): Promise<Pod> {
     await ip(`netns add ${name}`, `-n ${name} link set lo up`)
     await inside(name, 'sysctl', '-qw', ...QUICK_ADDRESSES)
-    const sandbox = { id: `${name}-id`, netns: `/run/netns/${name}`, namespace: 'shop', pod: name, portMappings: [] }
+    const portMappings = hostPorts.map((hostPort) => ({ hostPort, containerPort: 8080, protocol: 'tcp' }))
+    const sandbox = { id: `${name}-id`, netns: `/run/netns/${name}`, namespace: 'shop', pod: name, portMappings }
     const answer = await addToNetwork(network, sandbox, enter(this.name))
     if (answer.kind === 'failed') throw new Error(answer.reason)
     const { result } = answer

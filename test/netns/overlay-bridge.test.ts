@@ -15,17 +15,21 @@ import { FlannelNode, mac, type Pod } from './flannel-node.ts'
 import { finish, killLoads, ready, run } from './load.ts'
 import { address, OverlayWorld, pings } from './overlay.ts'
 import { MAIN, type Agent } from './shipped.ts'
+import { Peer, type Answer } from './peer.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld({ isEmpty: true })
 const one = new FlannelNode(1, world.folder)
 const two = new FlannelNode(2, world.folder)
 const pods = new Map<string, Pod>()
+/** Programs of the nodes themselves. */
+const peers = new Map<string, Peer>()
 const loads: ReturnType<typeof run>[] = []
 t.setTimeout(240_000)
 t.jobs = 1
 t.teardown(() => {
   killLoads()
+  for (const peer of peers.values()) peer.close()
   one.close()
   two.close()
   world.close()
@@ -75,7 +79,14 @@ t.test('two nodes of flannel, with pods on their bridges', async (t) => {
   await one.lay([2])
   await two.lay([1])
   world.write(...nodes)
-  for (const [name, node] of [['b1', one], ['b2', one], ['b3', two]] as const) pods.set(name, await node.bridged(name)) // prettier-ignore
+  // prettier-ignore
+  for (const [name, node, ...hostPorts] of [['b1', one], ['b2', one, 8088], ['b3', two]] as const)
+    pods.set(name, await node.bridged(name, hostPorts))
+  for (const name of ['n1', 'n2']) {
+    const peer = new Peer(name)
+    peers.set(name, peer)
+    await peer.listen([{ protocol: 'tcp', port: 8080 }])
+  }
   for (const name of pods.keys()) await ready(run(name, 'load', 'serve', '--listen', 'tcp:9000'))
   before = await state(one)
   t.match(before, /proxy_arp = 0[^]*proxy_ndp = 0[^]*nf_call_iptables 0[^]*no alias/)
@@ -124,6 +135,29 @@ t.test('packets as large as a pod sends them', async (t) => {
     for (const each of [pod(to).four, pod(to).six]) {
       t.ok(await pings(from, each, 1430), `${from} -> ${each}`)
     }
+})
+
+t.test('pods of both kinds, nodes and host ports', async (t) => {
+  const ask = (peer: Peer, from: string, to: string, port = 8080): Promise<Answer> =>
+    peer.send({ protocol: 'tcp', from, to, port, waitMs: 10_000 })
+  const [n1, n2] = [peers.get('n1')!, peers.get('n2')!]
+  for (const name of ['b1', 'r1']) {
+    const { peer, four, six } = pod(name)
+    t.match(await ask(peer, four, address(2)), { by: `${address(2)}:8080`, seen: address(1) }, `${name}: masqueraded`)
+    t.match(await ask(peer, six, address(2, 6)), { seen: address(1, 6) }, `${name}: masqueraded, IPv6`)
+    t.equal((await ask(peer, four, '10.244.1.1')).kind, 'answered', `${name} -> its node`)
+    for (const [to, by] of [
+      [four, `${four}:8080`],
+      [six, `[${six}]:8080`],
+    ] as const) {
+      // prettier-ignore
+      const family = to.includes(':') ? 6 : 4
+      t.match(await ask(n1, family === 4 ? '0.0.0.0' : '::', to), { by }, `n1 -> ${name}`)
+      t.match(await ask(n2, family === 4 ? '0.0.0.0' : '::', to), { by }, `n2 -> ${name}`)
+    }
+    t.match(await ask(peer, four, address(1), 8088), { by: `${pod('b2').four}:8080` }, `${name} -> host port of b2`)
+  }
+  t.match(await ask(n2, address(2), address(1), 8088), { by: `${pod('b2').four}:8080` }, 'n2 -> host port of b2')
 })
 
 const LOADED = [['b1', 'r1'], ['r1', 'b1'], ['r1', 'b3']] as const // prettier-ignore
@@ -202,6 +236,8 @@ t.test(
     await one.delete(pod('b1'))
     t.match(await inside('n1', 'sysctl', '-n', 'net.ipv4.conf.cni0.proxy_arp'), '1', 'one is left')
     await one.delete(pod('b2'))
+    const port = { protocol: 'tcp', from: address(2), to: address(1), port: 8088 } as const
+    t.equal((await peers.get('n2')!.send(port)).kind, 'refused', 'its host port went along')
     await until('as it was', async () => (await state(one)) === before).catch(async (error: Error) => {
       t.equal(await state(one), before)
       throw error
@@ -259,6 +295,29 @@ t.test('flannel again, for a pod: it reaches the others; and --cleanup puts back
     t.equal(await state(one), before)
   }
 })
+
+t.test(
+  'settings that cannot be written are refused, with what to do; once one is right, all are tried again',
+  async (t) => {
+    await inside('n1', 'mount', '--bind', '/proc/sys', '/proc/sys')
+    await inside('n1', 'mount', '-o', 'remount,bind,ro', '/proc/sys')
+    const agent = await start(one)
+    const refused = async () =>
+      (await agent.report())!.targets
+        .find(({ name }) => name === 'bridge pods')!
+        .refused.first.toSorted((a, b) => (a.key < b.key ? -1 : 1))
+    t.match(await refused(), SETTINGS.toSorted().map((name) => ({
+    key: `cni0 ${name.replace('cni0', '*')}`,
+    reason: /read-only/,
+    remedy: `sysctl -w ${name.replaceAll('.', '/')}=`,
+  }))) // prettier-ignore
+    t.match(await state(one), /nf_call_iptables 1/, 'what could be set is')
+    await inside('n1', 'umount', '/proc/sys')
+    await inside('n1', 'sysctl', '-qw', 'net.ipv4.conf.cni0.proxy_arp=1')
+    await until('refused no more', async () => (await refused()).length === 0)
+    t.match(await state(one), /proxy_arp = 1[^]*proxy_delay = 0[^]*proxy_ndp = 1[^]*proxy_delay = 0/)
+  },
+)
 
 /** A Service with one endpoint. */
 function serviceOf(name: string): Raw[] {
