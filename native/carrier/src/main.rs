@@ -64,5 +64,23 @@ const COMMANDS: &[Command] = &[
     Command { name: "load", help: load::HELP, run: load::run },
     Command { name: "nft", help: nft::HELP, run: nft::run },
     Command { name: "listen", help: relay::LISTEN_HELP, run: relay::listen },
+    Command { name: "dns", help: DNS_HELP, run: |arguments| supervisor::run(&dns::Dns, arguments) },
     Command { name: "relay", help: relay::RELAY_HELP, run: relay::relay },
 ];
+
+const DNS_HELP: &str = "\
+Answers DNS queries from the tables that a controller sends.
+
+usage: fairlead-carrier dns --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N]
+
+  --socket PATH        where the controller connects (Unix socket; one at a time, the newest)
+  --state DIR          keeps the tables, so that a restart answers without a controller; without it they are in memory
+  --http ADDRESS:PORT  /health, /ready and /metrics there, too, whatever the Corefile says
+  --threads N          threads that answer (default: one a core)
+
+One process holds sockets and tables, another one answers, and is started again when it dies. SIGTERM ends both after the
+lameduck time of the Corefile; a second one at once.
+
+example:
+  fairlead-carrier dns --socket /run/fairlead/dns.sock --state /var/lib/fairlead/dns
+";

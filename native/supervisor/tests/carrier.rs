@@ -414,7 +414,10 @@ impl Place {
             client.send_to(key.as_bytes(), (Ipv4Addr::LOCALHOST, self.port)).unwrap();
             match client.recv(&mut buffer) {
                 Ok(length) => return String::from_utf8(buffer[..length].to_vec()).unwrap(),
-                Err(error) => assert!(Instant::now() < deadline, "no answer for {key}: {error}"),
+                Err(error) => {
+                    let log = || fs::read_to_string(self.dir.join("log")).unwrap();
+                    assert!(Instant::now() < deadline, "no answer for {key}: {error}; {}", log());
+                }
             }
         }
     }
