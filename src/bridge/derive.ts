@@ -87,9 +87,12 @@ export function deriveBridges(graph: Graph, inputs: BridgeInputs, options: Bridg
  */
 function settingsOf({ name: bridge, isFiltered }: Bridge, family: Family): readonly BridgeRow[] {
   const [conf, neighbours] = [`net.ipv${family}.conf.*`, `net.ipv${family}.neigh.*`]
-  const setting = (name: string, value: string): BridgeRow => ({ kind: 'setting', bridge, name, value })
+  const setting = (name: string, value: string, stays = false): BridgeRow => {
+    return { kind: 'setting', bridge, name, value, stays }
+  }
   const option = family === 4 ? 'nf_call_iptables' : 'nf_call_ip6tables'
   return [
+    setting(`${conf}.forwarding`, '1', true), // else nothing passes (IPv4), or nothing is answered for (IPv6)
     setting(`${conf}.${family === 4 ? 'proxy_arp' : 'proxy_ndp'}`, '1'),
     setting(`${neighbours}.proxy_delay`, '0'),
     ...(isFiltered ? [{ kind: 'option', bridge, name: option, value: '1' } as const] : []),

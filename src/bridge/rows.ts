@@ -10,6 +10,8 @@ export interface Setting {
   readonly bridge: string
   readonly name: string
   readonly value: string
+  /** It is not put back: others may count on it by then. */
+  readonly stays: boolean
 }
 
 /** An option of a bridge: its name as ip-link(8) writes it. */

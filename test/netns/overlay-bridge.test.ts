@@ -59,7 +59,7 @@ async function start({ number, conf, data }: FlannelNode): Promise<Agent> {
 /** How a bridge is: what is of ours in it. */
 async function state(node: FlannelNode): Promise<string> {
   const { name } = node
-  const settings = await inside(name, 'sysctl', ...SETTINGS)
+  const settings = await inside(name, 'sysctl', ...SETTINGS, ...FORWARDING)
   const link = await inside(name, 'ip', '-d', 'link', 'show', 'cni0')
   const options = [...link.matchAll(/nf_call_ip6?tables \d/g)].join('\n')
   const proxies = await inside(name, 'ip', '-6', 'neighbour', 'show', 'proxy')
@@ -193,6 +193,7 @@ t.test('whatever somebody changes is as before within a second', async (t) => {
   const six = pod('r1').six
   const damages: readonly (readonly [string, ...string[]])[] = [
     ...SETTINGS.map((name) => ['sysctl', '-qw', `${name}=${name.endsWith('delay') ? 70 : 0}`] as const),
+    ...FORWARDING.map((name) => ['sysctl', '-qw', `${name}=0`] as const),
     ['ip', 'link', 'set', 'cni0', 'type', 'bridge', 'nf_call_iptables', '0'],
     ['ip', 'link', 'set', 'cni0', 'type', 'bridge', 'nf_call_ip6tables', '0'],
     ['ip', 'link', 'set', 'cni0', 'alias', ''],
@@ -335,6 +336,7 @@ function serviceIP({ name }: Pod, family: 'four' | 'six'): string {
   return family === 'four' ? `10.96.0.${number}` : `fd00:10:96::${number}`
 }
 
+const FORWARDING = ['net.ipv4.conf.cni0.forwarding', 'net.ipv6.conf.cni0.forwarding'] as const
 const SETTINGS = [
   'net.ipv4.conf.cni0.proxy_arp',
   'net.ipv4.neigh.cni0.proxy_delay',

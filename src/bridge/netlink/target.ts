@@ -96,11 +96,12 @@ export class BridgeTarget implements Target<BridgeRow> {
     const rows = this.#of(held.name)
     const written = readNote(held.alias)
     const note = new Map(this.#notes.get(held.index) ?? written ?? NONE)
-    for (const { name } of rows) {
-      const value = valueOf(held, name)
-      if (value !== null && !note.has(name)) note.set(name, value)
+    for (const row of rows) {
+      const value = valueOf(held, row.name)
+      const isLasting = row.kind === 'setting' && row.stays
+      if (value !== null && !isLasting && !note.has(row.name)) note.set(row.name, value)
     }
-    if (note.size === 0) return []
+    if (note.size === 0 && rows.length === 0) return []
     // First the note: whatever ends us, it is known what is to be put back.
     if (written !== null) await setAlias(held, writeNote(note), signal)
     const refused = await setAll(held, rows, signal)
