@@ -95,7 +95,7 @@ for (const [what, damage] of damages.filter(([w]) => !ONLY || w.includes(ONLY)))
 t.test(
   'an interface of ours, or below us, is switched to forward nothing: back at once; others are left',
   async (t) => {
-    await ip('link add mgmt0 type dummy')
+    await ip('link add mgmt0 type veth peer name mgmt1')
     const at = (name: string): string => `/proc/sys/net/ipv4/conf/${name}/forwarding`
     for (const name of ['mgmt0', 'flannel.1', 'eth0']) {
       writeFileSync(at(name), '0')
