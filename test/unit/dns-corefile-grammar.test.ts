@@ -26,13 +26,13 @@ t.test('words', async (t) => {
     ['"a"b', ['1:1 a', '1:4 b']],
     ['"a # b" # c', ['1:1 a # b']],
     ['a\r\nb\rc', ['1:1 a', '2:1 bc']],
-    ['\ufeff:8080', ['1:2 :8080'.replace('1:2', '1:1')]],
+    ['\ufeff:8080', ['1:1 :8080']],
     ['a\u00a0b\u3000c\u2028d', ['1:1 a', '1:3 b', '1:5 c', '1:7 d']],
     ['\u{1f600} b', ['1:1 \u{1f600}', '1:3 b']],
     ['', []],
     [' \n\t# only\n', []],
   ]
-  for (const [text, wanted] of table) t.same(words(text), wanted, JSON.stringify(text).replaceAll('#', '+'))
+  for (const [text, wanted] of table) t.same(words(text), wanted, encodeURI(text))
 })
 
 t.test('variables are put in after the words are found', async (t) => {
