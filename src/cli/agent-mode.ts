@@ -5,15 +5,14 @@ import type { Runner } from '../core/runner.ts'
 import type { Readable } from '../core/table.ts'
 import { RulesetMonitor } from '../kernel/monitor.ts'
 import { NftChannel } from '../kernel/nft-channel.ts'
-import { listNames, nftProcess, type Nft } from '../kernel/nft.ts'
-import { XtablesMonitor } from '../kernel/xtables.ts'
-import { hostVariant, IptablesTarget, removeIptables } from '../service/iptables/target.ts'
+import { isWithout, listNames, nftProcess } from '../kernel/nft.ts'
+import { IptablesTarget, removeIptables } from '../service/iptables/target.ts'
 import { addUdpFrontends } from '../service/nftables/inherited.ts'
 import { FAMILY, TABLE } from '../service/nftables/names.ts'
 import { NftTarget, type NftTargetOptions } from '../service/nftables/target.ts'
 import type { FrontendAddress, ServiceRow } from '../service/rows.ts'
 import type { Log } from '../status/log.ts'
-import { Failure } from './failure.ts'
+import type { HostIptables } from './agent-iptables.ts'
 
 export type Mode = 'nftables' | 'iptables' | 'none'
 export const MODES: readonly Mode[] = ['nftables', 'iptables', 'none']
@@ -30,18 +29,17 @@ export interface CarryOptions {
   readonly inherit: NonNullable<NftTargetOptions['inherit']>
   /** Of all that is ours in nftables. Not asked for where there may be no nf_tables. */
   readonly monitor: () => RulesetMonitor
-  readonly log: Log
-  readonly signal: AbortSignal
 }
 
-export function carryServices(mode: Mode, options: CarryOptions): Promise<Carrying> {
+/** `iptables`: of mode iptables, and of no other. */
+export function carryServices(mode: Mode, iptables: HostIptables | null, options: CarryOptions): Carrying {
   switch (mode) {
     case 'nftables':
-      return Promise.resolve(byNftables(options))
+      return byNftables(options)
     case 'iptables':
-      return byIptables(options)
+      return byIptables(iptables!, options)
     case 'none':
-      return Promise.resolve({ rows: options.runner.attach(options.table, new NoServices()), close: () => {} })
+      return { rows: options.runner.attach(options.table, new NoServices()), close: () => {} }
     default:
       throw mode satisfies never
   }
@@ -71,8 +69,7 @@ export async function cleanUp(): Promise<void> {
   try {
     await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
   } catch (error) {
-    // Where there is no nf_tables there is nothing of ours in it.
-    if (!NO_NFTABLES.test((error as Error).message)) throw error
+    if (!isWithout((error as Error).message)) throw error
   }
 }
 
@@ -102,44 +99,19 @@ function byNftables({ runner, table, inherit, monitor }: CarryOptions): Carrying
   return { rows, close: () => changes.close() }
 }
 
-async function byIptables({ runner, table, inherit, monitor, log, signal }: CarryOptions): Promise<Carrying> {
-  const variant = await hostVariant(signal).catch((error: Error) => {
-    throw new Failure(`--mode iptables: ${error.message}`)
-  })
-  log.info('iptables as this host uses it', { variant })
-  const writing: () => () => void = variant === 'nft' ? counted(monitor()) : watchTables()
+function byIptables(iptables: HostIptables, { runner, table, inherit }: CarryOptions): Carrying {
+  const { variant, onWrite } = iptables
   const target = new IptablesTarget({
     variant,
-    onWrite: () => writing(),
+    onWrite,
     inherit: async (before, ending) => inherit([...before, ...(await removeNftables(ending))], ending),
   })
-  const rows = runner.attach(table, target)
-  return { rows, close: () => {} }
-
-  function watchTables(): () => () => void {
-    const audit = auditor(() => [rows], log)
-    const tables = new XtablesMonitor({
-      signal,
-      ours: (family, name) => target.entries(family, name),
-      onForeignChange: () => audit(null),
-      onGap: audit,
-    })
-    return () => tables.writing()
-  }
-}
-
-/** Counts what is written between two moments as one transaction of ours. */
-function counted(monitor: RulesetMonitor): () => () => void {
-  return () => {
-    const over = Promise.withResolvers<void>()
-    const writer: Nft = { run: () => over.promise.then(() => ({ kind: 'committed' })), close: () => {} }
-    void monitor.count(writer).run('')
-    return over.resolve
-  }
+  iptables.add(target)
+  return { rows: runner.attach(table, target), close: () => {} }
 }
 
 /** `why`: there may be something to find; null: something was done. */
-function auditor(bindings: () => readonly Audited[], log: Log): (why: string | null) => void {
+export function auditor(bindings: () => readonly Audited[], log: Log): (why: string | null) => void {
   return (why) => {
     if (why !== null) log.warn('the ruleset is looked through', { why })
     for (const binding of bindings()) void binding.audit().catch(() => {}) // whoever looks says so
@@ -155,5 +127,3 @@ export async function removeNftables(signal: AbortSignal): Promise<readonly Fron
   await new NftTarget({ changes: nftProcess, loads: nftProcess }).cleanup()
   return [...before.values()]
 }
-
-const NO_NFTABLES = /is missing|not supported/

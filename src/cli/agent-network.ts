@@ -5,26 +5,28 @@ import type { Rejection } from '../cluster/rejection.ts'
 import type { Connection } from '../cluster/source/kube.ts'
 import type { Tables } from '../cluster/tables.ts'
 import type { Graph } from '../core/graph.ts'
+import type { Target } from '../core/delta.ts'
 import type { Runner } from '../core/runner.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { deriveEgress } from '../egress/derive.ts'
-import { MasqueradeTarget } from '../egress/nftables/target.ts'
 import { HostFirewalls } from '../egress/iptables/firewalls.ts'
 import { AcceptTarget } from '../egress/iptables/target.ts'
 import type { AcceptRow, EgressRow, Firewall, ForwardingRow } from '../egress/rows.ts'
 import { ForwardingTarget } from '../egress/sysctl/target.ts'
 import type { InterfaceAddress } from '../kernel/interfaces.ts'
 import type { RulesetMonitor } from '../kernel/monitor.ts'
-import { nftProcess } from '../kernel/nft.ts'
+import { nftProcess, type Nft } from '../kernel/nft.ts'
 import { NetlinkTarget } from '../overlay/netlink/target.ts'
-import { GuardTarget } from '../overlay/nftables/target.ts'
+import type { GuardRow } from '../overlay/rows.ts'
 import { MARKS } from '../service/iptables/names.ts'
 import type { Log } from '../status/log.ts'
 import { Bridges } from './agent-bridges.ts'
 import { Cni } from './agent-cni.ts'
+import type { HostIptables } from './agent-iptables.ts'
 import type { Audited } from './agent-mode.ts'
 import { egressOptions, makesPodNetwork, type NetworkWords } from './agent-network-options.ts'
 import { decideOverlay, type Overlay } from './agent-overlay.ts'
+import { makeGuard, makeMasquerade, removeRules } from './agent-rules.ts'
 
 export interface NetworkParts {
   readonly tables: Tables
@@ -39,6 +41,8 @@ export interface NetworkMeans {
   readonly connection: Connection | null
   /** Not asked for where nothing of this is to be in nftables. */
   readonly monitor: () => RulesetMonitor
+  /** null: rules go to nftables. */
+  readonly iptables: HostIptables | null
 }
 
 export class PodNetwork {
@@ -98,16 +102,18 @@ export class PodNetwork {
   }
 
   /** Returns what must be looked at when somebody changed the ruleset. */
-  attach(runner: Runner, { connection, monitor }: NetworkMeans): readonly Audited[] {
+  attach(runner: Runner, { connection, monitor, iptables }: NetworkMeans): readonly Audited[] {
     const { subnetEnv } = this.#words
-    const overlay = this.#overlay?.attach(runner, { nft: monitor().count(nftProcess), connection, subnetEnv })
-    const masquerade = new MasqueradeTarget(this.#isMasquerading ? monitor().count(nftProcess) : nftProcess)
+    const counted = (): Nft => monitor().count(nftProcess)
+    const guard = (port: number): Target<GuardRow> => makeGuard(port, { iptables, nft: counted })
+    const overlay = this.#overlay?.attach(runner, { guard, connection, subnetEnv })
+    const masquerade = makeMasquerade({ iptables, nft: this.#isMasquerading ? counted : () => nftProcess })
     this.#keepForwarding(runner)
     this.#cni?.attach(runner)
     if (this.#bridges) this.#bridges.attach(runner)
     else runner.attach(nothing('bridge rows'), new BridgeTarget())
     const firewalls = this.#passFirewalls(runner)
-    if (this.#isForwarding) monitor() // tells of changes of their rules
+    if (this.#isForwarding && iptables?.hasNftables !== false) monitor() // tells of changes of their rules
     return [
       ...(overlay ? [overlay.guard] : []),
       runner.attach(this.#masqueraded, masquerade),
@@ -183,9 +189,8 @@ const FIREWALLS_MS = 600
 
 /** Removes what an agent left of all this. Throws what could not be removed. */
 export async function removeNetwork(cniConfDir: string): Promise<void> {
-  await new GuardTarget(nftProcess, 0).cleanup()
   await new NetlinkTarget().cleanup()
-  await new MasqueradeTarget(nftProcess).cleanup()
+  await removeRules()
   await new AcceptTarget({ masquerade: MARKS.masquerade, drop: MARKS.drop }).cleanup()
   await new BridgeTarget().cleanup()
   await new ConflistFile(cniConfDir || CNI_CONF_DIR).cleanup()

@@ -4,13 +4,13 @@ import type { Rejection } from '../cluster/rejection.ts'
 import type { Connection } from '../cluster/source/kube.ts'
 import type { Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
+import type { Target } from '../core/delta.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Runner } from '../core/runner.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { probeChecksums } from '../kernel/checksum-probe.ts'
 import { hearKernel } from '../kernel/events.ts'
 import { Interfaces, type InterfaceAddress } from '../kernel/interfaces.ts'
-import type { Nft } from '../kernel/nft.ts'
 import { checksumOffload, type Checksums } from '../kernel/offload.ts'
 import { Announcer } from '../overlay/announcer.ts'
 import { deriveOverlay, type OverlayTables } from '../overlay/derive.ts'
@@ -18,9 +18,8 @@ import type { Found } from '../overlay/here.ts'
 import type { KernelEvent } from '../overlay/netlink/awaited.ts'
 import { listDevices } from '../overlay/netlink/listing.ts'
 import { NetlinkTarget } from '../overlay/netlink/target.ts'
-import { GuardTarget } from '../overlay/nftables/target.ts'
 import type { OverlayOptions } from '../overlay/options.ts'
-import type { OverlayRow } from '../overlay/rows.ts'
+import type { GuardRow, OverlayRow } from '../overlay/rows.ts'
 import { SubnetFile } from '../overlay/subnetfile.ts'
 import type { Log } from '../status/log.ts'
 import { onDemand } from './agent-mode.ts'
@@ -32,6 +31,16 @@ export interface OverlayParts {
   readonly options: OverlayOptions
   readonly log: Log
   readonly signal: AbortSignal
+}
+
+/** What an overlay needs to act. */
+export interface OverlayMeans {
+  /** `port`: UDP. */
+  readonly guard: (port: number) => Target<GuardRow>
+  /** null: there is no API server to tell of our end. */
+  readonly connection: Connection | null
+  /** A path; '': none. */
+  readonly subnetEnv: string
 }
 
 /** null: this node's pods are somebody else's to carry. */
@@ -75,15 +84,11 @@ export class Overlay {
     return [rows, guard, announcements, subnetEnv]
   }
 
-  /** `connection` null: there is no API server to tell of our end. `subnetEnv`: a path; '': none. */
-  attach(
-    runner: Runner,
-    { nft, connection, subnetEnv }: { nft: Nft; connection: Connection | null; subnetEnv: string },
-  ): { readonly guard: Binding } {
+  attach(runner: Runner, { guard: makeGuard, connection, subnetEnv }: OverlayMeans): { readonly guard: Binding } {
     const { log, signal, options } = this.#parts
     const target = new NetlinkTarget(onDemand(() => findChecksums(log, signal)))
     const rows = runner.attach(this.#derived.rows, target)
-    const guard = runner.attach(this.#derived.guard, new GuardTarget(nft, options.port))
+    const guard = runner.attach(this.#derived.guard, makeGuard(options.port))
     if (subnetEnv !== '') runner.attach(this.#derived.subnetEnv, new SubnetFile(subnetEnv))
     if (connection !== null)
       runner.attach(this.#derived.announcements, new Announcer(connection, () => rows.whenApplied(1)))

@@ -26,6 +26,7 @@ import { Observer } from '../status/observer.ts'
 import { sayRejections } from '../status/rejections.ts'
 import { followLoads, makeLiberal, tellCleaned } from './agent-flows.ts'
 import { collectWhenQuiet } from './agent-heap.ts'
+import { openIptables } from './agent-iptables.ts'
 import { carryServices, onDemand, watchRuleset, type Audited, type Mode } from './agent-mode.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { PodNetwork } from './agent-network.ts'
@@ -80,12 +81,12 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     onCleaned: (cleaned) => tellCleaned(cleaned, log, status.counters),
   })
   const inherit = flows.inherit.bind(flows)
-  const carrying = await carryServices(options.mode ?? 'nftables', {
-    ...{ runner, table: services.rows, inherit, monitor, log, signal },
-  })
-  const { rows } = carrying
+  const mode = options.mode ?? 'nftables'
+  const parts = { guards: () => guards, monitor, mangle: options.overlay !== 'none', log, signal }
+  const iptables = mode === 'iptables' ? await openIptables(parts) : null
+  const { rows, close } = carryServices(mode, iptables, { runner, table: services.rows, inherit, monitor })
   followLoads(rows, runner.attach(services.flows, flows), observer)
-  guards.push(rows, ...network.attach(runner, { ...source, monitor }))
+  guards.push(rows, ...network.attach(runner, { ...source, monitor, iptables }))
   const localhost = serveLocalhost(runner, graph, tables, services, chosen)
   const status = await serveStatus({
     options,
@@ -110,7 +111,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   await runner.run()
   localhost?.close()
   await source.done
-  carrying.close()
+  close()
   await status.close()
   log.info('agent ended; the kernel keeps what it was given', { node: options.node })
 }

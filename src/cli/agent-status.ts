@@ -16,9 +16,10 @@ import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
 import { ProgrammingLatency } from '../status/programming.ts'
-import { parseWhere, serve, type Listening, type Routes, type Where } from '../status/server.ts'
+import type { Routes } from '../status/server.ts'
 import { statusz, type Fault } from '../status/statusz.ts'
-import { Failure } from './failure.ts'
+import type { Mode } from './agent-mode.ts'
+import { listen, metricsAnswer, TELL_EVERY_MS } from './listen.ts'
 import { version } from './version.ts'
 
 export interface StatusAddresses {
@@ -28,7 +29,7 @@ export interface StatusAddresses {
 }
 
 export interface StatusParts {
-  readonly options: StatusAddresses & { readonly node: string }
+  readonly options: StatusAddresses & { readonly node: string; readonly mode?: Mode }
   readonly signal: AbortSignal
   readonly log: Log
   readonly observer: Observer
@@ -66,7 +67,7 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
       return answer()
     }
   }
-  const kernel = await probeFeatures()
+  const kernel = await probeFeatures(options.mode ?? 'nftables')
   for (const { name, present, remedy } of kernel) if (!present) log.info('kernel feature absent', { name, remedy })
   const status = statusz({
     node: options.node,
@@ -122,7 +123,7 @@ function measure(parts: StatusParts, metrics: Metrics): KubeProxyMetrics {
   const { tables, services, rows } = parts
   gauges(metrics, parts.observer, {
     version,
-    tables: [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs, services.rows, ...parts.more],
+    tables: () => [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs, services.rows, ...parts.more],
     bindings: parts.bindings,
     sources: parts.sources,
     rejections: parts.rejections,
@@ -149,18 +150,6 @@ function measure(parts: StatusParts, metrics: Metrics): KubeProxyMetrics {
   return counters
 }
 
-/** A port that is taken is said, and the agent goes on: the data path matters more than the questions about it. */
-async function listen(address: string, routes: Routes, log: Log): Promise<Listening> {
-  const where: Where | null = parseWhere(address)
-  if (where === null) throw new Failure(`${address} is no address to listen on such as :10256 or 127.0.0.1:10249`, 2)
-  const server = await serve(where, routes)
-  if (server.kind === 'refused') log.error('cannot listen', { address, reason: server.reason, remedy: server.remedy })
-  return server
-}
-
-const metricsAnswer = (metrics: Metrics) =>
-  ({ status: 200, type: 'text/plain; version=0.0.4', body: metrics.render() }) as const
-
 function objectsOf(tables: Tables, kind: string): number {
   const table = {
     Service: tables.services,
@@ -174,5 +163,4 @@ function objectsOf(tables: Tables, kind: string): number {
 const rowsOf = ({ services, more }: StatusParts, table: string): number =>
   [services.rows, services.health, ...more].find(({ name }) => name === table)?.size ?? 0
 
-const TELL_EVERY_MS = 2_000
 const LOOK_EVERY_MS = 5_000

@@ -2,10 +2,14 @@
  * iptables by text: one restore is atomic for each table in it. Two programs with one language write to two different
  * places in the kernel, `legacy` (ip_tables) and `nft` (nf_tables); rules of both are met, so ours belong where the host's are.
  */
+import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { describe, exec, start } from './exec.ts'
 
-type Family = 4 | 6
+/** All chains and ipsets of ours begin so; nothing else is touched but the jumps to them. */
+export const PREFIX = 'FAIRLEAD-'
+
+export type Family = 4 | 6
 export type Variant = 'legacy' | 'nft'
 export const VARIANTS: readonly Variant[] = ['legacy', 'nft']
 
@@ -32,17 +36,23 @@ export async function restore(
 }
 
 /**
- * Reads all tables that exist, line by line: `*table`, `:CHAIN policy [0:0]`, `-A CHAIN ...`. Makes no table (asking for one
- * by name would). null: read to the end; else why not.
+ * Reads all tables that exist, or one, line by line: `*table`, `:CHAIN policy [0:0]`, `-A CHAIN ...`. Makes no table. null:
+ * read to the end, be it of nothing; else why not.
  */
 export async function save(
   variant: Variant,
   family: Family,
   onLine: (line: string) => void,
   signal?: AbortSignal,
+  table?: string,
 ): Promise<{ readonly kind: 'missing' | 'failed'; readonly reason: string } | null> {
   const name = tool(variant, family, 'save')
-  const child = start([name], { stdio: ['ignore', 'pipe', 'pipe'], ...(signal && { signal }) })
+  // Asking legacy for a table by name makes it.
+  if (table !== undefined && variant === 'legacy' && !(await hasLegacyTable(family, table))) return null
+  const child = start([name, ...(table === undefined ? [] : ['-t', table])], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(signal && { signal }),
+  })
   let errors = ''
   child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(0, 1000)))
   const ended = new Promise<Awaited<ReturnType<typeof save>>>((resolve) => {
@@ -57,6 +67,13 @@ export async function save(
   })
   if (child.stdout) for await (const line of createInterface({ input: child.stdout })) onLine(line)
   return ended
+}
+
+/** True where legacy iptables has this table in our network namespace. Looking makes no table. */
+export async function hasLegacyTable(family: Family, table: string): Promise<boolean> {
+  const file = family === 4 ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names'
+  const names = await readFile(file, 'utf8').catch(() => '')
+  return names.split('\n').includes(table)
 }
 
 export type Found =
@@ -105,7 +122,7 @@ function tool(variant: Variant, family: Family, what: 'restore' | 'save'): strin
   return `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}-${what}`
 }
 
-const missing = (name: string): string => `${name} is missing: install it with: apt-get install iptables`
+export const missing = (name: string): string => `${name} is missing: install it with: apt-get install iptables`
 
 const firstLines = (text: string): string =>
   text

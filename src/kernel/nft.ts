@@ -32,6 +32,26 @@ export function assertCommitted(result: NftResult): void {
   if (result.kind === 'refused') throw new Error(`nft: ${result.errors.join('; ')}`)
 }
 
+/** Whether there are tool and kernel for it. */
+export async function hasNftables(signal?: AbortSignal): Promise<boolean> {
+  return (await exec(['nft', 'list', 'tables'], signal ? { signal } : {})).kind === 'done'
+}
+
+/** Deletes a table that may not be there. Where there is no nf_tables, nothing of ours is in it. */
+export async function deleteTable(nft: Nft, family: string, table: string, signal?: AbortSignal): Promise<void> {
+  const result = await nft.run(deletion(family, table), signal)
+  if (result.kind === 'committed') return
+  const reason = result.kind === 'failed' ? result.reason : result.errors.join('; ')
+  if (!isWithout(reason)) assertCommitted(result)
+}
+
+/** Adding it first makes deleting it no error when it is not there. */
+export const deletion = (family: string, table: string): string =>
+  `add table ${family} ${table}\ndelete table ${family} ${table}\n`
+
+/** True of the reason of a failure that says that there is no nftables here: no tool, or no nf_tables in the kernel. */
+export const isWithout = (reason: string): boolean => NO_NFTABLES.test(reason)
+
 /** Names of all chains, maps and sets of a table, its jumps as `from to` and its rules; null when there is no such table. */
 export async function listNames(family: string, table: string, signal?: AbortSignal): Promise<TableNames | null> {
   // -t leaves set elements out, so this is quick whatever the table holds.
@@ -109,6 +129,8 @@ function* jumpTargets(expressions: unknown): Iterable<string> {
     if (typeof expression.jump?.target === 'string') yield expression.jump.target
 }
 
+/** nfnetlink.c refuses a single request for a subsystem that is not there as an invalid argument, a batch as not supported. */
+const NO_NFTABLES = /is missing|not supported|cache initialization failed: Invalid argument/
 /** Errors that no other text would have avoided. */
 const NOBODYS_FAULT =
   /Operation not permitted|Permission denied|cache initialization failed|Cannot allocate memory|No buffer space/

@@ -2,6 +2,8 @@ import { hearKernel } from './events.ts'
 
 export interface XtablesMonitorOptions {
   readonly signal: AbortSignal
+  /** Table mangle, too: watching it makes it. */
+  readonly mangle: boolean
   /** How many entries of a table are ours: one a rule, two a chain. */
   readonly ours: (family: 4 | 6, table: string) => number
   /** Others have more or fewer entries than before, or of ours some are gone. At most once each SETTLE_MS. */
@@ -27,7 +29,7 @@ export class XtablesMonitor {
   constructor(options: XtablesMonitorOptions) {
     this.#options = options
     void hearKernel({
-      flags: ['--xtables'],
+      flags: ['--xtables', ...(options.mangle ? ['--mangle'] : [])],
       signal: options.signal,
       onEvent: (event) => this.#hear(event as XtablesEvent | { readonly event: 'ready' }),
       onEnd: (why) => options.onGap(`the monitor of iptables ended: ${why}`),

@@ -3,12 +3,12 @@ import t from 'tap'
 import { enterWorld, inside } from './world.ts'
 await enterWorld()
 
-import { nftProcess } from '../../src/kernel/nft.ts'
-import { MasqueradeTarget } from '../../src/egress/nftables/target.ts'
 import { endpoint, node, NODES as NODE_OBJECTS, service, slice } from '../contract/service-objects.ts'
 import { exec } from '../../src/kernel/exec.ts'
 import { Hosts } from './hosts.ts'
+import { hostUses, modeArgs, rulesOf, variantOf } from './rules.ts'
 import { MAIN, Shipped, type Agent } from './shipped.ts'
+import { makeMasqueradeTarget, targetName } from './target.ts'
 import { NODES, six } from './topology.ts'
 import { until } from './waiting.ts'
 
@@ -31,15 +31,15 @@ async function seen(from: string, to: string, port = 8080, protocol: 'tcp' | 'ud
   return answer.kind === 'answered' ? answer.seen : null
 }
 
-const table = async (): Promise<string> => {
-  const result = await exec(['nft', 'list', 'table', 'inet', 'fairlead_egress'])
-  return result.kind === 'done' ? result.stdout : ''
-}
+let agent: Agent
+const rules = (): Promise<string> => rulesOf('egress')
+const VARIANT = variantOf()
 
-/** As `start`, but with the table of this room. */
+/** As `start`, but with the rules of this room. */
 async function begin(name: string, ...args: readonly string[]): Promise<Agent> {
-  const agent = shipped.begin(name, { args: ['--audit-seconds', '0', ...args] })
-  await agent.settled('nftables', 'masquerade')
+  if (VARIANT !== null) await hostUses(VARIANT)
+  const agent = shipped.begin(name, { args: ['--audit-seconds', '0', ...modeArgs(), ...args] })
+  await agent.settled(VARIANT === null ? 'nftables' : 'iptables', 'masquerade')
   return agent
 }
 
@@ -52,7 +52,7 @@ t.test('the hosts stand', async () => {
 t.test('without a word about it, pods keep their addresses', async (t) => {
   shipped.write()
   await begin('none')
-  t.equal(await table(), '')
+  t.equal(await rules(), '')
   t.equal(await seen(A, OUTSIDE), A)
   await shipped.kill()
 })
@@ -60,7 +60,7 @@ t.test('without a word about it, pods keep their addresses', async (t) => {
 t.test('out of the cluster: an address of the node, IPv4 and IPv6, TCP and UDP', async (t) => {
   const lb = service('lb', [LOCAL], { type: 'LoadBalancer', externalTrafficPolicy: 'Local' }, { lb: [LB] })
   shipped.write(lb, slice('lb-1', 'lb', [endpoint(A)]))
-  await begin('one', '--masquerade')
+  agent = await begin('one', '--masquerade')
   for (const protocol of ['tcp', 'udp'] as const) {
     t.equal(await seen(A, OUTSIDE, 8080, protocol), N1)
     t.equal(await seen(six(A), six(OUTSIDE), 8080, protocol), six(N1))
@@ -91,38 +91,73 @@ t.test('a Service with externalTrafficPolicy: Local still shows who asks', async
   t.equal(await seen(C, LOCAL, 80), C, 'a pod by the cluster address')
 })
 
-t.test('somebody deletes or changes the table, or flushes all: as before within a second', async (t) => {
-  const whole = await table()
-  t.match(whole, /masquerade fully-random/)
-  for (const damage of [
-    ['flush', 'ruleset'],
-    ['delete', 'table', 'inet', 'fairlead_egress'],
-    ['flush', 'chain', 'inet', 'fairlead_egress', 'postrouting'],
-    ['delete', 'element', 'inet', 'fairlead_egress', 'sources4', '{ 10.244.1.0/24 }'],
-    ['add', 'element', 'inet', 'fairlead_egress', 'kept4', '{ 203.0.113.0/24 }'],
-    ['insert', 'rule', 'inet', 'fairlead_egress', 'postrouting', 'accept'],
-  ]) {
-    await inside('n1', 'nft', ...damage)
+const NFT_DAMAGES = [
+  'nft flush ruleset',
+  'nft delete table inet fairlead_egress',
+  'nft flush chain inet fairlead_egress postrouting',
+  "nft delete element inet fairlead_egress sources4 '{ 10.244.1.0/24 }'",
+  "nft add element inet fairlead_egress kept4 '{ 203.0.113.0/24 }'",
+  'nft insert rule inet fairlead_egress postrouting accept',
+]
+/** The kernel lets go of it a moment after the rule is gone. */
+const DESTROY = 'for try in $(seq 100); do ipset destroy FAIRLEAD-KEPT4 && break; done'
+const IPTABLES_DAMAGES = [
+  ...(targetName === 'iptables-nft' ? ['nft flush ruleset'] : []),
+  'iptables -t nat -F',
+  'iptables -t nat -F; iptables -t nat -X',
+  `iptables -t nat -F; iptables -t nat -X; ${DESTROY}`,
+  `iptables -t nat -F FAIRLEAD-EGRESS; ${DESTROY}; ipset create FAIRLEAD-KEPT4 hash:ip`,
+  'iptables -t nat -D POSTROUTING -j FAIRLEAD-EGRESS',
+  'iptables -t nat -A POSTROUTING -j FAIRLEAD-EGRESS',
+  'iptables -t nat -A FAIRLEAD-EGRESS -j RETURN',
+  'iptables -t nat -N GUEST; iptables -t nat -A GUEST -j FAIRLEAD-EGRESS',
+  'ipset flush',
+  'ipset del FAIRLEAD-KEPT4 224.0.0.0/4',
+  'ipset add FAIRLEAD-KEPT4 203.0.113.0/24',
+]
+
+t.test('somebody deletes or changes the rules, or flushes all: as before within a second', async (t) => {
+  const whole = await rules()
+  t.match(whole, /masquerade fully-random|MASQUERADE --random-fully/)
+  for (const damage of VARIANT === null ? NFT_DAMAGES : IPTABLES_DAMAGES) {
+    agent.child.kill('SIGSTOP')
+    await inside('n1', 'sh', '-ec', damage.replaceAll('iptables', `iptables-${VARIANT}`))
+    t.not(await rules(), whole, damage)
+    agent.child.kill('SIGCONT')
     const startMs = performance.now()
-    await until(`as before: ${damage.join(' ')}`, async () => (await table()) === whole)
-    t.comment(`${damage.join(' ')}: ${(performance.now() - startMs).toFixed(0)} ms`)
+    await until(`as before: ${damage}`, async () => (await rules()) === whole)
+    t.comment(`${damage}: ${(performance.now() - startMs).toFixed(0)} ms`)
     t.equal(await seen(A, OUTSIDE), N1)
   }
+})
+
+t.test('a rule of somebody else that lets all pass comes behind ours', { skip: VARIANT === null }, async (t) => {
+  const listed = (): Promise<string> => inside('n1', `iptables-${VARIANT}`, '-t', 'nat', '-S', 'POSTROUTING')
+  t.match(
+    await listed(),
+    /-j FAIRLEAD-POSTROUTING\n-A POSTROUTING -j FAIRLEAD-EGRESS\n/,
+    'and ours behind that of Services',
+  )
+  await inside('n1', `iptables-${VARIANT}`, '-t', 'nat', '-I', 'POSTROUTING', '-j', 'ACCEPT')
+  await until('pods are masqueraded again', async () => (await seen(A, OUTSIDE)) === N1)
+  t.match(await listed(), /-j FAIRLEAD-EGRESS\n-A POSTROUTING -j ACCEPT/)
+  await inside('n1', `iptables-${VARIANT}`, '-t', 'nat', '-D', 'POSTROUTING', '-j', 'ACCEPT')
 })
 
 t.test('ranges come, go, and take the place of others; the same is there as after a new start', async (t) => {
   const [n1, n2] = NODE_OBJECTS
   // `write` begins with the two nodes; the last object of a name counts.
   shipped.write(n1!, n2!, node('n3', ['172.30.0.13'], ['10.244.0.0/24', '10.244.3.0/24'], null))
-  const joined = /kept4.*\n.*\n.*\n\s*elements = \{ 10\.244\.0\.0\/22,/
-  await until('four ranges are one', async () => joined.test(await table()))
+  const joined = /kept4.*\n.*\n.*\n\s*elements = \{ 10\.244\.0\.0\/22,|KEPT4 10\.244\.0\.0\/22/
+  await until('four ranges are one', async () => joined.test(await rules()))
   shipped.write(node('n3', ['172.30.0.13'], ['10.244.3.0/24'], null))
-  await until('one went', async () => /10\.244\.1\.0\/24,\s+10\.244\.2\.0\/23/.test(await table()))
-  const changed = await table()
+  await until('one went', async () => /10\.244\.1\.0\/24,?\s[^/]*10\.244\.2\.0\/23/.test(await rules()))
+  const changed = await rules()
   await shipped.kill()
-  await inside('n1', 'nft', 'flush', 'ruleset')
+  if (VARIANT === null) await inside('n1', 'nft', 'flush', 'ruleset')
+  else await inside('n1', `iptables-${VARIANT}`, '-t', 'nat', '-F')
   await begin('again', '--masquerade')
-  t.equal(await table(), changed)
+  t.equal(await rules(), changed)
   await shipped.kill()
 })
 
@@ -140,7 +175,7 @@ t.test('destinations that an administrator lists see the pod; all of them may be
 })
 
 t.test('a replacement leaves no moment without it; a target that follows alone finds it clean', async (t) => {
-  const target = new MasqueradeTarget(nftProcess)
+  const target = makeMasqueradeTarget()
   const rows = new Map(
     [
       { kind: 'source', cidr: '10.244.1.0/24' } as const,
@@ -154,23 +189,23 @@ t.test('a replacement leaves no moment without it; a target that follows alone f
   t.strictSame(await target.audit(AbortSignal.timeout(5000)), { clean: true })
   await target.cleanup()
   await target.cleanup()
-  t.equal(await table(), '')
+  t.equal(await rules(), '')
 })
 
 t.test('switched off, what was there goes; so by --cleanup, twice', async (t) => {
   await begin('on', '--masquerade')
-  t.not(await table(), '')
+  t.not(await rules(), '')
   await shipped.kill()
   await begin('off', '--no-masquerade')
-  t.equal(await table(), '')
+  t.equal(await rules(), '')
   t.equal(await seen(A, OUTSIDE), A)
   await shipped.kill()
   await begin('on again', '--masquerade')
   await shipped.kill()
-  t.not(await table(), '')
+  t.not(await rules(), '')
   for (const _ of [1, 2]) {
     const result = await exec([process.execPath, '--disable-warning=ExperimentalWarning', MAIN, 'agent', '--cleanup'])
     t.equal(result.kind, 'done', JSON.stringify(result))
-    t.equal(await table(), '')
+    t.equal(await rules(), '')
   }
 })

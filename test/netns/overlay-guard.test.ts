@@ -4,17 +4,30 @@ import { enterWorld, inside, ip } from './world.ts'
 await enterWorld()
 
 import { address, connected, OverlayWorld, podAddress } from './overlay.ts'
+import { hostUses, modeArgs, rulesOf, variantOf } from './rules.ts'
+import type { Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld()
+const VARIANT = variantOf()
+let agent: Agent
 t.setTimeout(120_000)
 t.jobs = 1
 t.teardown(() => world.close())
 
 /** Packets that a chain of the guard of a node threw away. */
 async function dropped(node: string, chain: 'input' | 'forward'): Promise<number> {
+  if (VARIANT !== null) return droppedByIptables(node, `FAIRLEAD-OVERLAY-${chain.toUpperCase()}`)
   const text = await inside(node, 'nft', 'list', 'chain', 'inet', 'fairlead_overlay', chain)
   return [...text.matchAll(/counter packets (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+async function droppedByIptables(node: string, chain: string): Promise<number> {
+  let sum = 0
+  for (const tool of [`iptables-${VARIANT}`, `ip6tables-${VARIANT}`])
+    for (const [, count] of (await inside(node, tool, '-t', 'mangle', '-nvxL', chain)).matchAll(/^ *(\d+) +\d+ DROP/gm))
+      sum += Number(count)
+  return sum
 }
 
 /** A UDP packet to the overlay's port. */
@@ -24,7 +37,9 @@ const send = (from: string, to: string): Promise<string> =>
 t.test('two nodes of the cluster, and a host that is none', async () => {
   await world.build(3)
   world.write(world.node(1), world.node(2))
-  await Promise.all([1, 2].map((number) => world.start(number)))
+  if (VARIANT !== null) for (const number of [1, 2, 3]) await hostUses(VARIANT, `n${number}`)
+  const agents = await Promise.all([1, 2].map((number) => world.start(number, ...modeArgs())))
+  agent = agents[0]!
   await connected(1, 2)
 })
 
@@ -57,7 +72,7 @@ t.test('a pod that says it is a peer is not heard either', async (t) => {
 
 t.test('a node that joins is heard, one that has left is not', async (t) => {
   world.write(world.node(1), world.node(2), world.node(3))
-  await world.start(3)
+  await world.start(3, ...modeArgs())
   await connected(1, 3)
   world.write(world.node(1), world.node(2))
   await until('n3 has left', async () => !(await inside('n1', 'ip', 'route')).includes(podAddress(3).slice(0, -1)))
@@ -66,5 +81,50 @@ t.test('a node that joins is heard, one that has left is not', async (t) => {
     await send('n3', address(1))
     return (await dropped('n1', 'input')) > before
   })
+  t.pass()
+})
+
+/** The kernel lets go of a set a moment after the rules are gone. */
+const DESTROY = 'for try in $(seq 100); do ipset destroy FAIRLEAD-VTEPS4 && break; done'
+const DAMAGES = [
+  ...(VARIANT === 'nft' ? ['nft flush ruleset'] : []),
+  'iptables -t mangle -F',
+  'iptables -t mangle -F; ip6tables -t mangle -F; iptables -t mangle -X; ip6tables -t mangle -X',
+  `iptables -t mangle -F; ip6tables -t mangle -F; ${DESTROY}`,
+  'iptables -t mangle -I FAIRLEAD-OVERLAY-INPUT -j RETURN',
+  'ip6tables -t mangle -D FORWARD 1',
+  'iptables -t mangle -F FAIRLEAD-OVERLAY-FORWARD',
+  'ipset flush',
+  'ipset add FAIRLEAD-VTEPS4 203.0.113.9',
+]
+t.test('somebody changes, flushes or deletes it: as before within a second', { skip: VARIANT === null }, async (t) => {
+  const whole = await rulesOf('overlay')
+  t.match(whole, /172\.30\.0\.12/)
+  for (const damage of DAMAGES) {
+    agent.child.kill('SIGSTOP')
+    await inside(
+      'n1',
+      'sh',
+      '-ec',
+      damage.replace(/ip6?tables/g, (tool) => `${tool}-${VARIANT}`),
+    )
+    t.not(await rulesOf('overlay'), whole, damage)
+    agent.child.kill('SIGCONT')
+    const startMs = performance.now()
+    await until(`as before: ${damage}`, async () => (await rulesOf('overlay')) === whole)
+    t.comment(`${damage}: ${(performance.now() - startMs).toFixed(0)} ms`)
+    await connected(1, 2)
+  }
+})
+
+t.test('an ACCEPT of somebody else before ours lets nobody in', { skip: VARIANT === null }, async (t) => {
+  const iptables = (...words: string[]) => inside('n1', `iptables-${VARIANT}`, ...words)
+  for (const table of ['mangle', 'filter']) await iptables('-t', table, '-I', 'INPUT', '-p', 'udp', '-j', 'ACCEPT')
+  await until('not heard', async () => {
+    const before = await dropped('n1', 'input')
+    await send('n3', address(1))
+    return (await dropped('n1', 'input')) > before
+  })
+  for (const table of ['mangle', 'filter']) await iptables('-t', table, '-D', 'INPUT', '-p', 'udp', '-j', 'ACCEPT')
   t.pass()
 })

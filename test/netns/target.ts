@@ -2,6 +2,9 @@
 import type { Target } from '../../src/core/delta.ts'
 import type { Nft } from '../../src/kernel/nft.ts'
 import { nftProcess } from '../../src/kernel/nft.ts'
+import { IptablesMasqueradeTarget } from '../../src/egress/iptables/masquerade.ts'
+import { MasqueradeTarget } from '../../src/egress/nftables/target.ts'
+import type { EgressRow } from '../../src/egress/rows.ts'
 import { IptablesTarget } from '../../src/service/iptables/target.ts'
 import { NftTarget, type NftTargetOptions } from '../../src/service/nftables/target.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
@@ -25,4 +28,9 @@ export function makeTarget(
     default:
       throw targetName satisfies never
   }
+}
+
+export function makeMasqueradeTarget(): Target<EgressRow> {
+  if (targetName === 'nftables') return new MasqueradeTarget(nftProcess)
+  return new IptablesMasqueradeTarget({ variant: targetName === 'iptables-legacy' ? 'legacy' : 'nft' })
 }

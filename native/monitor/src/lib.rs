@@ -3,6 +3,7 @@
 mod link;
 mod nft;
 mod route;
+mod sets;
 mod xtables;
 
 use cli::{Failure, Flags, Outcome, failed, usage};
@@ -16,7 +17,11 @@ use sys::netlink::{Message, Netlink, messages};
 
 /// Runs until who reads its output is gone.
 pub fn run(arguments: &[String]) -> Outcome {
-    let flags = cli::parse(arguments, &[], &["nft", "link", "address", "route", "neighbour", "xtables", "list"])?;
+    let flags = cli::parse(
+        arguments,
+        &["set"],
+        &["nft", "link", "address", "route", "neighbour", "xtables", "mangle", "list"],
+    )?;
     let sources = sources(&flags)?;
     let mut buffer = vec![0; RECEIVE_BYTES];
     // Events come from now on: what changes while the list is made is told after it.
@@ -27,8 +32,10 @@ pub fn run(arguments: &[String]) -> Outcome {
     if let Some(generation) = &generation {
         put(&mut ready, "generation", generation.last);
     }
-    let mut extents = if flags.has("xtables") { Some(xtables::Extents::open()?) } else { None };
-    let pause = if generation.is_some() || extents.is_some() { PollTimeout::from(ASK_MS) } else { PollTimeout::NONE };
+    let mut extents = if flags.has("xtables") { Some(xtables::Extents::open(flags.has("mangle"))?) } else { None };
+    let mut sets = if flags.has("set") { Some(sets::Sets::open(flags.all("set"))?) } else { None };
+    let asks = generation.is_some() || extents.is_some() || sets.is_some();
+    let pause = if asks { PollTimeout::from(ASK_MS) } else { PollTimeout::NONE };
     text += &line(ready);
     loop {
         if write(&text).is_err() {
@@ -43,6 +50,9 @@ pub fn run(arguments: &[String]) -> Outcome {
         }
         if let Some(extents) = &mut extents {
             extents.changed()?.into_iter().for_each(|event| text += &line(event));
+        }
+        if let Some(sets) = &mut sets {
+            sets.changed()?.into_iter().for_each(|event| text += &line(event));
         }
         for source in ready {
             match source.socket.receive(&mut buffer) {
@@ -83,8 +93,13 @@ fn sources(flags: &Flags) -> Result<Vec<Source>, Failure> {
     if flags.has("list") && !flags.has("address") {
         return Err(usage("--list is of addresses: give --address, too"));
     }
-    if sources.is_empty() && !flags.has("nft") && !flags.has("xtables") {
-        return Err(usage("nothing to monitor: give --nft, --xtables, --link, --address, --route or --neighbour"));
+    if flags.has("mangle") && !flags.has("xtables") {
+        return Err(usage("--mangle is a table of legacy iptables: give --xtables, too"));
+    }
+    if sources.is_empty() && !["nft", "xtables", "set"].iter().any(|flag| flags.has(flag)) {
+        return Err(usage(
+            "nothing to monitor: give --nft, --xtables, --set, --link, --address, --route or --neighbour",
+        ));
     }
     for source in &sources {
         source.socket.set_buffer(BUFFER_BYTES).map_err(failed("cannot set the receive buffer"))?;
@@ -137,17 +152,18 @@ fn write(text: &str) -> std::io::Result<()> {
 /// One datagram of netlink is at most 32 KiB here (NLMSG_GOODSIZE).
 const RECEIVE_BYTES: usize = 64 * 1024;
 const BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// How often the ruleset's generation, or the extent of tables, is asked for: 5 us of work each time.
+/// How often the ruleset's generation, the extent of a table or of a set is asked for: 5 us of work each time.
 const ASK_MS: u8 = 100;
 
 pub const HELP: &str = "\
 Kernel network changes as JSON lines: nftables, links, addresses, routes, neighbours
 
-usage: fairlead-carrier monitor [--nft] [--xtables] [--link] [--address] [--route] [--neighbour] [--list]
+usage: fairlead-carrier monitor [--nft] [--xtables [--mangle]] [--set NAME]... [--link] [--address] [--route] [--neighbour] [--list]
 
 The first line is {\"event\":\"ready\"}, with --nft also the ruleset's present \"generation\". Then, as they happen:
   {\"event\":\"nft-generation\",\"id\":7}    transactions were committed: as many as the number grew by; asked for each 100 ms
-  {\"event\":\"xtables\",\"family\":4,\"table\":\"nat\",\"entries\":9,\"bytes\":1500}    nat or filter of legacy iptables; asked likewise
+  {\"event\":\"xtables\",\"family\":4,\"table\":\"nat\",\"entries\":9,\"bytes\":1500}    nat or filter (or, with --mangle, that) of legacy iptables; asked likewise
+  {\"event\":\"set\",\"name\":\"peers\",\"members\":3}    an ipset that --set names; null: it is not there; asked likewise
   {\"event\":\"link\",\"op\":..,\"index\":2,\"name\":\"eth0\",\"up\":true,\"running\":true,\"mtu\":1500,\"address\":\"02:..\",\"kind\":\"vxlan\"}
   {\"event\":\"address\",\"op\":..,\"index\":2,\"address\":\"10.0.0.1\",\"prefixLength\":24}
   {\"event\":\"route\",\"op\":..,\"destination\":\"10.1.0.0\",\"prefixLength\":16,\"gateway\":\"10.0.0.2\",\"index\":2,\"table\":254,\"protocol\":4}

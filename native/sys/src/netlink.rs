@@ -19,7 +19,7 @@ impl Netlink {
         Netlink::open(SockProtocol::NetlinkRoute, groups)
     }
 
-    /// nftables and connection tracking.
+    /// nftables, ipsets and connection tracking.
     pub fn netfilter(groups: u32) -> io::Result<Netlink> {
         Netlink::open(SockProtocol::NetlinkNetFilter, groups)
     }
@@ -180,6 +180,7 @@ pub const FLAG_REQUEST: u16 = 1;
 pub const FLAG_ACK: u16 = 4;
 pub const FLAG_DUMP: u16 = 0x300;
 pub const SUBSYSTEM_CONNTRACK: u16 = 1;
+pub const SUBSYSTEM_IPSET: u16 = 6;
 pub const SUBSYSTEM_NFTABLES: u16 = 10;
 
 const HEADER: usize = 16;

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { parseCidr } from '../../cluster/address.ts'
 import type { Family } from '../../cluster/protocol.ts'
 import type { InputTable } from '../../core/table.ts'
 import { exec } from '../../kernel/exec.ts'
-import type { Variant } from '../../kernel/iptables.ts'
+import { hasLegacyTable, type Variant } from '../../kernel/iptables.ts'
 import { firewallKey, type Firewall } from '../rows.ts'
 import { parseForward, readForward } from './chains.ts'
 
@@ -82,12 +81,7 @@ export class HostFirewalls {
 }
 
 /** True where table filter of legacy iptables is there. Looking makes no table. */
-export async function hasLegacy(family: Family): Promise<boolean> {
-  const names = await readFile(family === 4 ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names', 'utf8').catch(
-    () => '',
-  )
-  return names.split('\n').includes('filter')
-}
+export const hasLegacy = (family: Family): Promise<boolean> => hasLegacyTable(family, 'filter')
 
 /** True where table filter of iptables-nft has a FORWARD chain. */
 export async function hasNft(family: Family, signal?: AbortSignal): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { spanOf } from '../../cluster/address.ts'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
-import { assertCommitted, listTable, type Nft } from '../../kernel/nft.ts'
+import { assertCommitted, deleteTable, deletion, listTable, type Nft } from '../../kernel/nft.ts'
 import type { EgressRow } from '../rows.ts'
 
 /** Gives packets of pods that leave the cluster an address of the node. A table of its own, there only while there are rows. */
@@ -38,9 +38,7 @@ export class MasqueradeTarget implements Target<EgressRow> {
   }
 
   async cleanup(signal?: AbortSignal): Promise<void> {
-    const result = await this.#nft.run(replacement([]), signal)
-    if (result.kind === 'failed' && NO_NFTABLES.test(result.reason)) return
-    assertCommitted(result)
+    await deleteTable(this.#nft, 'inet', TABLE, signal)
   }
 
   async #run(text: string, signal: AbortSignal): Promise<void> {
@@ -48,16 +46,14 @@ export class MasqueradeTarget implements Target<EgressRow> {
   }
 }
 
-/** One transaction: at no moment does a packet leave with a pod's address. Adding it first makes deleting it no error. */
+/** One transaction: at no moment does a packet leave with a pod's address. */
 function replacement(rows: readonly EgressRow[]): string {
-  const remove = `add table inet ${TABLE}\ndelete table inet ${TABLE}\n`
-  if (rows.length === 0) return remove
   const set = (name: string, type: string): string => {
     const ranges = rows.filter((row) => setOf(row) === name).map(({ cidr }) => cidr)
     const elements = ranges.length === 0 ? '' : ` elements = { ${ranges.sort().join(', ')} };`
     return `  set ${name} { type ${type}; flags interval;${elements} }\n`
   }
-  return `${remove}table inet ${TABLE} {
+  return `${deletion('inet', TABLE)}table inet ${TABLE} {
 ${set('sources4', 'ipv4_addr')}${set('sources6', 'ipv6_addr')}${set('kept4', 'ipv4_addr')}${set('kept6', 'ipv6_addr')}
   chain postrouting {
     type nat hook postrouting priority ${PRIORITY}; policy accept;
@@ -126,6 +122,4 @@ export const TABLE = 'fairlead_egress'
 const PRIORITY = 110
 const CHAINS =
   'postrouting postrouting 110; @sources4 != @kept4 masquerade fully-random; @sources6 != @kept6 masquerade fully-random'
-/** Where there is no nf_tables there is nothing of ours in it. */
-const NO_NFTABLES = /is missing|not supported/
 const CLEAN: Drift = { clean: true }

@@ -1,5 +1,5 @@
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
-import { assertCommitted, listTable, type Nft } from '../../kernel/nft.ts'
+import { assertCommitted, deleteTable, listTable, type Nft } from '../../kernel/nft.ts'
 import type { GuardRow } from '../rows.ts'
 
 /**
@@ -43,9 +43,8 @@ export class GuardTarget implements Target<GuardRow> {
     return { clean: false, detail: `${missing.length} VTEPs are missing, ${stale.length} are none` }
   }
 
-  async cleanup(): Promise<void> {
-    // Adding it first makes deleting it no error when it is not there.
-    await this.#run(`add table inet ${GUARD_TABLE}\ndelete table inet ${GUARD_TABLE}\n`)
+  cleanup(): Promise<void> {
+    return deleteTable(this.#nft, 'inet', GUARD_TABLE)
   }
 
   /** Members first, then the rules: at no moment is a peer shut out. */

@@ -1,10 +1,10 @@
 /** What the kernel has of ours, as iptables-save tells: read as a stream, held as names and numbers. */
 import type { Family } from '../../cluster/protocol.ts'
-import { save, type Variant } from '../../kernel/iptables.ts'
+import { PREFIX, save, type Variant } from '../../kernel/iptables.ts'
 import type { FrontendAddress } from '../rows.ts'
 import { extend, type Digest } from './digest.ts'
 import { JUMPS, type Table } from './fixed.ts'
-import { OTHERS, PREFIX } from './names.ts'
+import { OTHERS } from './names.ts'
 
 export class Found {
   readonly chains: Readonly<Record<Table, Map<string, Digest>>> = { nat: new Map(), filter: new Map() }

@@ -1,10 +1,8 @@
 import { hash } from 'node:crypto'
+import { PREFIX } from '../../kernel/iptables.ts'
 
-/** All chains and ipsets of ours begin so; nothing else is touched but the jumps to them. */
-export const PREFIX = 'FAIRLEAD-'
-
-/** Another room's chain, and the jump to it: src/egress. */
-export const OTHERS = /(?<=[ :])FAIRLEAD-FORWARD(?= |$)/
+/** Other rooms' chains, and the jumps to them: src/egress, src/overlay. */
+export const OTHERS = /(?<=[ :])FAIRLEAD-(FORWARD|EGRESS|OVERLAY-\w+)(?= |$)/
 
 /** The chains with names of their own. All others are named by `chainName`. In table nat, but for `FILTER`. */
 export const CHAINS = {
@@ -26,9 +24,13 @@ export const chainName = (what: string): string => `${PREFIX}${hash('sha256', wh
 export const clientsName = (pool: number, id: number): string =>
   `${PREFIX}${pool.toString(16).padStart(8, '0')}-${id.toString(16)}`
 
+/** Sets of other rooms are named otherwise. */
+export const isClients = (set: string): boolean => CLIENTS.test(set)
+
 /**
  * What table nat says to the chains after it, in two bits of the packet mark. nat cannot drop or reject, and a packet that
  * is not translated must not go on: it would leave a conntrack entry that keeps later ones from the endpoints. 0x4000 and
  * 0x8000 mean to kube-proxy and kubelet what they mean here; both together are ours.
  */
 export const MARKS = { masquerade: '0x4000', drop: '0x8000', refuse: '0xc000', mask: '0xc000' } as const
+const CLIENTS = /^FAIRLEAD-[0-9a-f]{8,}-[0-9a-f]+$/

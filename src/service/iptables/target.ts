@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import type { Family } from '../../cluster/protocol.ts'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
-import { editSets, listSets } from '../../kernel/ipset.ts'
-import { findVariant, restore, VARIANTS, type RestoreResult, type Variant } from '../../kernel/iptables.ts'
+import { destroySets, editSets, listSets } from '../../kernel/ipset.ts'
+import { findVariant, PREFIX, restore, VARIANTS, type RestoreResult, type Variant } from '../../kernel/iptables.ts'
 import type { FrontendAddress, ServiceRow } from '../rows.ts'
 import { compare } from './audit.ts'
 import { Corner } from './corner.ts'
@@ -10,7 +10,7 @@ import { readFound, removal, type Found } from './found.ts'
 import { countOf, digest } from './digest.ts'
 import { filterRules, JUMPS, type Table } from './fixed.ts'
 import { familyOfRow, findGuilty, findGuiltyAddresses } from './isolate.ts'
-import { PREFIX } from './names.ts'
+import { isClients } from './names.ts'
 import { filterText, foundations, natText } from './text.ts'
 
 export interface IptablesTargetOptions {
@@ -47,7 +47,7 @@ export class IptablesTarget implements Target<ServiceRow> {
   /** Entries of a table of legacy iptables that are ours: a rule is one, a chain two. */
   entries(family: Family, table: string): number {
     const corner = this.#loaded?.corners.find((each) => each.family === family)
-    if (corner === undefined) return 0
+    if (corner === undefined || !(table in JUMPS)) return 0
     const own = table === 'nat' ? [...corner.held.values()] : [digest(filterRules(family))]
     return own.reduce((sum, each) => sum + 2 + countOf(each), JUMPS[table as Table].length)
   }
@@ -203,7 +203,7 @@ export class IptablesTarget implements Target<ServiceRow> {
   /** After a full load: sets of ours that nothing needs. */
   async #forgetSets(corners: readonly Corner[], signal: AbortSignal): Promise<void> {
     for (const set of (await listSets(signal)) ?? [])
-      if (set.startsWith(PREFIX) && !corners.some((corner) => corner.sets.has(set))) this.#lingering.add(set)
+      if (isClients(set) && !corners.some((corner) => corner.sets.has(set))) this.#lingering.add(set)
     await this.#destroy(signal)
   }
 
@@ -224,14 +224,7 @@ export class IptablesTarget implements Target<ServiceRow> {
 export async function removeIptables(signal?: AbortSignal): Promise<readonly FrontendAddress[]> {
   const before: FrontendAddress[] = []
   for (const variant of VARIANTS) before.push(...(await removeVariant(variant, signal)))
-  const ours = async (): Promise<string[]> => ((await listSets(signal)) ?? []).filter((set) => set.startsWith(PREFIX))
-  for (let left = await ours(), tries = 0; left.length > 0 && tries < DESTROY_TRIES; tries++, left = await ours()) {
-    if (tries > 0) await new Promise((resolve) => setTimeout(resolve, DESTROY_MS))
-    await editSets(
-      left.map((set) => `destroy ${set}`),
-      signal,
-    )
-  }
+  await destroySets(isClients, signal)
   return before
 }
 
@@ -272,5 +265,3 @@ function speakable(put: ReadonlyMap<Key, ServiceRow>): { rows: Map<Key, ServiceR
 const FAMILIES: readonly Family[] = [4, 6]
 const CLIENTS_MAX = 262_144
 const SETS = 'install it with: apt-get install ipset, and load: modprobe xt_set ip_set_hash_ip'
-const DESTROY_TRIES = 20
-const DESTROY_MS = 50

@@ -1,0 +1,62 @@
+import { familyOf } from '../../cluster/address.ts'
+import type { Family } from '../../cluster/protocol.ts'
+import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import { IptablesCorner, type Content, type CornerOptions, type Place } from '../../kernel/iptables-corner.ts'
+import type { EgressRow } from '../rows.ts'
+
+/** As the target of nftables, for kernels without: one chain of table nat, behind that of Services, there only while there are rows. */
+export class IptablesMasqueradeTarget implements Target<EgressRow> {
+  readonly name = 'masquerade'
+  readonly corner: IptablesCorner
+  readonly #rows = new Map<Key, EgressRow>()
+
+  constructor(options: CornerOptions) {
+    this.corner = new IptablesCorner(PLACE, options)
+  }
+
+  async apply({ from, put, drop }: Delta<EgressRow>, signal: AbortSignal): Promise<readonly Refused[]> {
+    if (from === 0) this.#rows.clear()
+    for (const key of drop) this.#rows.delete(key)
+    for (const [key, row] of put) this.#rows.set(key, row)
+    await this.corner.hold(contents([...this.#rows.values()]), from === 0, signal)
+    return []
+  }
+
+  async audit(signal: AbortSignal): Promise<Drift> {
+    const detail = await this.corner.differs(signal)
+    return detail === null ? { clean: true } : { clean: false, detail }
+  }
+
+  cleanup(): Promise<void> {
+    return this.corner.remove()
+  }
+}
+
+function contents(rows: readonly EgressRow[]): ReadonlyMap<Family, Content> {
+  const contents = new Map<Family, Content>()
+  for (const family of [4, 6] as const) {
+    const of = (kind: EgressRow['kind']): readonly string[] =>
+      rows.filter((row) => row.kind === kind && familyOf(row.cidr) === family).map(({ cidr }) => cidr)
+    const sources = of('source').toSorted()
+    if (sources.length === 0) continue
+    contents.set(family, {
+      rules: new Map([[CHAIN, sources.map((cidr) => `${from(cidr)}-m set ! --match-set ${setName(family)} dst ${MASQUERADE}`)]]), // prettier-ignore
+      jumps: JUMPS,
+      set: { name: setName(family), type: 'hash:net', members: new Set(of('kept').flatMap(members)) },
+    })
+  }
+  return contents
+}
+
+/** A set of ranges cannot hold the one of all addresses, but its halves. A range of one address has no length. */
+function members(cidr: string): readonly string[] {
+  if (cidr.endsWith('/0')) return cidr.includes(':') ? ['::/1', '8000::/1'] : ['0.0.0.0/1', '128.0.0.0/1']
+  return [cidr.replace(cidr.includes(':') ? /\/128$/ : /\/32$/, '')]
+}
+
+const from = (cidr: string): string => (cidr.endsWith('/0') ? '' : `-s ${cidr} `)
+const CHAIN = 'FAIRLEAD-EGRESS'
+const JUMPS = new Map([['POSTROUTING', `-j ${CHAIN}`]])
+const MASQUERADE = '-j MASQUERADE --random-fully'
+const setName = (family: Family): string => `FAIRLEAD-KEPT${family}`
+const PLACE: Place = { what: 'masquerading', table: 'nat', names: [CHAIN], set: setName }

@@ -1,0 +1,64 @@
+import { familyOf } from '../../cluster/address.ts'
+import type { Family } from '../../cluster/protocol.ts'
+import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import { IptablesCorner, type Content, type CornerOptions, type Place } from '../../kernel/iptables-corner.ts'
+import type { GuardRow } from '../rows.ts'
+
+/**
+ * As the target of nftables, for kernels without: two chains of table mangle. There an ACCEPT of somebody's firewall, which
+ * is in table filter behind it, comes too late to let anybody in.
+ */
+export class IptablesGuardTarget implements Target<GuardRow> {
+  readonly name = 'overlay guard'
+  readonly corner: IptablesCorner
+  readonly #port: number
+  readonly #rows = new Map<Key, GuardRow>()
+
+  constructor(port: number, options: CornerOptions) {
+    this.#port = port
+    this.corner = new IptablesCorner(PLACE, options)
+  }
+
+  async apply({ from, put, drop }: Delta<GuardRow>, signal: AbortSignal): Promise<readonly Refused[]> {
+    if (from === 0) this.#rows.clear()
+    for (const key of drop) this.#rows.delete(key)
+    for (const [key, row] of put) this.#rows.set(key, row)
+    const rows = [...this.#rows.values()]
+    const contents = new Map(([4, 6] as const).map((family) => [family, content(rows, family, this.#port)]))
+    await this.corner.hold(contents, from === 0, signal)
+    return []
+  }
+
+  async audit(signal: AbortSignal): Promise<Drift> {
+    const detail = await this.corner.differs(signal)
+    return detail === null ? { clean: true } : { clean: false, detail }
+  }
+
+  cleanup(): Promise<void> {
+    return this.corner.remove()
+  }
+}
+
+/** By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. */
+function content(rows: readonly GuardRow[], family: Family, port: number): Content {
+  const name = setName(family)
+  const uplinks = rows.flatMap((row) => (row.kind === 'uplink' ? [row.name] : [])).sort()
+  const vteps = rows.flatMap((row) => (row.kind === 'vtep' && familyOf(row.ip) === family ? [row.ip] : []))
+  const udp = `-p udp -m udp --dport ${port} `
+  return {
+    rules: new Map([
+      [INPUT, [...uplinks.map((uplink) => `-i ${uplink} -m set --match-set ${name} src -j RETURN`), '-j DROP']],
+      [FORWARD, [...uplinks.map((uplink) => `-i ${uplink} -j RETURN`), '-j DROP']],
+    ]),
+    jumps: new Map([
+      ['INPUT', `${udp}-j ${INPUT}`],
+      ['FORWARD', `${udp}-m set --match-set ${name} dst -j ${FORWARD}`],
+    ]),
+    set: { name, type: 'hash:ip', members: new Set(vteps) },
+  }
+}
+
+const INPUT = 'FAIRLEAD-OVERLAY-INPUT'
+const FORWARD = 'FAIRLEAD-OVERLAY-FORWARD'
+const setName = (family: Family): string => `FAIRLEAD-VTEPS${family}`
+const PLACE: Place = { what: 'the guard of the overlay', table: 'mangle', names: [INPUT, FORWARD], set: setName }

@@ -1,0 +1,3 @@
+/** The guard of the overlay by iptables, in its nft variant: the same as by nftables. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-nft'
+await import('./overlay-guard.test.ts')
