@@ -54,7 +54,7 @@ export class FlannelNode {
       await inside(name, 'bridge', 'fdb', 'append', mac(peer), 'dev', 'flannel.1', 'dst', address(peer), 'self')
       await ip(`${at}route add ${range(peer)} via 10.244.${peer}.0 dev flannel.1 onlink`)
     }
-    await inside(name, 'sysctl', '-qw', ...QUICK_ADDRESSES, ...BRIDGED)
+    await inside(name, 'sysctl', '-qw', ...QUICK_ADDRESSES, ...BRIDGED, STRICT)
     const restored = await exec([...within(name), 'iptables-restore', '--noflush'] as unknown as [string], {
       stdin: rules(range(number)),
     })
@@ -164,5 +164,7 @@ COMMIT
 `
 
 const enter = (name: string): readonly [string, ...string[]] => ['env', ...within(name)]
+/** As hosts that are hardened have it. */
+const STRICT = 'net.ipv4.conf.all.rp_filter=1'
 /** Else all bridges of the host would be as a Service needs one to be, and nobody could see that ours is. */
 const BRIDGED = ['net.bridge.bridge-nf-call-iptables=0', 'net.bridge.bridge-nf-call-ip6tables=0']
