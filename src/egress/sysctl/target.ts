@@ -27,6 +27,8 @@ export class ForwardingTarget implements Target<ForwardingRow> {
   readonly #kept = new Set<string>()
   /** Interfaces that a default route leads out of. */
   #uplinks: ReadonlySet<string> = new Set()
+  /** Times that it was looked at. */
+  #turn = 0
 
   constructor(files: KernelFiles = KERNEL_FILES) {
     this.#files = files
@@ -63,18 +65,22 @@ export class ForwardingTarget implements Target<ForwardingRow> {
     return Promise.resolve()
   }
 
-  /** null: all is as it should be, but for what was refused and still is wrong. `anew`: routes are looked at, too. */
-  differs(anew = false): string | null {
+  /**
+   * null: all is as it should be, but for what was refused and still is wrong. Unless `whole`, no routes are looked at, and
+   * of the links of pods every second one, the others the next time: a node has hundreds.
+   */
+  differs(whole = false): string | null {
+    this.#turn++
     for (const [key, row] of this.#rows) {
-      const [first] = this.#wrong(row, anew)
+      const [first] = this.#wrong(row, whole || this.#refused.has(key))
       if (first !== undefined && !this.#refused.has(key)) return `${first[0].replaceAll('/', '.')} is not ${first[1]}`
       if (first === undefined && this.#refused.has(key)) return `${key} is right now`
     }
     return null
   }
 
-  /** Paths of settings that are not as they should be, and how they should. `anew`: looks for routers and uplinks that came, too. */
-  *#wrong(row: ForwardingRow, anew: boolean): Iterable<readonly [path: string, value: string]> {
+  /** Paths of settings that are not as they should be, and how they should. `whole`: as `differs` has it. */
+  *#wrong(row: ForwardingRow, whole: boolean): Iterable<readonly [path: string, value: string]> {
     switch (row.kind) {
       case 'setting': {
         const path = row.name.replaceAll('.', '/')
@@ -84,7 +90,7 @@ export class ForwardingTarget implements Target<ForwardingRow> {
       case 'loose filter': {
         const all = this.#read('net/ipv4/conf/all/rp_filter')
         if (all === LOOSE) return
-        for (const name of this.#interfaces(row.interface)) {
+        for (const name of this.#interfaces(row.interface, whole)) {
           const path = `net/ipv4/conf/${name}/rp_filter`
           const own = this.#read(path)
           // The greater of the two counts (kernel: ip-sysctl, rp_filter).
@@ -93,7 +99,7 @@ export class ForwardingTarget implements Target<ForwardingRow> {
         return
       }
       case 'routers': {
-        if (anew) for (const name of routersOf(textOf(this.#files.routes6))) this.#kept.add(name)
+        if (whole) for (const name of routersOf(textOf(this.#files.routes6))) this.#kept.add(name)
         for (const name of this.#kept) {
           const path = `net/ipv6/conf/${name}/accept_ra`
           if (this.#read(path) === WHILE_A_HOST) yield [path, ALSO_AS_ROUTER]
@@ -101,9 +107,9 @@ export class ForwardingTarget implements Target<ForwardingRow> {
         return
       }
       case 'forwards':
-        return yield* this.#closed(this.#interfaces(row.interface))
+        return yield* this.#closed(this.#interfaces(row.interface, whole))
       case 'uplinks':
-        if (anew) this.#uplinks = uplinksOf(textOf(this.#files.routes4))
+        if (whole) this.#uplinks = uplinksOf(textOf(this.#files.routes4))
         return yield* this.#closed(this.#uplinks)
       default:
         row satisfies never
@@ -119,11 +125,12 @@ export class ForwardingTarget implements Target<ForwardingRow> {
     }
   }
 
-  #interfaces(name: string): readonly string[] {
+  #interfaces(name: string, whole: boolean): readonly string[] {
     if (!name.endsWith('*')) return [name]
     try {
       const prefix = name.slice(0, -1)
-      return readdirSync(join(this.#files.settings, 'net/ipv4/conf')).filter((each) => each.startsWith(prefix))
+      const all = readdirSync(join(this.#files.settings, 'net/ipv4/conf')).filter((each) => each.startsWith(prefix))
+      return whole ? all : all.filter((_, i) => i % 2 === this.#turn % 2)
     } catch {
       return []
     }
