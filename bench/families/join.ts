@@ -11,7 +11,7 @@ export interface Case {
 }
 
 export async function join(short: boolean, progress: (words: string) => void): Promise<Report> {
-  const [rounds, more] = short ? [1, 20] : [5, 40]
+  const [rounds, more] = short ? [1, 10] : [5, 40]
   const results = new Map<Case, Joined[]>(CASES.map((each) => [each, []]))
   progress('join: a first start, so that compiled code is at hand as on every later one')
   await sample(CASES[0]!, { peers: 1, more: 0 })
