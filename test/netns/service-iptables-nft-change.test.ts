@@ -1,0 +1,3 @@
+/** Services that change, by the iptables target in its nft variant. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-nft'
+await import('./service-change.test.ts')

@@ -1,0 +1,3 @@
+/** UDP flows and conntrack, by the iptables target in its nft variant. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-nft'
+await import('./service-udp.test.ts')
