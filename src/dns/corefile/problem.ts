@@ -31,6 +31,8 @@ export class Problems {
 
   /** A word that is none of those that may stand there. `kind`: `option of cache`. */
   unknown(word: Place & { readonly text: string }, kind: string, known: readonly string[]): null {
+    // Looking for a word costs more than all else here, and a file may be nothing but nonsense.
+    if (this.#list.length >= PROBLEMS_MAX) return this.report(word, '', '')
     const meant = nearest(word.text, known)
     const remedy = meant === null ? `known: ${[...known].sort().join(', ')}` : `did you mean ${meant}?`
     return this.report(word, `${quote(word.text)} is no ${kind}`, remedy)
@@ -63,6 +65,7 @@ export const quote = (text: string): string =>
 /** The known word that is closest by spelling, when it is close: a third of its letters are wrong, or one more in its end. */
 export function nearest(word: string, known: readonly string[]): string | null {
   const lower = word.slice(0, WORD_MAX).toLowerCase()
+  if (lower === '') return null
   let best: string | null = null
   let least = Infinity
   for (const candidate of known) {
