@@ -29,7 +29,7 @@ export function addNetworkOptions(command: Command): Command {
     )
     .option(
       '--forwarding',
-      'set what lets packets of pods pass this host (sysctls, a FORWARD chain that drops), and keep it so; default: with --overlay',
+      'set what lets packets of pods pass this host (sysctls, a FORWARD chain that drops, bridges that have pods on them), and keep it so; default: with --overlay',
     )
     .option('--no-forwarding', 'leave that as it is')
     .option(

@@ -98,7 +98,7 @@ t.test('two nodes of flannel, with pods on their bridges', async (t) => {
   await steady('b1', `${pod('b3').four}:9000`)
 })
 
-let agents: Agent[] = []
+const agents: Agent[] = []
 t.test('both are taken over, one by one; new pods are routed, and no address is given twice', async (t) => {
   for (const node of [one, two]) agents.push(await start(node))
   for (const [name, node] of [['r1', one], ['r2', one], ['r3', two]] as const) pods.set(name, await node.routed(name)) // prettier-ignore
