@@ -32,6 +32,7 @@ export const fits = (name: string): boolean => name.length <= NAME_MAX
 
 /** A label that stands for an address: 10-240-0-1, fd00--1. One at either end would be no host name: 0--1, fd00--0. */
 export function dashed(ip: string): string {
+  if (familyOf(ip) === 4) return ip.replaceAll('.', '-')
   const label = ip.replaceAll(SEPARATORS, '-')
   return `${label.startsWith('-') ? '0' : ''}${label}${label.endsWith('-') ? '0' : ''}`
 }

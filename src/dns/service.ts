@@ -68,12 +68,15 @@ function ofEndpoints({ slices, kind }: Plan, base: string) {
   const addresses = new Set<string>()
   const ports: Ports = new Map()
   for (const slice of slices) {
-    for (const { address, label } of publishedOf(slice.endpoints)) {
-      addresses.add(address)
-      if (kind === 'ServiceImport' && slice.cluster === '') continue
-      const target = kind === 'Service' ? `${label}.${base}` : `${label}.${slice.cluster}.${base}`
-      if (!fits(target)) continue
-      for (const port of slice.ports) answersOf(ports, port).push({ port: port.port, target })
+    const published = publishedOf(slice.endpoints)
+    for (const { address } of published) addresses.add(address)
+    if (kind === 'ServiceImport' && slice.cluster === '') continue
+    const below = kind === 'Service' ? base : `${slice.cluster}.${base}`
+    const targets = published.map(({ label }) => `${label}.${below}`).filter(fits)
+    if (targets.length === 0) continue
+    for (const port of slice.ports) {
+      const answers = answersOf(ports, port)
+      for (const target of targets) answers.push({ port: port.port, target })
     }
   }
   return { addresses: [...addresses], ports }

@@ -217,17 +217,15 @@ t.test('PTR only in zones that are configured', async (t) => {
     service('ns/web', ['10.96.0.1', 'fd00:10:96::1']),
     slice('ns/web-1', 'web', [endpoint('10.244.1.1')]),
   ]
-  const r = room(objects, { zones: ['cluster.local.', '96.10.in-addr.arpa.'] })
-  const arpa = [...r.rows().keys()].filter((key) => key.endsWith('arpa.'))
-  t.same(arpa, ['k0 1.0.96.10.in-addr.arpa.', 'k0 96.10.in-addr.arpa.'])
-  t.same(
+  const reversed = (...zones: string[]) =>
     [
-      ...room(objects, { zones: ['cluster.local.'] })
+      ...room(objects, { zones: ['cluster.local.', ...zones] })
         .rows()
         .keys(),
-    ].filter((key) => key.endsWith('arpa.')),
-    [],
-  )
+    ].filter((key) => key.endsWith('arpa.'))
+  t.same(reversed('96.10.in-addr.arpa.'), ['k0 1.0.96.10.in-addr.arpa.', 'k0 96.10.in-addr.arpa.'])
+  t.same(reversed('6.10.in-addr.arpa.'), ['k0 6.10.in-addr.arpa.'], 'a zone ends at a label')
+  t.same(reversed(), [])
 })
 
 t.test('2.5 ExternalName', async (t) => {
@@ -428,6 +426,9 @@ t.test('names of over 255 octets are rejected, and named', async (t) => {
     { object: 'Service ns/web', field: 'metadata.name', problem: /_http\._tcp\.web\.ns.*over 255 octets/ },
   ])
   t.ok([...r.rows().values()].every(({ name }) => name.length <= 254))
+  const longer = `${'z'.repeat(60)}.`.repeat(4)
+  const none = room([service('ns/web', ['10.96.0.1'])], { zones: [longer, 'in-addr.arpa.'] })
+  t.equal(none.ask('1.0.96.10.in-addr.arpa.', 'PTR'), 'NXDOMAIN', 'nor to a Service')
   const shorter = room([service('ns/web', 'None'), slice('ns/w', 'web', [named('abcdefg', '10.244.1.1')])], {
     zones: [zone],
   })
