@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Items } from '../../src/cluster/source/kube/items.ts'
-import { Lines } from '../../src/cluster/source/kube/lines.ts'
+import { Lines } from '../../src/core/lines.ts'
 
 t.test('items come out whole, however the bytes are cut and the list is written', async (t) => {
   const list = fc.record({

@@ -10,7 +10,7 @@ import type { Key } from '../../../core/delta.ts'
 import type { Readable } from '../../../core/table.ts'
 import type { Inlet } from '../../inlet.ts'
 import type { Kind } from '../../kind.ts'
-import { Lines } from './lines.ts'
+import { Lines } from '../../../core/lines.ts'
 import { OBJECT_MAX_BYTES } from './list.ts'
 import { decodeRow, encodeRow } from './rowtext.ts'
 

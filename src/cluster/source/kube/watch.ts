@@ -1,6 +1,6 @@
 import type { Kind } from '../../kind.ts'
 import type { Connection } from './connection.ts'
-import { Lines } from './lines.ts'
+import { Lines } from '../../../core/lines.ts'
 import { OBJECT_MAX_BYTES, pathOf, type Selector } from './list.ts'
 import { explain, fromError, fromStatus, type Problem } from './problem.ts'
 
