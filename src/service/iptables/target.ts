@@ -5,9 +5,11 @@ import { destroySets, editSets, listSets } from '../../kernel/ipset.ts'
 import { findVariant, PREFIX, restore, VARIANTS, type RestoreResult, type Variant } from '../../kernel/iptables.ts'
 import type { FrontendAddress, ServiceRow } from '../rows.ts'
 import { compare } from './audit.ts'
+import { isTooLong, natBatches, removalBatches } from './batches.ts'
 import { Corner } from './corner.ts'
 import { readFound, removal, type Found } from './found.ts'
 import { countOf, digest } from './digest.ts'
+import type { Changes } from './dispatch.ts'
 import { filterRules, JUMPS, type Table } from './fixed.ts'
 import { familyOfRow, findGuilty, findGuiltyAddresses } from './isolate.ts'
 import { isClients } from './names.ts'
@@ -134,7 +136,7 @@ export class IptablesTarget implements Target<ServiceRow> {
       const changes = corner.pending()
       await this.#needSets(corner, found === null, signal)
       if (changes.size === 0 && found === null) return { kind: 'committed' }
-      return this.#write(variant, corner.family, natText(variant, changes, found), signal)
+      return this.#writeNat(variant, corner, changes, found, signal)
     }
     // What nat can only mark must be dropped from the first packet on.
     if (found !== null) await this.#writeFilter(variant, corner.family, found, signal)
@@ -157,6 +159,22 @@ export class IptablesTarget implements Target<ServiceRow> {
     return refused.map((each) =>
       /\bset\b/i.test(each.reason) ? { ...each, remedy: `session affinity needs ipset: ${setless}; ${SETS}` } : each,
     )
+  }
+
+  async #writeNat(
+    variant: Variant,
+    { family, held }: Corner,
+    changes: Changes,
+    found: Found | null,
+    signal: AbortSignal,
+  ): Promise<RestoreResult> {
+    try {
+      return await this.#write(variant, family, natText(variant, changes, found), signal)
+    } catch (error) {
+      if (!isTooLong((error as Error).message)) throw error
+      const exists = (chain: string): boolean => (found === null ? held.has(chain) : found.chains.nat.has(chain))
+      return this.#write(variant, family, natBatches(changes, found, exists), signal)
+    }
   }
 
   async #writeFilter(variant: Variant, family: Family, found: Found, signal: AbortSignal): Promise<void> {
@@ -235,7 +253,9 @@ async function removeVariant(variant: Variant, signal?: AbortSignal): Promise<re
     const found = await readFound(variant, family, signal).catch(() => null)
     if (found === null || found.isEmpty) continue
     before.push(...found.udp)
-    const result = await restore(variant, family, removal(found), signal)
+    let result = await restore(variant, family, removal(found), signal)
+    if (result.kind === 'failed' && isTooLong(result.reason))
+      result = await restore(variant, family, removalBatches(found), signal)
     if (result.kind !== 'committed')
       throw new Error(`cannot remove our iptables chains (${variant}, IPv${family}): ${result.reason}`)
   }

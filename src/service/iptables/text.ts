@@ -37,7 +37,7 @@ export function filterText(family: Family, found: Found): string {
 }
 
 /** One jump each, first in its chain. Those that are right stay where they are. */
-function jumpsText(table: Table, found: Found): string {
+export function jumpsText(table: Table, found: Found): string {
   const wanted = JUMPS[table].map(([chain, rule]) => `${chain} ${rule}`)
   const there = new Set<string>()
   const lines: string[] = []
