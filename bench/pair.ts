@@ -6,6 +6,7 @@
  *
  * A pod's namespace answers for every address of its node's range. Nothing carries packets between the nodes yet.
  */
+import type { ChildProcess } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
 import { inside, ip } from '../test/netns/world.ts'
 import { BACKEND_PORT } from './cluster.ts'
@@ -24,8 +25,8 @@ export interface Node {
 
 export class Pair {
   readonly nodes: readonly [Node, Node]
-  /** Process ids. They run while their pair is measured, and at no other time: so each pays for its own. */
-  agents: readonly number[] = []
+  /** They run while their pair is measured, and at no other time: so each pays for its own. */
+  agents: readonly ChildProcess[] = []
   readonly #pods: readonly [string, string]
   readonly #stop = new AbortController()
   #echo = 0
@@ -70,25 +71,24 @@ export class Pair {
     return pair
   }
 
-  async measure(what: Measure, seconds: number): Promise<Sample> {
-    const isConnecting = what === 'connect'
-    for (const agent of this.agents) process.kill(agent, 'SIGCONT')
+  /** One after the other, each for so long. */
+  async measure<M extends Measure>(all: readonly M[], seconds: number): Promise<Readonly<Record<M, Sample>>> {
+    for (const agent of this.agents) agent.kill('SIGCONT')
     try {
-      const before = this.#agentSeconds()
-      const words = wordsOf(what, seconds, ENDS)
-      const { told, cost } = await generate(this.#pods[0], isConnecting ? this.#echo : this.#sink, words)
-      if (isConnecting && (told as Told)['connections'] === 0)
-        throw new Error(`nothing gets through ${this.nodes[0].namespace}: ${JSON.stringify(told)}`)
-      return sampleOf(what, told, cost, this.#agentSeconds() - before)
+      // What was due while they were stopped is nobody's to pay for.
+      if (this.agents.length > 0) await wait(RESUMED_MS)
+      const samples = {} as Record<M, Sample>
+      for (const what of all) samples[what] = await this.#measure(what, seconds)
+      return samples
     } finally {
-      for (const agent of this.agents) process.kill(agent, 'SIGSTOP')
+      for (const agent of this.agents) agent.kill('SIGSTOP')
     }
   }
 
   /** Once this returns, pods reach each other. */
   async settle(): Promise<void> {
     for (let tries = 0; ; tries++) {
-      const result = await this.measure('connect', 0.2).catch((error: Error) => error)
+      const result = await this.measure(['connect'], 0.2).catch((error: Error) => error)
       if (!(result instanceof Error)) return
       if (tries === TRIES_MAX) throw result
       await wait(100)
@@ -97,11 +97,21 @@ export class Pair {
 
   close(): void {
     this.#stop.abort()
-    for (const agent of this.agents) process.kill(agent, 'SIGKILL')
+    for (const agent of this.agents) agent.kill('SIGKILL')
+  }
+
+  async #measure(what: Measure, seconds: number): Promise<Sample> {
+    const isConnecting = what === 'connect'
+    const before = this.#agentSeconds()
+    const words = wordsOf(what, seconds, ENDS)
+    const { told, cost } = await generate(this.#pods[0], isConnecting ? this.#echo : this.#sink, words)
+    if (isConnecting && (told as Told)['connections'] === 0)
+      throw new Error(`nothing gets through ${this.nodes[0].namespace}: ${JSON.stringify(told)}`)
+    return sampleOf(what, told, cost, this.#agentSeconds() - before)
   }
 
   #agentSeconds(): number {
-    return this.agents.reduce((sum, agent) => sum + cpuOf(agent, 'and its children'), 0)
+    return this.agents.reduce((sum, agent) => sum + cpuOf(agent.pid!, 'and its children'), 0)
   }
 }
 
@@ -118,3 +128,4 @@ const ENDS = {
   sink: `10.244.2.10:${SINK_PORT}`,
 }
 const TRIES_MAX = 20
+const RESUMED_MS = 500

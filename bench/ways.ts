@@ -1,4 +1,5 @@
 /** Ways by which pods of two nodes reach each other: routes of the link itself, VXLAN by hand, or what we ship. */
+import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { describe, exec, start } from '../src/kernel/exec.ts'
 import { OVERHEAD_BYTES } from '../src/overlay/options.ts'
@@ -88,8 +89,8 @@ COMMIT
   if (result.kind !== 'done') throw new Error(describe(result))
 }
 
-/** Returns their process ids; they have programmed all. */
-async function startAgents(name: string, nodes: Pair['nodes'], way: Way): Promise<readonly number[]> {
+/** They have programmed all. */
+async function startAgents(name: string, nodes: Pair['nodes'], way: Way): Promise<readonly ChildProcess[]> {
   const objects = `/run/bench-${name}.json`
   const items = nodes.map(({ number }) =>
     nodeObject(`n${number}`, [address(number, way.underlay)], [range(number)], null),
@@ -109,7 +110,7 @@ async function startAgents(name: string, nodes: Pair['nodes'], way: Way): Promis
     for (const { child } of agents) child.kill('SIGKILL')
     throw error
   }
-  return agents.map(({ child }) => child.pid!) // `ip netns exec` becomes it
+  return agents.map(({ child }) => child) // `ip netns exec` becomes it
 }
 
 const vtep = (node: number): string => `10.244.${node}.0`

@@ -15,15 +15,14 @@ export async function overlay(short: boolean, progress: (words: string) => void)
       progress(`overlay: ${nameOf(way)}`)
       pairs.set(way, await open(`o${i}`, way))
     }
-    const [rounds, seconds] = short ? [3, 0.3] : [9, 0.8]
+    const [rounds, seconds] = short ? [3, 0.4] : [9, 0.8]
     for (let round = 0; round < rounds; round++) {
       progress(`overlay: round ${round + 1} of ${rounds}`)
-      for (const what of MEASURES) {
-        // Each round begins elsewhere, so that none always follows the same one.
-        for (let i = 0; i < ways.length; i++) {
-          const way = ways[(i + round * 3) % ways.length]!
-          results.get(way)![what].push(await pairs.get(way)!.measure(what, seconds))
-        }
+      // Each round begins elsewhere, so that none always follows the same one.
+      for (let i = 0; i < ways.length; i++) {
+        const way = ways[(i + round * 3) % ways.length]!
+        const samples = await pairs.get(way)!.measure(MEASURES, seconds)
+        for (const what of MEASURES) results.get(way)![what].push(samples[what])
       }
     }
   } finally {
