@@ -1,4 +1,5 @@
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import { PROTOCOL, runBatch } from '../../kernel/ip.ts'
 import { readSetting, writeSetting, type Unset } from '../../kernel/sysctl.ts'
 import { keyOf, type BridgeRow, type Option, type Proxied, type Setting } from '../rows.ts'
@@ -12,16 +13,14 @@ import { readNote, writeNote, type Note } from './note.ts'
  */
 export class BridgeTarget implements Target<BridgeRow> {
   readonly name = 'bridge pods'
-  readonly #rows = new Map<Key, BridgeRow>()
+  readonly #rows = new HeldRows<BridgeRow>()
   /** What the kernel would not take is no drift: it would be tried again for ever. */
   #refused = new Set<Key>()
   /** By index of the bridge: its alias may be somebody else's. */
   readonly #notes = new Map<number, Note>()
 
   async apply(delta: Delta<BridgeRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    if (delta.from === 0) this.#rows.clear()
-    for (const key of delta.drop) this.#rows.delete(key)
-    for (const [key, row] of delta.put) this.#rows.set(key, row)
+    this.#rows.take(delta)
     const refused = (await this.#carry(signal)).filter(({ key }) => this.#rows.has(key))
     this.#refused = new Set(refused.map(({ key }) => key))
     // What a delta does not put is not its to refuse; it is no drift either way.

@@ -1,6 +1,7 @@
 import { familyOf } from '../../cluster/address.ts'
 import type { Family } from '../../cluster/protocol.ts'
-import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import { IptablesCorner, type Content, type CornerOptions, type Place } from '../../kernel/iptables-corner.ts'
 import type { EgressRow } from '../rows.ts'
 
@@ -8,17 +9,15 @@ import type { EgressRow } from '../rows.ts'
 export class IptablesMasqueradeTarget implements Target<EgressRow> {
   readonly name = 'masquerade'
   readonly corner: IptablesCorner
-  readonly #rows = new Map<Key, EgressRow>()
+  readonly #rows = new HeldRows<EgressRow>()
 
   constructor(options: CornerOptions) {
     this.corner = new IptablesCorner(PLACE, options)
   }
 
-  async apply({ from, put, drop }: Delta<EgressRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    if (from === 0) this.#rows.clear()
-    for (const key of drop) this.#rows.delete(key)
-    for (const [key, row] of put) this.#rows.set(key, row)
-    await this.corner.hold(contents([...this.#rows.values()]), from === 0, signal)
+  async apply(delta: Delta<EgressRow>, signal: AbortSignal): Promise<readonly Refused[]> {
+    this.#rows.take(delta)
+    await this.corner.hold(contents([...this.#rows.values()]), delta.from === 0, signal)
     return []
   }
 

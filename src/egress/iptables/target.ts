@@ -1,5 +1,6 @@
 import type { Family } from '../../cluster/protocol.ts'
-import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import { restore, VARIANTS, type Variant } from '../../kernel/iptables.ts'
 import type { AcceptRow } from '../rows.ts'
 import { CHAIN, forwardText, parseForward, readForward, type Forward } from './chains.ts'
@@ -17,16 +18,14 @@ export interface Marks {
 export class AcceptTarget implements Target<AcceptRow> {
   readonly name = 'forward'
   readonly #marks: Marks
-  readonly #rows = new Map<Key, AcceptRow>()
+  readonly #rows = new HeldRows<AcceptRow>()
 
   constructor(marks: Marks) {
     this.#marks = marks
   }
 
   async apply(delta: Delta<AcceptRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    if (delta.from === 0) this.#rows.clear()
-    for (const key of delta.drop) this.#rows.delete(key)
-    for (const [key, row] of delta.put) this.#rows.set(key, row)
+    this.#rows.take(delta)
     const refused: Refused[] = []
     for (const [variant, family] of PLACES) {
       const why = await this.#place(variant, family, this.#wanted(variant, family), signal)

@@ -1,5 +1,6 @@
 import { spanOf } from '../../cluster/address.ts'
-import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import { assertCommitted, deleteTable, deletion, listTable, type Nft } from '../../kernel/nft.ts'
 import type { EgressRow } from '../rows.ts'
 
@@ -7,7 +8,7 @@ import type { EgressRow } from '../rows.ts'
 export class MasqueradeTarget implements Target<EgressRow> {
   readonly name = 'masquerade'
   readonly #nft: Nft
-  readonly #rows = new Map<Key, EgressRow>()
+  readonly #rows = new HeldRows<EgressRow>()
 
   constructor(nft: Nft) {
     this.#nft = nft
@@ -15,9 +16,7 @@ export class MasqueradeTarget implements Target<EgressRow> {
 
   async apply(delta: Delta<EgressRow>, signal: AbortSignal): Promise<readonly Refused[]> {
     const wasEmpty = this.#rows.size === 0
-    if (delta.from === 0) this.#rows.clear()
-    for (const key of delta.drop) this.#rows.delete(key)
-    for (const [key, row] of delta.put) this.#rows.set(key, row)
+    this.#rows.take(delta)
     const whole = delta.from === 0 || wasEmpty
     if (this.#rows.size === 0) await this.cleanup(signal)
     else await this.#run(whole ? replacement([...this.#rows.values()]) : changes(delta), signal)

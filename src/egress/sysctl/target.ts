@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import type { ForwardingRow } from '../rows.ts'
 import { routersOf, uplinksOf } from './routers.ts'
 
@@ -21,7 +22,7 @@ export interface KernelFiles {
 export class ForwardingTarget implements Target<ForwardingRow> {
   readonly name = 'forwarding'
   readonly #files: KernelFiles
-  readonly #rows = new Map<Key, ForwardingRow>()
+  readonly #rows = new HeldRows<ForwardingRow>()
   #refused = new Set<Key>()
   /** Interfaces whose routers we have kept. */
   readonly #kept = new Set<string>()
@@ -35,9 +36,7 @@ export class ForwardingTarget implements Target<ForwardingRow> {
   }
 
   apply(delta: Delta<ForwardingRow>): Promise<readonly Refused[]> {
-    if (delta.from === 0) this.#rows.clear()
-    for (const key of delta.drop) this.#rows.delete(key)
-    for (const [key, row] of delta.put) this.#rows.set(key, row)
+    this.#rows.take(delta)
     const refused: Refused[] = []
     // Routers first: the kernel forgets their routes as it begins to forward.
     for (const [key, row] of [...this.#rows].sort(([a], [b]) => order(a) - order(b) || (a < b ? -1 : 1))) {

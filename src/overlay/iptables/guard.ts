@@ -1,6 +1,7 @@
 import { familyOf } from '../../cluster/address.ts'
 import type { Family } from '../../cluster/protocol.ts'
-import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import { IptablesCorner, type Content, type CornerOptions, type Place } from '../../kernel/iptables-corner.ts'
 import type { GuardRow } from '../rows.ts'
 
@@ -12,20 +13,18 @@ export class IptablesGuardTarget implements Target<GuardRow> {
   readonly name = 'overlay guard'
   readonly corner: IptablesCorner
   readonly #port: number
-  readonly #rows = new Map<Key, GuardRow>()
+  readonly #rows = new HeldRows<GuardRow>()
 
   constructor(port: number, options: CornerOptions) {
     this.#port = port
     this.corner = new IptablesCorner(PLACE, options)
   }
 
-  async apply({ from, put, drop }: Delta<GuardRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    if (from === 0) this.#rows.clear()
-    for (const key of drop) this.#rows.delete(key)
-    for (const [key, row] of put) this.#rows.set(key, row)
+  async apply(delta: Delta<GuardRow>, signal: AbortSignal): Promise<readonly Refused[]> {
+    this.#rows.take(delta)
     const rows = [...this.#rows.values()]
     const contents = new Map(([4, 6] as const).map((family) => [family, content(rows, family, this.#port)]))
-    await this.corner.hold(contents, from === 0, signal)
+    await this.corner.hold(contents, delta.from === 0, signal)
     return []
   }
 

@@ -1,4 +1,5 @@
 import type { Delta, Drift, Key, Refused, Target } from '../../core/delta.ts'
+import { HeldRows } from '../../core/held.ts'
 import { runBatch } from '../../kernel/ip.ts'
 import { checksumOffload, computeChecksums, type Checksums } from '../../kernel/offload.ts'
 import { keyOf, type OverlayRow } from '../rows.ts'
@@ -15,7 +16,7 @@ import { isMarked, listOverlay } from './listing.ts'
  */
 export class NetlinkTarget implements Target<OverlayRow> {
   readonly name = 'overlay'
-  readonly #rows = new Map<Key, OverlayRow>()
+  readonly #rows = new HeldRows<OverlayRow>()
   readonly #awaited = new Awaited(this.#rows)
   /** Devices that could not be made, and why. */
   #barred = ''
@@ -29,9 +30,7 @@ export class NetlinkTarget implements Target<OverlayRow> {
   }
 
   async apply(delta: Delta<OverlayRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    if (delta.from === 0) this.#rows.clear()
-    for (const key of delta.drop) this.#rows.delete(key)
-    for (const [key, row] of delta.put) this.#rows.set(key, row)
+    this.#rows.take(delta)
     this.#awaited.expect(delta)
     if (!isOfAll(delta)) {
       const refused = await carryEntries(changes(delta), signal, isGone)
