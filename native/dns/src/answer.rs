@@ -1,9 +1,12 @@
 //! From a query's octets to those of its answer: the path of every message, whatever it came by.
 
+use crate::cache::{Hit, Key, count};
+use crate::circle::Circle;
 use crate::metrics::{Counters, Exchange};
 use crate::name::{Name, within};
 use crate::packet::{self, HEADER_BYTES, Query, Wrong};
-use crate::reply::{Head, Reply, Transport, UDP_SIZE, refuse};
+use crate::reply::{Head, Reply, Transport, UDP_SIZE, pointer, refuse};
+use crate::resolve::Fetched;
 use crate::step::{Chain, Given, Tables};
 use crate::zone::Place;
 use std::net::SocketAddr;
@@ -50,7 +53,13 @@ pub enum Outcome {
     Answer(usize),
     /// The answer takes asking others.
     Later,
+    /// There is an answer, and it is to be fetched anew.
+    Renew(usize),
 }
+
+/// What was learnt from others: by forward step and name.
+#[derive(Default)]
+pub struct Known(pub Vec<(usize, Vec<u8>, Fetched)>);
 
 impl State {
     pub fn listener(&self, place: &supervisor::Place) -> Option<&Listener> {
@@ -60,6 +69,18 @@ impl State {
 
 /// `room` has at least 1,232 octets, and 65,535 for what is no datagram.
 pub fn answer(tables: &Tables, listener: &Listener, packet: &[u8], asker: Asker, room: &mut [u8]) -> Outcome {
+    answer_knowing(tables, listener, packet, asker, room, None)
+}
+
+/// `known`: what others said; `None` when they were not asked yet.
+pub fn answer_knowing(
+    tables: &Tables,
+    listener: &Listener,
+    packet: &[u8],
+    asker: Asker,
+    room: &mut [u8],
+    known: Option<&Known>,
+) -> Outcome {
     let query = match packet::parse(packet) {
         Ok(query) => query,
         Err(Wrong::Drop) => return Outcome::Nothing,
@@ -74,23 +95,26 @@ pub fn answer(tables: &Tables, listener: &Listener, packet: &[u8], asker: Asker,
     if chain.rotate {
         reply.turn = asker.turn;
     }
-    let (given, plugin) = if query.class == packet::IN {
-        chain.run(tables, Place { name, offset: HEADER_BYTES }, query.kind, &mut reply)
-    } else {
-        (Given::Done(packet::REFUSED), 0)
-    };
-    let code = match given {
-        Given::Done(code) => code,
-        Given::Later => return Outcome::Later,
-        Given::Elsewhere { .. } if chain.recursive => return Outcome::Later,
-        // There is nobody to ask what an alias stands for; half an answer would be taken for a whole one.
-        Given::Elsewhere { .. } | Given::Pass => packet::SERVER_FAILURE,
-    };
-    if matches!(code, packet::SERVER_FAILURE | packet::REFUSED) {
+    if let Some(circle) = chain.circle.as_ref().filter(|_| known.is_none()) {
+        circle.look(name, query.kind);
+    }
+    let mut said = Said { code: packet::REFUSED, ..Said::default() };
+    if query.class == packet::IN {
+        said = match say(tables, chain, &query, known, asker.came, &mut reply) {
+            Ok(said) => said,
+            Err(_) if known.is_none() => return Outcome::Later,
+            Err(_) => Said { code: packet::SERVER_FAILURE, ..Said::default() },
+        };
+    }
+    if matches!(said.code, packet::SERVER_FAILURE | packet::REFUSED) {
         reply.clear(&query);
     }
-    let authoritative = matches!(code, packet::NO_ERROR | packet::NAME_ERROR);
-    let head = Head { code, authoritative, recursion_available: chain.recursive, authentic: false };
+    let head = Head {
+        code: said.code,
+        authoritative: said.authoritative && matches!(said.code, packet::NO_ERROR | packet::NAME_ERROR),
+        recursion_available: chain.recursive,
+        authentic: said.authentic && query.edns.is_some_and(|edns| edns.dnssec_ok),
+    };
     let length = reply.finish(&query, head);
     if chain.counted {
         let exchange = Exchange {
@@ -99,13 +123,113 @@ pub fn answer(tables: &Tables, listener: &Listener, packet: &[u8], asker: Asker,
             kind: query.kind,
             request_bytes: packet.len(),
             response_bytes: length,
-            code,
-            plugin,
+            code: said.code,
+            plugin: said.plugin,
             took: asker.came.elapsed(),
         };
         served.counters.add(asker.lane, &exchange);
     }
-    Outcome::Answer(length)
+    if said.renew { Outcome::Renew(length) } else { Outcome::Answer(length) }
+}
+
+/// What the header and the counters are to know.
+#[derive(Default)]
+struct Said {
+    code: u16,
+    plugin: usize,
+    authoritative: bool,
+    authentic: bool,
+    renew: bool,
+}
+
+/// The forward step and the name that has to be asked for.
+type Wanted = (usize, Vec<u8>);
+
+/// Runs the chain for the question, then for what it turns out to be an alias of.
+fn say(
+    tables: &Tables,
+    chain: &Chain,
+    query: &Query,
+    known: Option<&Known>,
+    now: Instant,
+    reply: &mut Reply,
+) -> Result<Said, Wanted> {
+    let (mut name, mut offset, mut from) = (query.name.clone(), HEADER_BYTES, 0);
+    let mut said = Said { authoritative: true, ..Said::default() };
+    for _ in 0..crate::kubernetes::ALIASES_MAX {
+        let place = Place { name: name.wire(), offset };
+        let (given, plugin) = chain.run(from, tables, place, query.kind, reply);
+        if said.plugin == 0 {
+            said.plugin = plugin;
+        }
+        match given {
+            Given::Done(code) => return Ok(Said { code, ..said }),
+            Given::Pass => break,
+            Given::Elsewhere { offset: target } => {
+                let wire = &reply.written()[target..];
+                let length = packet::plain_name(wire).unwrap_or(0);
+                name = packet::LowerName::of(&wire[..length]);
+                (offset, from) = (target, 0);
+            }
+            Given::Upstream(_) if chain.circle.as_ref().is_some_and(Circle::is_closed) => break,
+            Given::Upstream(step) => {
+                said.authoritative = false;
+                let owner = pointer(offset).unwrap_or(crate::record::OWNER);
+                let wanted = || (step, name.wire().to_vec());
+                let Some(known) = known else {
+                    return cached(chain, &name, query, now, owner, reply, said).ok_or_else(wanted);
+                };
+                let told = known.0.iter().find(|(asked, held, _)| *asked == step && held == name.wire());
+                match told.map(|(.., fetched)| fetched) {
+                    None => return Err(wanted()),
+                    Some(Fetched::Answer(stored, ttl)) => {
+                        if chain.forward(step).is_some_and(|forward| forward.passes(stored)) {
+                            from = step + 1;
+                            continue;
+                        }
+                        stored.put(reply, owner, *ttl);
+                        return Ok(Said { code: stored.code, authentic: stored.authentic, ..said });
+                    }
+                    Some(Fetched::Refused) => return Ok(Said { code: packet::REFUSED, ..said }),
+                    Some(Fetched::Nothing) => break,
+                }
+            }
+        }
+    }
+    Ok(Said { code: packet::SERVER_FAILURE, ..said })
+}
+
+/// From the cache, without asking.
+fn cached(
+    chain: &Chain,
+    name: &packet::LowerName,
+    query: &Query,
+    now: Instant,
+    owner: u16,
+    reply: &mut Reply,
+    said: Said,
+) -> Option<Said> {
+    let cache = chain.cache.as_ref().filter(|cache| cache.holds(name.wire()))?;
+    let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+    let key = Key::new(name.wire(), query.kind, dnssec_ok, query.checking_disabled);
+    let Some(hit) = cache.get(&key, now) else {
+        count(&cache.counts.misses);
+        return None;
+    };
+    match hit {
+        Hit::Fresh { kept, ttl, refresh } => {
+            kept.stored.put(reply, owner, Some(ttl));
+            let (code, authentic) = (kept.stored.code, kept.stored.authentic);
+            Some(Said { code, authentic, plugin: CACHE, renew: refresh, ..said })
+        }
+        Hit::Stale { .. } => None,
+    }
+}
+
+/// What the chain wants to know and does not yet.
+pub fn chase_of(tables: &Tables, chain: &Chain, query: &Query, room: &mut [u8], known: &Known) -> Option<Wanted> {
+    let mut reply = Reply::new(room, query, Transport::Tcp, UDP_SIZE);
+    say(tables, chain, query, Some(known), Instant::now(), &mut reply).err()
 }
 
 /// SERVFAIL to a query that was fine. Returns its length.
@@ -118,3 +242,6 @@ pub fn failed(packet: &[u8], transport: Transport, room: &mut [u8]) -> usize {
 fn refused(room: &mut [u8], query: &Query, transport: Transport) -> usize {
     Reply::new(room, query, transport, UDP_SIZE).finish(query, Head { code: packet::REFUSED, ..Head::default() })
 }
+
+/// Index into `metrics::PLUGINS`.
+const CACHE: usize = 3;

@@ -55,7 +55,7 @@ impl Kubernetes {
             };
             let entry = match find(set, at.name) {
                 Found::Entry(entry) => Some(entry),
-                Found::Address(ip, _) => {
+                Found::Address(ip) => {
                     match kind {
                         packet::A if ip.is_ipv4() => reply.address(owner, self.ttl, ip),
                         packet::AAAA if ip.is_ipv6() => reply.address(owner, self.ttl, ip),

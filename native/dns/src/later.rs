@@ -23,6 +23,8 @@ pub enum Reach {
     },
     /// With the length in front.
     Stream(mpsc::Sender<Vec<u8>>),
+    /// It is only to be known.
+    Nobody,
 }
 
 #[derive(Clone)]
@@ -39,6 +41,7 @@ impl Later {
         let miss = Miss { packet: packet.into(), place: place.clone(), asker, reach };
         match self.0.try_send(miss) {
             Ok(()) => 0,
+            Err(_) if room.is_empty() => 0,
             Err(_) => failed(packet, asker.transport, room),
         }
     }
@@ -53,6 +56,7 @@ impl Reach {
                 let length = (answer.len() as u16).to_be_bytes();
                 let _ = writer.send([&length, answer].concat()).await;
             }
+            Reach::Nobody => {}
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Answers DNS queries from tables: the worker of `fairlead-carrier dns`.
 
 mod answer;
+mod cache;
+mod cache_metrics;
+mod circle;
+mod forward;
 mod kind;
 mod kubernetes;
 mod later;
@@ -9,6 +13,7 @@ pub mod name;
 pub mod packet;
 mod record;
 pub mod reply;
+mod resolve;
 mod serving;
 mod step;
 mod stream;

@@ -116,6 +116,18 @@ impl<'b> Reply<'b> {
         Some(start)
     }
 
+    /// Appends records as they are, all or none. They may still be changed.
+    pub fn octets(&mut self, section: Section, octets: &[u8], count: u16) -> Option<&mut [u8]> {
+        if octets.len() > self.limit - self.at {
+            self.truncated |= section == Section::Answer;
+            return None;
+        }
+        let start = self.at;
+        self.push(octets);
+        self.counts[section as usize] += count;
+        Some(&mut self.room[start..self.at])
+    }
+
     pub fn address(&mut self, owner: u16, ttl: u32, ip: IpAddr) {
         match ip {
             IpAddr::V4(ip) => self.record(Section::Answer, owner, packet::A, ttl, &[&ip.octets()]),
@@ -126,10 +138,6 @@ impl<'b> Reply<'b> {
     /// The octets written so far.
     pub fn written(&self) -> &[u8] {
         &self.room[..self.at]
-    }
-
-    pub fn count(&self, section: Section) -> u16 {
-        self.counts[section as usize]
     }
 
     /// As if nothing but the question had been written.

@@ -1,15 +1,19 @@
 //! The event loop: connections, and queries that take asking others.
 
 use crate::answer::State;
+use crate::circle::watch;
 use crate::later::{Later, Miss};
+use crate::resolve::Resolver;
+use crate::step::Chain;
 use crate::stream::Streams;
 use arc_swap::ArcSwap;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use supervisor::Place;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 
 pub struct Serving {
@@ -20,6 +24,8 @@ pub struct Serving {
 pub enum Order {
     Accept(Place, TcpListener),
     Close(Place),
+    /// To look whether queries go round.
+    Watch(Place, Weak<Chain>),
     /// Once nothing is under way, or the time is over.
     End(Duration),
 }
@@ -29,7 +35,10 @@ impl Serving {
         let (orders, received) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
-        let work = move || LocalSet::new().block_on(&runtime, run(Streams::new(state, later, 0), received, misses));
+        let work = move || {
+            LocalSet::new()
+                .block_on(&runtime, run(Resolver::new(state.clone()), Streams::new(state, later, 0), received, misses))
+        };
         let thread = thread::Builder::new().name("streams".to_string()).spawn(work);
         Ok(Serving { orders, thread: Some(thread.map_err(|error| format!("no thread: {error}"))?) })
     }
@@ -46,8 +55,15 @@ impl Serving {
     }
 }
 
+/// A query, once there is a place for it. Loses none when it is dropped: the place is taken first.
+async fn next(resolver: &Resolver, misses: &mut mpsc::Receiver<Miss>) -> Option<(Miss, OwnedSemaphorePermit)> {
+    let seat = resolver.under_way.clone().acquire_owned().await.ok()?;
+    Some((misses.recv().await?, seat))
+}
+
 async fn run(
-    streams: std::rc::Rc<Streams>,
+    resolver: Rc<Resolver>,
+    streams: Rc<Streams>,
     mut orders: mpsc::UnboundedReceiver<Order>,
     mut misses: mpsc::Receiver<Miss>,
 ) {
@@ -63,6 +79,9 @@ async fn run(
                     accepting.iter().filter(|(held, _)| *held == place).for_each(|(_, task)| task.abort());
                     accepting.retain(|(held, _)| *held != place);
                 }
+                Some(Order::Watch(place, chain)) => {
+                    spawn_local(watch(chain, place, streams.later.clone()));
+                }
                 Some(Order::End(within)) => {
                     accepting.iter().for_each(|(_, task)| task.abort());
                     let _ = tokio::time::timeout(within, streams.idle()).await;
@@ -70,7 +89,13 @@ async fn run(
                 }
                 None => return,
             },
-            Some(miss) = misses.recv() => drop(miss),
+            Some((miss, seat)) = next(&resolver, &mut misses) => {
+                let resolver = resolver.clone();
+                spawn_local(async move {
+                    resolver.answer(miss).await;
+                    drop(seat);
+                });
+            }
         }
     }
 }

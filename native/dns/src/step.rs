@@ -1,5 +1,8 @@
 //! The steps of a server block, compiled: each passes a question on, or answers it.
 
+use crate::cache::Cache;
+use crate::circle::Circle;
+use crate::forward::Forward;
 use crate::kubernetes::{Kubernetes, any};
 use crate::name::{Name, within};
 use crate::packet;
@@ -29,13 +32,14 @@ pub enum Given {
     Done(u16),
     /// The reply ends with an alias of a name that lies at this offset, and is to be looked up by the whole chain.
     Elsewhere { offset: usize },
-    /// It takes others to know.
-    Later,
+    /// The forward step with this index into the chain is to be asked.
+    Upstream(usize),
 }
 
 pub enum Step {
     Kubernetes(Kubernetes),
     Any,
+    Forward(Arc<Forward>),
 }
 
 /// Why a server block cannot be served, and what to do.
@@ -71,6 +75,8 @@ pub struct Chain {
     pub counted: bool,
     /// Whether other servers are asked.
     pub recursive: bool,
+    pub cache: Option<Cache>,
+    pub circle: Option<Circle>,
 }
 
 impl Chain {
@@ -85,6 +91,12 @@ impl Chain {
                 corefile::Step::Any(_) => chain.steps.push(Step::Any),
                 corefile::Step::Loadbalance(step) if step.prefer.is_empty() => chain.rotate = true,
                 corefile::Step::Loadbalance(_) => return Err(Problem::unbuilt("loadbalance with preferred networks")),
+                corefile::Step::Cache(step) => chain.cache = Some(Cache::new(step)?),
+                corefile::Step::Loop(step) => chain.circle = Some(Circle::new(&step.zone)?),
+                corefile::Step::Forward(step) => {
+                    chain.recursive = true;
+                    chain.steps.push(Step::Forward(Arc::new(Forward::new(step)?)));
+                }
                 corefile::Step::Bufsize(step) => chain.bufsize = step.size,
                 corefile::Step::Prometheus(_) => chain.counted = true,
                 // What these ask for is done by others: the supervisor, the controller.
@@ -96,10 +108,17 @@ impl Chain {
         Ok(chain)
     }
 
-    /// What the first step that does not pass says, and its index into `metrics::PLUGINS`. All pass: SERVFAIL as CoreDNS
+    pub fn forward(&self, step: usize) -> Option<&Arc<Forward>> {
+        match self.steps.get(step) {
+            Some(Step::Forward(forward)) => Some(forward),
+            _ => None,
+        }
+    }
+
+    /// What the first step from `from` on that does not pass says, and its index into `metrics::PLUGINS`. All pass: SERVFAIL as CoreDNS
     /// has it, and REFUSED where there is no step.
-    pub fn run(&self, tables: &Tables, asked: Place, kind: u16, reply: &mut Reply) -> (Given, usize) {
-        for step in &self.steps {
+    pub fn run(&self, from: usize, tables: &Tables, asked: Place, kind: u16, reply: &mut Reply) -> (Given, usize) {
+        for (index, step) in self.steps.iter().enumerate().skip(from) {
             let (given, plugin) = match step {
                 Step::Kubernetes(step) => (step.answer(tables, asked, kind, reply), 1),
                 Step::Any if kind == packet::ANY => {
@@ -107,6 +126,8 @@ impl Chain {
                     (Given::Done(packet::NO_ERROR), 7)
                 }
                 Step::Any => (Given::Pass, 0),
+                Step::Forward(forward) if forward.matches(asked.name) => (Given::Upstream(index), 2),
+                Step::Forward(_) => (Given::Pass, 0),
             };
             if given != Given::Pass {
                 return (given, plugin);

@@ -5,6 +5,7 @@ use crate::answer::{Asker, Outcome, State, answer};
 use crate::later::{Later, Reach};
 use crate::packet::HEADER_BYTES;
 use crate::reply::Transport;
+use crate::resolve::refresh;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -128,6 +129,10 @@ impl Streams {
         let length = match answer(&state.tables, listener, packet, asker, &mut room) {
             Outcome::Nothing => 0,
             Outcome::Answer(length) => length,
+            Outcome::Renew(length) => {
+                refresh(&self.later, packet, place, asker);
+                length
+            }
             Outcome::Later => self.later.ask(packet, place, asker, Reach::Stream(answers.clone()), &mut room),
         };
         (length > 0).then(|| [&(length as u16).to_be_bytes(), &room[..length]].concat())

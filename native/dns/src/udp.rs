@@ -3,6 +3,7 @@
 use crate::answer::{Asker, Outcome, State, answer};
 use crate::later::{Later, Reach};
 use crate::reply::Transport;
+use crate::resolve::refresh as renew;
 use arc_swap::{ArcSwap, Cache};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
@@ -73,6 +74,10 @@ fn serve(
             let asker = Asker { peer, transport: Transport::Udp, came, lane, turn };
             let length = match answer(&state.tables, listener, packet, asker, room) {
                 Outcome::Answer(length) => length,
+                Outcome::Renew(length) => {
+                    renew(later, packet, place, asker);
+                    length
+                }
                 Outcome::Nothing => 0,
                 Outcome::Later => {
                     let reach = Reach::Datagram { socket: socket.clone(), ends: Box::new(*ends) };

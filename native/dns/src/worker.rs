@@ -1,6 +1,7 @@
 //! The worker: takes tables into force and serves sockets.
 
 use crate::answer::{Listener, Served, State};
+use crate::cache_metrics;
 use crate::kind::places;
 use crate::later::Later;
 use crate::metrics::{Counters, render};
@@ -57,14 +58,15 @@ impl DnsWorker {
         let mut builders = HashMap::<String, SetBuilder>::new();
         while let Some(change) = changes.next().map_err(|error| format!("cannot read changes: {error}"))? {
             let (Change::Put(key, _) | Change::Drop(key)) = change;
-            let Some((set, name)) = key.split_once(' ') else { return Err(format!("{key:?} is no key of a name")) };
+            // A row whose key was refused is dropped, too; it was never held.
+            let Some((set, name)) = key.split_once(' ') else { continue };
             if !builders.contains_key(set) {
-                builders.insert(set.to_string(), SetBuilder::new());
+                builders.insert(set.to_string(), SetBuilder::default());
             }
             let Some(builder) = builders.get_mut(set) else { continue };
             match change {
                 Change::Put(_, entry) => builder.put(entry),
-                Change::Drop(_) => builder.drop(Name::parse(name)?.wire()),
+                Change::Drop(_) => Name::parse(name).iter().for_each(|name| builder.drop(name.wire())),
             }
         }
         let mut tables = self.state.load().tables.clone();
@@ -89,14 +91,17 @@ impl DnsWorker {
         if !changes.whole() {
             blocks = std::mem::take(&mut self.blocks);
         }
-        let mut refused = Vec::new();
+        let (mut refused, mut fresh) = (Vec::new(), Vec::new());
         while let Some(change) = changes.next().map_err(|error| format!("cannot read changes: {error}"))? {
             let (Change::Put(key, _) | Change::Drop(key)) = change;
             let key = key.to_string();
             blocks.remove(&key);
             let Change::Put(_, row) = change else { continue };
             match block(row, &mut self.numbers) {
-                Ok(block) => drop(blocks.insert(key, block)),
+                Ok(block) => {
+                    fresh.extend(block.chain.circle.is_some().then(|| key.clone()));
+                    blocks.insert(key, block);
+                }
                 Err(Problem { reason, remedy }) => refused.push(RefusedRow { key, reason, remedy }),
             }
         }
@@ -105,6 +110,11 @@ impl DnsWorker {
         tables.sets.resize_with(self.numbers.len(), Arc::default);
         let listeners = Arc::new(self.listeners());
         self.state.store(Arc::new(State { tables, listeners }));
+        for block in fresh.iter().filter_map(|key| self.blocks.get(key)) {
+            if let Some(place) = places(&block.row).next() {
+                self.serving.order(Order::Watch(place, Arc::downgrade(&block.chain)));
+            }
+        }
         Ok(Committed { refused, rows: self.blocks.len() })
     }
 
@@ -162,7 +172,16 @@ impl Worker for DnsWorker {
 
     fn ask(&mut self, question: &Question) -> Result<Value, String> {
         match question {
-            Question::Metrics => Ok(Value::String(render(self.counters.values().map(|counters| &**counters)))),
+            Question::Metrics => {
+                let mut text = render(self.counters.values().map(|counters| &**counters));
+                let caches = self.blocks.values().filter_map(|block| {
+                    let port = block.row.listen.first()?.port;
+                    let labels = format!("server=\"dns://:{port}\",zones=\"{}\"", block.row.zones.join(","));
+                    Some((labels, block.chain.cache.as_ref()?))
+                });
+                cache_metrics::render(&mut text, caches);
+                Ok(Value::String(text))
+            }
             Question::Stats => {
                 let state = self.state.load();
                 let sets =

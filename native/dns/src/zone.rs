@@ -16,8 +16,8 @@ pub struct Place<'a> {
 /// What a name is in a set.
 pub enum Found<'a> {
     Entry(Entry<'a>),
-    /// A child of a dashed name; the parent.
-    Address(IpAddr, Entry<'a>),
+    /// A child of a dashed name.
+    Address(IpAddr),
     Nothing,
 }
 
@@ -26,8 +26,8 @@ pub fn find<'a>(set: &'a Set, name: &[u8]) -> Found<'a> {
         return Found::Entry(entry);
     }
     let above = parent(name).and_then(|above| set.get(above)).filter(|entry| entry.dashed());
-    match above.and_then(|entry| Some((dashed_address(labels(name).next()?)?, entry))) {
-        Some((ip, entry)) => Found::Address(ip, entry),
+    match above.and_then(|_| dashed_address(labels(name).next()?)) {
+        Some(ip) => Found::Address(ip),
         None => Found::Nothing,
     }
 }

@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{Server, query};
+use common::{Server, Shown, query};
 use dns::packet;
+use std::time::Duration;
 
 struct Random(u64);
 
@@ -70,5 +71,8 @@ fn the_server_goes_on() {
         }
     }
     assert!(answers > 0);
-    assert_eq!(server.ask("a.cluster.local.", 1).answer, ["a.cluster.local. 30 A 10.0.0.1"]);
+    // The flood filled the socket's buffer: a query may still be lost in it.
+    let asked = query("a.cluster.local.", 1, None);
+    let answer = (0..20).find_map(|_| server.try_udp(&asked, Duration::from_secs(1))).expect("an answer");
+    assert_eq!(Shown::of(&answer).answer, ["a.cluster.local. 30 A 10.0.0.1"]);
 }

@@ -84,7 +84,7 @@ impl Batch {
             self.lengths[index] = if cut { 0 } else { header.msg_len as usize };
             self.answer_lengths[index] = 0;
             self.ends[index].peer_bytes = header.msg_hdr.msg_namelen;
-            self.ends[index].control_bytes = header.msg_hdr.msg_controllen as usize;
+            self.ends[index].control_bytes = header.msg_hdr.msg_controllen;
             self.ends[index].unbind();
         }
         Ok(got as usize)

@@ -8,5 +8,6 @@ pub mod listener;
 pub mod netlink;
 pub mod nftables;
 pub mod process;
+pub mod random;
 pub mod sctp;
 pub mod xtables;

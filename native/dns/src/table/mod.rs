@@ -5,4 +5,4 @@ mod set;
 mod shard;
 
 pub use entry::{Entry, RecordSet, encode, record_bytes};
-pub use set::{Set, SetBuilder};
+pub use set::{Set, SetBuilder, hash};

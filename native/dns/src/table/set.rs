@@ -40,11 +40,13 @@ pub struct SetBuilder {
     changes: Box<[Vec<u8>]>,
 }
 
-impl SetBuilder {
-    pub fn new() -> SetBuilder {
+impl Default for SetBuilder {
+    fn default() -> SetBuilder {
         SetBuilder { changes: vec![Vec::new(); SHARDS].into() }
     }
+}
 
+impl SetBuilder {
     /// An entry as `entry::encode` writes it. A later one of the same name wins.
     pub fn put(&mut self, entry: &[u8]) {
         self.changes[shard_of(hash(Entry::at(entry).name()))].extend(entry);
@@ -160,7 +162,7 @@ mod tests {
     }
 
     fn change(old: &Set, puts: &[&str], drops: &[&str]) -> Set {
-        let mut builder = SetBuilder::new();
+        let mut builder = SetBuilder::default();
         puts.iter().for_each(|name| builder.put(&row(&Name::parse(name).unwrap(), "")));
         drops.iter().for_each(|name| builder.drop(Name::parse(name).unwrap().wire()));
         builder.build(old)
@@ -185,12 +187,12 @@ mod tests {
 
     #[test]
     fn a_later_change_of_a_name_wins() {
-        let mut builder = SetBuilder::new();
+        let mut builder = SetBuilder::default();
         let name = Name::parse("a.").unwrap();
         ["one", "two"].iter().for_each(|object| builder.put(&row(&name, object)));
         let set = builder.build(&Set::default());
         assert_eq!(set.get(name.wire()).unwrap().object(), Some("two"));
-        let mut builder = SetBuilder::new();
+        let mut builder = SetBuilder::default();
         builder.put(&row(&name, "three"));
         builder.drop(name.wire());
         assert_eq!(builder.build(&set).names(), 0);
@@ -206,7 +208,7 @@ mod tests {
         };
         let (mut set, mut rows) = (Set::default(), BTreeSet::<String>::new());
         for _ in 0..200 {
-            let mut builder = SetBuilder::new();
+            let mut builder = SetBuilder::default();
             for _ in 0..random(20) {
                 let name: String = (0..=random(3)).map(|_| format!("{}.", random(4))).collect();
                 if random(2) == 0 {

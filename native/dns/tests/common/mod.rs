@@ -37,7 +37,7 @@ impl Server {
         server
     }
 
-    /// A server that has no names yet.
+    /// A server that has no names yet. `OWN_PORT` in the steps is the port that it got.
     pub fn unsynced(address: &str, steps: &str) -> Server {
         let address: SocketAddr = address.parse().unwrap();
         let socket = |kind, protocol, at: SocketAddr| {
@@ -61,6 +61,7 @@ impl Server {
         let address = tcp.local_addr().unwrap();
         let place = Place { transport: "dns".to_string(), address, udp: true, tcp: true };
         let mut worker = Dns.worker(1).unwrap();
+        let steps = steps.replace("OWN_PORT", &address.port().to_string());
         let listen = format!(r#"{{"transport":"dns","address":"{}","port":{}}}"#, address.ip(), address.port());
         let row = format!(r#"{{"listen":[{listen}],"zones":["."],"steps":[{steps}]}}"#);
         commit(&mut *worker, "servers", true, &[("0", &row)], &[]);

@@ -1,0 +1,183 @@
+//! The forward step: other servers are asked. What is here decides whom; `exchange` asks one.
+
+mod exchange;
+mod response;
+pub mod stored;
+mod upstream;
+
+use crate::name::{Name, within};
+use crate::packet;
+use crate::step::{Problem, names};
+use exchange::{Ask, Failure};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use stored::Stored;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use upstream::Upstream;
+use wire::corefile::{self, Policy};
+
+pub struct Forward {
+    from: Name,
+    except: Vec<Name>,
+    upstreams: Vec<Arc<Upstream>>,
+    policy: Policy,
+    force_tcp: bool,
+    read_timeout: Duration,
+    attempts_max: usize,
+    max_concurrent: usize,
+    concurrent: AtomicUsize,
+    pub rejected: AtomicUsize,
+    failover: Vec<u16>,
+    next: Vec<u16>,
+    next_on_nodata: bool,
+    fail_fast: bool,
+    turn: AtomicUsize,
+}
+
+/// What became of asking.
+pub enum Told {
+    Answer(Stored),
+    /// Too much is being asked already.
+    Busy,
+    Nothing,
+}
+
+impl Forward {
+    pub fn new(step: &corefile::Forward) -> Result<Forward, Problem> {
+        let mut upstreams = Vec::new();
+        for upstream in &step.upstreams {
+            upstreams.push(Arc::new(Upstream::new(upstream, step)?));
+        }
+        if upstreams.is_empty() {
+            return Err(Problem::new("forward has no upstream", "name one"));
+        }
+        let attempts = step.max_connect_attempts.map_or(upstreams.len() * 2, |count| count as usize);
+        Ok(Forward {
+            from: Name::parse(&step.from).map_err(Problem::name)?,
+            except: names(&step.except)?,
+            upstreams,
+            policy: step.policy,
+            force_tcp: step.force_tcp,
+            read_timeout: Duration::from_millis(step.read_timeout_ms.into()),
+            // Never fewer than two: a lost datagram is not a failed query.
+            attempts_max: if attempts == 0 { ATTEMPTS_MAX } else { attempts.clamp(2, ATTEMPTS_MAX) },
+            max_concurrent: step.max_concurrent.filter(|most| *most > 0).map_or(CONCURRENT_MAX, |most| most as usize),
+            concurrent: AtomicUsize::new(0),
+            rejected: AtomicUsize::new(0),
+            failover: step.failover.clone(),
+            next: step.next.clone(),
+            next_on_nodata: step.next_on_nodata,
+            fail_fast: step.fail_fast,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn matches(&self, name: &[u8]) -> bool {
+        within(name, self.from.wire()) && !self.except.iter().any(|zone| within(name, zone.wire()))
+    }
+
+    /// Whether the Corefile has the next step asked after such an answer.
+    pub fn passes(&self, stored: &Stored) -> bool {
+        self.next.contains(&stored.code) || (self.next_on_nodata && stored.code == packet::NO_ERROR && stored.denies())
+    }
+
+    /// Asks until an upstream answers or the time is over: the next one after a while, without giving up on the one
+    /// before, and at once when one fails.
+    pub async fn ask(&self, name: &[u8], kind: u16, dnssec_ok: bool, checking_disabled: bool) -> Told {
+        let _one = Concurrent(&self.concurrent);
+        if self.concurrent.fetch_add(1, Ordering::Relaxed) >= self.max_concurrent {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
+            return Told::Busy;
+        }
+        let order = self.order();
+        if order.is_empty() {
+            return Told::Nothing;
+        }
+        let (begun, mut tries) = (Instant::now(), JoinSet::new());
+        let (end, mut next, mut asked) = (begun + BUDGET, begun, 0);
+        let mut fallback = None;
+        loop {
+            let may_ask = asked < self.attempts_max;
+            if !may_ask && tries.is_empty() {
+                return fallback.map_or(Told::Nothing, Told::Answer);
+            }
+            tokio::select! {
+                biased;
+                () = sleep_until(end) => return fallback.map_or(Told::Nothing, Told::Answer),
+                Some(tried) = tries.join_next(), if !tries.is_empty() => match tried {
+                    Ok(Ok(stored)) if self.is_answer(&stored) => return Told::Answer(stored),
+                    Ok(Ok(stored)) => {
+                        fallback = Some(stored);
+                        next = Instant::now();
+                    }
+                    Ok(Err(Failure)) | Err(_) => next = Instant::now(),
+                },
+                () = sleep_until(next), if may_ask => {
+                    let upstream = order[asked % order.len()].clone();
+                    let ask = Ask::new(name, kind, dnssec_ok, checking_disabled);
+                    let (force_tcp, patience) = (self.force_tcp, self.read_timeout);
+                    tries.spawn_local(async move { upstream.ask(ask, force_tcp, patience).await });
+                    asked += 1;
+                    next = Instant::now() + HEDGE;
+                }
+            }
+        }
+    }
+
+    /// SERVFAIL is a reason to ask elsewhere, and so is what the Corefile says.
+    fn is_answer(&self, stored: &Stored) -> bool {
+        let elsewhere = stored.code == packet::SERVER_FAILURE || self.failover.contains(&stored.code);
+        self.upstreams.len() == 1 || !elsewhere
+    }
+
+    /// The upstreams to ask, in turn. If all are down, one of them all the same: the checks may be what is broken.
+    fn order(&self) -> Vec<Arc<Upstream>> {
+        let count = self.upstreams.len();
+        let first = match self.policy {
+            Policy::Sequential => 0,
+            Policy::RoundRobin => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+            Policy::Random => random() as usize % count,
+        };
+        let all = (0..count).map(|at| &self.upstreams[(first + at) % count]);
+        let up: Vec<_> = all.filter(|upstream| !upstream.is_down()).cloned().collect();
+        if up.is_empty() && !self.fail_fast { vec![self.upstreams[random() as usize % count].clone()] } else { up }
+    }
+}
+
+struct Concurrent<'a>(&'a AtomicUsize);
+
+impl Drop for Concurrent<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Nobody outside can tell the next one: ChaCha or the like behind getrandom(2), 256 at a time.
+pub fn random() -> u32 {
+    thread_local! {
+        static POOL: Cell<([u32; 64], usize)> = const { Cell::new(([0; 64], 64)) };
+    }
+    POOL.with(|cell| {
+        let (mut pool, mut at) = cell.get();
+        if at == pool.len() {
+            let mut octets = [0; 256];
+            sys::random::fill(&mut octets);
+            pool.iter_mut().zip(octets.chunks_exact(4)).for_each(|(number, from)| {
+                *number = u32::from_ne_bytes([from[0], from[1], from[2], from[3]]);
+            });
+            at = 0;
+        }
+        cell.set((pool, at + 1));
+        pool[at]
+    })
+}
+
+/// glibc gives up after 5 s.
+const BUDGET: Duration = Duration::from_secs(4);
+/// An upstream that has not answered by then is not the only one asked.
+const HEDGE: Duration = Duration::from_millis(600);
+const ATTEMPTS_MAX: usize = 8;
+const CONCURRENT_MAX: usize = 4096;

@@ -1,0 +1,171 @@
+//! Queries that take asking others, on the event loop: what the chain cannot say is fetched, once for all who ask for it
+//! meanwhile, and then the chain is run again with what was learnt.
+
+use crate::answer::{Asker, Known, Outcome, State, answer_knowing, chase_of, failed};
+use crate::cache::{Hit, Key};
+use crate::forward::stored::Stored;
+use crate::forward::{Forward, Told};
+use crate::later::{Later, Miss, Reach};
+use crate::name::within;
+use crate::packet::{self, Query};
+use crate::step::Chain;
+use arc_swap::ArcSwap;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+pub struct Resolver {
+    state: Arc<ArcSwap<State>>,
+    room: RefCell<Vec<u8>>,
+    /// By forward step and key: who waits for what is being fetched.
+    flights: RefCell<HashMap<Flight, Vec<oneshot::Sender<Fetched>>>>,
+    pub under_way: Arc<Semaphore>,
+}
+
+type Flight = (usize, Box<[u8]>);
+
+/// What came of fetching: shared by all who waited.
+#[derive(Clone)]
+pub enum Fetched {
+    /// And its TTL, if it is kept; else each record has its own.
+    Answer(Arc<Stored>, Option<u32>),
+    Refused,
+    Nothing,
+}
+
+impl Resolver {
+    pub fn new(state: Arc<ArcSwap<State>>) -> Rc<Resolver> {
+        let room = RefCell::new(vec![0; usize::from(u16::MAX)]);
+        let under_way = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+        Rc::new(Resolver { state, room, flights: RefCell::default(), under_way })
+    }
+
+    pub async fn answer(self: Rc<Resolver>, miss: Miss) {
+        let Miss { packet, place, asker, reach } = miss;
+        let Ok(query) = packet::parse(&packet) else { return };
+        let state = self.state.load_full();
+        let Some(listener) = state.listener(&place) else { return };
+        let served = listener.zones.iter().find(|(zone, _)| within(query.name.wire(), zone.wire()));
+        let Some((_, served)) = served else { return };
+        let refresh = matches!(reach, Reach::Nobody);
+        let known = self.learn(&state, &served.chain, &query, refresh).await;
+        if refresh {
+            return;
+        }
+        let answer = {
+            let mut room = self.room.borrow_mut();
+            let outcome = answer_knowing(&state.tables, listener, &packet, asker, &mut room, Some(&known));
+            let length = match outcome {
+                Outcome::Answer(length) | Outcome::Renew(length) => length,
+                Outcome::Later => failed(&packet, asker.transport, &mut room),
+                Outcome::Nothing => 0,
+            };
+            room[..length].to_vec()
+        };
+        if !answer.is_empty() {
+            reach.answer(&answer).await;
+        }
+    }
+
+    /// What the chain wants to know of this question: of its name, and of those that it is an alias of.
+    async fn learn(self: &Rc<Resolver>, state: &State, chain: &Arc<Chain>, query: &Query<'_>, refresh: bool) -> Known {
+        let mut known = Known::default();
+        for _ in 0..FETCHES_MAX {
+            let wanted = chase_of(&state.tables, chain, query, &mut self.room.borrow_mut(), &known);
+            let Some((step, name)) = wanted else { break };
+            let Some(forward) = chain.forward(step) else { break };
+            let fetched = self.fetch(chain, forward, &name, query, refresh).await;
+            known.0.push((step, name, fetched));
+        }
+        known
+    }
+
+    async fn fetch(
+        self: &Rc<Resolver>,
+        chain: &Arc<Chain>,
+        forward: &Arc<Forward>,
+        name: &[u8],
+        query: &Query<'_>,
+        refresh: bool,
+    ) -> Fetched {
+        let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+        let key = Key::new(name, query.kind, dnssec_ok, query.checking_disabled);
+        let cache = chain.cache.as_ref().filter(|cache| cache.holds(name));
+        let hit = if refresh { None } else { cache.and_then(|cache| cache.get(&key, Instant::now())) };
+        let (stale, patience) = match hit {
+            Some(Hit::Fresh { kept, ttl, .. }) => return Fetched::Answer(Arc::new(kept.stored.clone()), Some(ttl)),
+            Some(Hit::Stale { kept, ttl, patience }) => {
+                (Some(Fetched::Answer(Arc::new(kept.stored.clone()), Some(ttl))), patience)
+            }
+            None => (None, None),
+        };
+        let fetching = self.fly(chain, forward, key, name, query);
+        let fetched = match patience {
+            Some(patience) => timeout(patience, fetching).await.unwrap_or(Fetched::Nothing),
+            None => fetching.await,
+        };
+        match (fetched, stale) {
+            (Fetched::Answer(stored, _), Some(stale)) if stored.code == packet::SERVER_FAILURE => stale,
+            (Fetched::Answer(stored, ttl), _) => Fetched::Answer(stored, ttl),
+            (_, Some(stale)) => stale,
+            (other, None) => other,
+        }
+    }
+
+    /// Waits for a fetch under way, or begins one, which goes on even if nobody waits any more.
+    async fn fly(
+        self: &Rc<Resolver>,
+        chain: &Arc<Chain>,
+        forward: &Arc<Forward>,
+        key: Key,
+        name: &[u8],
+        query: &Query<'_>,
+    ) -> Fetched {
+        let (kind, checking_disabled) = (query.kind, query.checking_disabled);
+        let (sender, receiver) = oneshot::channel();
+        let flight: Flight = (Arc::as_ptr(forward) as usize, key.octets().into());
+        let first = {
+            let mut flights = self.flights.borrow_mut();
+            let waiting = flights.entry(flight.clone()).or_default();
+            waiting.push(sender);
+            waiting.len() == 1
+        };
+        if first {
+            let (resolver, chain, forward, name) = (self.clone(), chain.clone(), forward.clone(), name.to_vec());
+            spawn_local(async move {
+                let told = forward.ask(&name, kind, key.dnssec_ok(), checking_disabled).await;
+                let cache = chain.cache.as_ref().filter(|cache| cache.holds(&name));
+                let fetched = match told {
+                    Told::Answer(stored) => {
+                        let ttl = cache.and_then(|cache| cache.keep(&key, &stored, Instant::now()));
+                        Fetched::Answer(Arc::new(stored), ttl)
+                    }
+                    Told::Busy => Fetched::Refused,
+                    Told::Nothing => {
+                        let failure = Stored::empty(packet::SERVER_FAILURE);
+                        cache.and_then(|cache| cache.keep(&key, &failure, Instant::now()));
+                        Fetched::Nothing
+                    }
+                };
+                let waiting = resolver.flights.borrow_mut().remove(&flight).unwrap_or_default();
+                waiting.into_iter().for_each(|sender| drop(sender.send(fetched.clone())));
+            });
+        }
+        receiver.await.unwrap_or(Fetched::Nothing)
+    }
+}
+
+/// Asks for a name anew, for nobody.
+pub fn refresh(later: &Later, packet: &[u8], place: &supervisor::Place, asker: Asker) {
+    let _ = later.ask(packet, place, asker, Reach::Nobody, &mut []);
+}
+
+/// Of one question: the name and what it is an alias of.
+const FETCHES_MAX: usize = 4;
+/// Queries at a time; more wait in the queue.
+const UNDER_WAY_MAX: usize = 8192;
