@@ -1,17 +1,17 @@
 // Written by `npm run wire` from native/wire. Change it there.
 
-/** From the controller. Rows stay text until their table reads them. */
-export type ToCarrier =
-  | { begin: Begin }
-  | { put: ReadonlyArray<readonly [string, unknown]> }
-  | { drop: ReadonlyArray<string> }
-  | { commit: Commit }
-  | { ask: Ask }
+export type Acknowledged = { table: string; epoch: string; number: number }
+
+/** Either `value` or `error` is there. */
+export type Answer = { id: number; value?: unknown; error?: string }
 
 /** A question, answered by `answer` with the same id, in no particular order. */
 export type Ask = { id: number; what: Question }
 
-export type Question = 'metrics' | 'stats' | { explain: Explain }
+/** `from` 0 replaces the table; else it is the number that the carrier holds, of the same epoch. */
+export type Begin = { table: string; epoch: string; from: number; to: number }
+
+export type Commit = Record<symbol, never>
 
 export type Explain = {
   name: string
@@ -21,10 +21,7 @@ export type Explain = {
   from?: string
 }
 
-/** `from` 0 replaces the table; else it is the number that the carrier holds, of the same epoch. */
-export type Begin = { table: string; epoch: string; from: number; to: number }
-
-export type Commit = Record<symbol, never>
+export type Failed = { table: string; reason: string }
 
 /** From the carrier. */
 export type FromCarrier =
@@ -35,45 +32,10 @@ export type FromCarrier =
   | { answer: Answer }
   | { error: ProtocolError }
 
-/** Either `value` or `error` is there. */
-export type Answer = { id: number; value?: unknown; error?: string }
-
 export type Hello = {
   version: string
   /** What the carrier holds. A table that is missing holds nothing. */
   tables: { [key in string]: Revision }
-}
-
-export type Revision = { epoch: string; number: number }
-
-export type Failed = { table: string; reason: string }
-
-export type ProtocolError = { reason: string }
-
-export type Acknowledged = { table: string; epoch: string; number: number }
-
-export type RefusedRows = {
-  table: string
-  epoch: string
-  number: number
-  rows: Array<RefusedRow>
-  /** Another line of the same delta follows: they did not fit into one. */
-  more?: boolean
-}
-
-export type RefusedRow = { key: string; reason: string; remedy: string }
-
-/** Names are absolute, lower case, in presentation form with the final dot (`\DDD` for octets that have no other form). */
-export type NameRow = {
-  /** Which set of zones: `k0`. */
-  set: string
-  name: string
-  /** May be empty: the name exists, and has nothing (NODATA). */
-  records: Array<NameRecord>
-  /** A child label that is a dashed address (`10-240-0-1`, `5678-abcd--1`) answers that address. */
-  dashed?: boolean
-  /** Where it comes from, for people: `Service ns1/svc1`. */
-  object?: string
 }
 
 /** `ttl` in seconds; absent: that of the step which answers. */
@@ -98,3 +60,41 @@ export type NameRecord =
       ttl?: number
     }
   | { type: 'OTHER'; code: number; data: string; ttl?: number }
+
+/** Names are absolute, lower case, in presentation form with the final dot (`\DDD` for octets that have no other form). */
+export type NameRow = {
+  /** Which set of zones: `k0`. */
+  set: string
+  name: string
+  /** May be empty: the name exists, and has nothing (NODATA). */
+  records: Array<NameRecord>
+  /** A child label that is a dashed address (`10-240-0-1`, `5678-abcd--1`) answers that address. */
+  dashed?: boolean
+  /** Where it comes from, for people: `Service ns1/svc1`. */
+  object?: string
+}
+
+export type ProtocolError = { reason: string }
+
+export type Question = 'metrics' | 'stats' | { explain: Explain }
+
+export type RefusedRow = { key: string; reason: string; remedy: string }
+
+export type RefusedRows = {
+  table: string
+  epoch: string
+  number: number
+  rows: Array<RefusedRow>
+  /** Another line of the same delta follows: they did not fit into one. */
+  more?: boolean
+}
+
+export type Revision = { epoch: string; number: number }
+
+/** From the controller. Rows stay text until their table reads them. */
+export type ToCarrier =
+  | { begin: Begin }
+  | { put: ReadonlyArray<readonly [string, unknown]> }
+  | { drop: ReadonlyArray<string> }
+  | { commit: Commit }
+  | { ask: Ask }

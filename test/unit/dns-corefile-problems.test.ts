@@ -208,6 +208,7 @@ t.test('of plugins', async (t) => {
       'kubernetes a {\n  multicluster b\n }',
       '2:2 the multicluster zone b. is none of its zones; write kubernetes a. b.',
     ],
+    ['kubernetes a {\n  apiserver_qps -1\n }', '3:17 apiserver_qps is "-1"; write a number from 0 to 1000000'],
     ['kubernetes a {\n  ignore services\n }', '3:10 "services" is no thing to ignore; known: empty_service'],
     [
       'hosts {\n  10.0.0 a\n  10.0.0.1\n  tttl 5\n }',

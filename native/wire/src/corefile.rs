@@ -635,7 +635,7 @@ pub struct ExtendedError {
 }
 
 /// A record with holes. What the parts of owner and of a field make up is presentation form; where it is not (no address, no
-/// name), the query gets SERVFAIL.
+/// name), the query gets SERVFAIL. A name without its final dot gets one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -674,7 +674,9 @@ pub enum TemplatePart {
 }
 
 /// Addresses of hosts files and of the Corefile: rows of the set. A name that has none is SERVFAIL, or falls through; PTR
-/// falls through always. A row's name may be a wildcard, `*.example.org.`.
+/// records answer outside of the zones as well, and fall through always. A row's name may be a wildcard, `*.example.org.`,
+/// which stands for one label. A name that is only part of others does not exist: `hosts` with `db.example.org` has no say
+/// about `example.org`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -716,8 +718,8 @@ pub struct Soa {
     pub minimum: u32,
 }
 
-/// Zones whose records are rows of a set, SOA and NS records of the apex among them. The longest zone that holds the name
-/// answers; transfers are refused.
+/// Zones whose records are rows of a set, SOA and NS records of the apex among them, with wildcards (RFC 4592) and NS records
+/// of what is delegated. The longest zone that holds the name answers; transfers are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,7 +1,7 @@
 //! Writes the types as TypeScript, or says that what is checked in differs.
 
 use crate::{names, protocol, servers};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use ts_rs::{Config, TS, TypeVisitor};
@@ -22,20 +22,20 @@ fn the_servers_in_typescript() {
     file.check("servers.ts");
 }
 
-/// Types in the order in which they are met, each once.
+/// Types by name, each once: in which order they are met is by chance, anew with each compilation.
 struct File {
     config: Config,
-    seen: BTreeSet<String>,
-    text: String,
+    types: BTreeMap<String, String>,
 }
 
 impl TypeVisitor for File {
     fn visit<T: TS + 'static + ?Sized>(&mut self) {
-        if T::output_path().is_none() || !self.seen.insert(T::ident(&self.config)) {
+        if T::output_path().is_none() || self.types.contains_key(&T::ident(&self.config)) {
             return;
         }
+        let name = T::ident(&self.config);
         let docs = T::docs().unwrap_or_default();
-        self.text += &short(&format!("\n{docs}export {}\n", T::decl(&self.config)));
+        self.types.insert(name, short(&format!("\n{docs}export {}\n", T::decl(&self.config))));
         T::visit_dependencies(self);
     }
 }
@@ -43,17 +43,18 @@ impl TypeVisitor for File {
 impl File {
     fn new() -> File {
         let config = Config::new().with_large_int("number");
-        File { config, seen: BTreeSet::new(), text: HEAD.to_string() }
+        File { config, types: BTreeMap::new() }
     }
 
     fn check(self, name: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/carrier").join(name);
+        let text = HEAD.to_string() + &self.types.into_values().collect::<String>();
         if std::env::var_os("FAIRLEAD_WRITE").is_some() {
-            return fs::write(path, self.text).unwrap();
+            return fs::write(path, text).unwrap();
         }
         let held = fs::read_to_string(&path).unwrap_or_default();
         assert!(
-            plain(&held) == plain(&self.text),
+            plain(&held) == plain(&text),
             "src/carrier/{name} is not what native/wire says; mend it with: npm run wire",
         );
     }

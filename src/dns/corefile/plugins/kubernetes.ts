@@ -71,11 +71,15 @@ function known(found: Found, setting: Setting): Readonly<Record<string, (line: S
   const { problems, warnings } = setting
   const word = (line: Statement): Token | undefined => args(line, 1, 1, problems)?.[0]
   const ignored = (line: Statement): void => {
-    if (word(line)) warnings.report(line.name, `${line.name.text} has no effect here`, 'remove the line')
+    const value = word(line)
+    const amount = value && number(value, line.name.text, 0, 1_000_000, problems)
+    if (typeof amount === 'number')
+      warnings.report(line.name, `${line.name.text} has no effect here`, 'remove the line')
   }
   return {
     endpoint: (line) => {
-      const url = word(line)
+      const [url, ...others] = args(line, 1, Infinity, problems) ?? []
+      for (const other of others) warnings.report(other, 'only the first endpoint is used', 'remove the others')
       if (url && URL.canParse(url.text)) found.endpoint = url.text
       else if (url) problems.report(url, `${quote(url.text)} is no URL`, 'write https://HOST:PORT')
     },
