@@ -1,6 +1,7 @@
 //! Traffic for tests and benches, to the addresses given and no others.
 
 mod connect;
+mod dns;
 mod exchange;
 mod fixed;
 mod hold;
@@ -28,6 +29,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     };
     match what.as_str() {
         "connect" => connect::run(&parsed(connect::VALUES, connect::SWITCHES)?),
+        "dns" => dns::run(&parsed(dns::VALUES, &[])?),
         "serve" => serve::run(&parsed(serve::VALUES, serve::SWITCHES)?),
         "hold" => hold::run(&parsed(hold::VALUES, &["udp"])?),
         "steady" => steady::run(&parsed(steady::VALUES, steady::SWITCHES)?),
@@ -37,7 +39,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-const KINDS: &str = "say connect, hold, steady, stream, packets or serve";
+const KINDS: &str = "say connect, hold, steady, stream, packets, dns or serve";
 
 pub const HELP: &str = "\
 Traffic for tests and benches, to the addresses given and no others
@@ -49,6 +51,7 @@ usage: fairlead-carrier load serve   --listen tcp:PORT|udp:PORT... [--threads N]
        fairlead-carrier load steady  --to PLACE... --rate R [--from IP]... [--no-exchange] [--udp [--source-port P]]
        fairlead-carrier load stream  --to PLACE [--from IP] [--seconds S] [--bytes N]
        fairlead-carrier load packets --to PLACE [--from IP] [--seconds S] [--count N] [--size BYTES]
+       fairlead-carrier load dns     --to IP:PORT --names FILE [--type N] [--seconds S] [--outstanding N] [--threads N]
 
 PLACE is IP:PORT, [IPv6]:PORT, several with commas between, or @FILE with one a line. --from (repeatable) is the source.
 An exchange is: connect, send a byte, read it back, close with RST (no TIME_WAIT is left). --no-exchange: connect only.
@@ -66,6 +69,8 @@ stream fills one TCP connection to a sink for --seconds (default 5) or --bytes o
   bytes, seconds, gbitPerSecond, userSeconds, systemSeconds, cpuSeconds
 packets sends datagrams of --size bytes (default 22: frames of 64) of one flow to a sink, as fast as it can. Prints:
   sent, arrived, failed, seconds, pps (of those that arrived), userSeconds, systemSeconds, cpuSeconds
+dns asks for the names in FILE, one after the other, --outstanding (default 64) at a time over UDP, for --seconds (default 5).
+  Prints: answers, codes (by response code), empty (no record), lost, seconds, qps, p50Us, p99Us, maxUs, cpuSeconds.
 --udp: a datagram and its answer instead, a new source port each; --source-port sends all from one socket.
 
 examples:
