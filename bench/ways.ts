@@ -50,10 +50,11 @@ async function route(here: Node, there: Node): Promise<void> {
   await ip(`-n ${here.namespace} route add ${range(there.number)} via ${address(there.number, 4)}`)
 }
 
-/** As little as carries: one device, one neighbour, one forwarding entry, one route. */
+/** As little as carries: one device (as RFC 7348 has it: no UDP checksum over IPv4), neighbour, forwarding entry, route. */
 async function tunnel(here: Node, there: Node, underlay: Family, mtu: number): Promise<void> {
   const at = `-n ${here.namespace}`
-  const type = `type vxlan id 1 local ${address(here.number, underlay)} dev ${UNDERLAY} dstport 8472 nolearning`
+  const checksum = underlay === 4 ? ' noudpcsum' : ''
+  const type = `type vxlan id 1 local ${address(here.number, underlay)} dev ${UNDERLAY} dstport 8472 nolearning${checksum}`
   await ip(
     `${at} link add ${DEVICE} mtu ${mtu} address ${mac(here.number)} ${type}`,
     `${at} link set ${DEVICE} up`,
