@@ -9,7 +9,8 @@ await enterWorld()
 
 import type { Delta } from '../../src/core/delta.ts'
 import { probeChecksums, RULES } from '../../src/kernel/checksum-probe.ts'
-import { start } from '../../src/kernel/exec.ts'
+import { carrier } from '../../src/kernel/carrier.ts'
+import { exec, start } from '../../src/kernel/exec.ts'
 import { checksumOffload, judge } from '../../src/kernel/offload.ts'
 import { NetlinkTarget } from '../../src/overlay/netlink/target.ts'
 import { keyOf, type OverlayRow } from '../../src/overlay/rows.ts'
@@ -36,6 +37,11 @@ t.test('the device is made, and told to compute; where nobody can tell it, that 
   )
   const path = process.env['PATH']
   t.match(await old.apply(full(device), signal), [{ key: 'device flannel.1', reason: /ethtool/, remedy: /install ethtool/ }]) // prettier-ignore
+  t.match(
+    await inside('n1', 'ip', '-d', 'link', 'show', 'flannel.1'),
+    / noudpcsum /,
+    'one that can be none is not wrong',
+  )
   writeFileSync(join(folder, 'ethtool'), `#!/bin/sh\necho "$@" >> ${told}\n`)
   chmodSync(join(folder, 'ethtool'), 0o755)
   process.env['PATH'] = `${folder}:${path}`
@@ -54,6 +60,31 @@ t.test('what happens on the way is seen', async (t) => {
   t.match(found, { kind: 'probed', seen: 4, wrong: 4 })
   t.match(judge(found), { isSound: false, found: /4 of 4 packets arrived with a wrong checksum/ })
 })
+
+t.test(
+  'packets of a device of ours that somebody translates on their way out arrive without a wrong checksum',
+  async (t) => {
+    const on = { device: 'flannel.1' }
+    const [vtep, mac] = ['10.244.2.0', '02:00:00:00:00:02']
+    const rows: readonly OverlayRow[] = [
+      device,
+      { kind: 'address', ip: '10.244.1.0', ...on },
+      { kind: 'neighbour', ip: vtep, mac, ...on },
+      { kind: 'fdb', mac, to: '172.30.0.12', ...on },
+      { kind: 'route', to: '10.244.2.0/24', via: vtep, onlink: true, ...on },
+    ]
+    t.same(await new NetlinkTarget().apply(full(...rows), signal), [])
+    const far = JSON.parse(await inside('n1', 'ip', '-j', 'link', 'show', 'eth1')) as { address: string }[]
+    await ip('link set eth1 up', `neigh replace 172.30.0.12 lladdr ${far[0]!.address} dev eth0 nud permanent`)
+    await inside('n1', 'nft', RULES.replace('"near"', '"eth0"').replaceAll('"far"', '"eth1"'))
+    const question = JSON.stringify({ id: 1, type: 'tcp', host: '10.244.2.2', port: 80, timeoutMs: 200 })
+    t.match(await exec([carrier, 'probe'], { stdin: question }), { kind: 'done', stdout: /no answer/ })
+    const counters = await inside('n1', 'nft', 'list', 'counters')
+    t.match(counters, /counter seen \{\s+packets 1 /)
+    t.match(counters, /counter wrong \{\s+packets 0 /)
+    await inside('n1', 'nft', 'delete', 'table', 'ip', 'probe')
+  },
+)
 
 t.test('what cannot be tried is not trusted, and why is said', async (t) => {
   const path = process.env['PATH']
