@@ -1,5 +1,6 @@
 /** Rows as words for `ip` and `bridge`. What is put replaces what is there. */
 import { familyOf } from '../../cluster/address.ts'
+import type { Family } from '../../cluster/protocol.ts'
 import { PROTOCOL, type IpTool } from '../../kernel/ip.ts'
 import type { Device, OverlayRow } from '../rows.ts'
 import type { Link } from './listing.ts'
