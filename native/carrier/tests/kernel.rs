@@ -98,6 +98,48 @@ fn the_monitor_tells_of_legacy_iptables() {
 }
 
 #[test]
+fn table_mangle_is_watched_only_when_asked_for() {
+    let Some(namespace) = Namespace::make() else { return };
+    let script = format!(
+        "for more in '' --mangle; do timeout 1 {CARRIER} monitor --xtables $more; echo \"{{\\\"code\\\":$?}}\"; done"
+    );
+    let mut monitor = namespace.start(&["bash", "-c", &script]);
+    let mut tables = || {
+        let mut told = Vec::new();
+        loop {
+            let event = monitor.json();
+            if event["code"] == 124 {
+                return told;
+            }
+            told.extend(event["table"].as_str().map(str::to_string));
+        }
+    };
+    assert!(!tables().contains(&"mangle".to_string()));
+    assert!(tables().contains(&"mangle".to_string()));
+}
+
+#[test]
+fn the_monitor_tells_of_ipsets() {
+    let Some(namespace) = Namespace::make() else { return };
+    let ipset = |text: &str| namespace.run(&["bash", "-c", &format!("ipset {text}")]);
+    ipset("create peers hash:ip");
+    ipset("add peers 10.0.0.1");
+    let mut monitor = namespace.start(&[CARRIER, "monitor", "--set", "peers", "--set", "ranges"]);
+    assert_eq!(monitor.json(), json!({"event": "ready"}));
+    let told = |name: &str, members: Value| json!({"event": "set", "name": name, "members": members});
+    assert_eq!(monitor.json(), told("peers", json!(1)));
+    assert_eq!(monitor.json(), told("ranges", json!(null)));
+    ipset("create ranges hash:net family inet6");
+    assert_eq!(monitor.json(), told("ranges", json!(0)));
+    ipset("add peers 10.0.0.2");
+    assert_eq!(monitor.json(), told("peers", json!(2)));
+    ipset("flush peers");
+    assert_eq!(monitor.json(), told("peers", json!(0)));
+    ipset("destroy peers");
+    assert_eq!(monitor.json(), told("peers", json!(null)));
+}
+
+#[test]
 fn the_monitor_ends_with_its_reader() {
     let Some(namespace) = Namespace::make() else { return };
     let mut shell =
