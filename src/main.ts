@@ -16,6 +16,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['scale', 'set the number of replicas', () => import('./cli/scale.ts')],
   ['status', 'nodes, targets, drift, last change, what the kernel lacks', () => import('./cli/status.ts')],
   ['logs', 'what the agent of a node says', () => import('./cli/logs.ts')],
+  ['dns', "the cluster's DNS: follow the cluster, tell the carrier what to answer", () => import('./cli/dns.ts')],
   ['agent', "a node's data plane: follow the cluster, program the kernel", () => import('./cli/agent.ts')],
 ]
 

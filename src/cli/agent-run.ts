@@ -1,18 +1,7 @@
 /** What an agent is made of, and how it is wired: source -> tables -> derivations -> targets, and status that reads them all. */
-import { join } from 'node:path'
 import { deriveOrphans } from '../cluster/orphans.ts'
-import { directorySource } from '../cluster/source/directory.ts'
-import { describeProblem } from '../cluster/manifest.ts'
+import type { AnyInlet } from '../cluster/inlet.ts'
 import type { Rejection } from '../cluster/rejection.ts'
-import {
-  connect,
-  Copies,
-  createEvents,
-  findSettings,
-  kubeSource,
-  type Connection,
-  type KindState,
-} from '../cluster/source/kube.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
@@ -32,22 +21,17 @@ import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { PodNetwork } from './agent-network.ts'
 import type { NetworkWords } from './agent-network-options.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
-import { Failure } from './failure.ts'
+import { startSource, type SourceOptions } from './source.ts'
 import { version } from './version.ts'
 
-export interface AgentOptions extends StatusAddresses, NetworkWords {
+export interface AgentOptions extends StatusAddresses, SourceOptions, NetworkWords {
   readonly node: string
-  readonly apiServer?: string
-  readonly kubeconfig?: string
-  readonly context?: string
-  readonly directory?: readonly string[]
   readonly nodeportAddresses?: readonly string[]
   readonly serviceCidrs?: readonly string[]
   readonly externalIpCidrs?: readonly string[]
   readonly serviceProxyName?: string
   readonly conntrackTcpBeLiberal?: boolean
   readonly mode?: Mode
-  readonly stateDir: string
   readonly auditSeconds: number
 }
 
@@ -70,7 +54,11 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     ...network.rejections,
   ])
   sayRejections(rejections, log)
-  const source = await startSource(options, tables, log, signal)
+  const source = await startSource(options, {
+    inlets: inletsFor(options, tables),
+    rejections: tables.rejections,
+    ...{ component: 'fairlead-agent', host: options.node, log, signal },
+  })
 
   const runner = new Runner(graph, { signal, auditEveryMs: options.auditSeconds * 1000, onEvent: observer.hear })
   const guards: Audited[] = []
@@ -128,47 +116,10 @@ function serviceOptions(options: AgentOptions): ServiceOptions {
   }
 }
 
-interface Source {
-  readonly from: string
-  readonly states: () => Iterable<KindState>
-  readonly post: Parameters<typeof serveStatus>[0]['post']
-  readonly done: Promise<void>
-  /** null: there is no API server. */
-  readonly connection: Connection | null
-}
-
-async function startSource(options: AgentOptions, tables: Tables, log: Log, signal: AbortSignal): Promise<Source> {
+function inletsFor({ mode }: AgentOptions, tables: Tables): readonly AnyInlet[] {
   const { services, slices, nodes, serviceCIDRs } = createInlets(tables)
   // Where somebody else carries services, there are none to know of.
-  const carried = options.mode === 'none' ? [] : [services, slices]
+  const carried = mode === 'none' ? [] : [services, slices]
   if (carried.length === 0) for (const table of [tables.services, tables.slices]) table.markSynced()
-  const inlets = [...carried, nodes, serviceCIDRs]
-  if (options.directory) {
-    const { done } = directorySource({
-      paths: options.directory,
-      inlets,
-      signal,
-      rejections: tables.rejections,
-      onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
-    })
-    return { from: options.directory.join(' '), states: () => [], post: () => {}, done, connection: null }
-  }
-  const { apiServer, kubeconfig, context, stateDir } = options
-  const found = await findSettings({
-    ...(apiServer && { server: apiServer }),
-    ...(kubeconfig && { kubeconfig }),
-    ...(context && { context }),
-  })
-  if (found.kind === 'problem') throw new Failure(`${found.message}: ${found.remedy}`)
-  const connection = connect(found.settings)
-  const copies = stateDir === '' ? null : new Copies(join(stateDir, 'objects'), version)
-  const { states, done } = kubeSource({ connection, inlets, signal, log, copies })
-  const events = createEvents(connection, { signal, component: 'fairlead-agent', host: options.node })
-  return {
-    from: found.from,
-    states: () => states().values(),
-    post: (event) => void events.postEvent(event),
-    done: done.then(() => connection.close()),
-    connection,
-  }
+  return [...carried, nodes, serviceCIDRs]
 }

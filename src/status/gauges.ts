@@ -9,10 +9,10 @@ import type { Observer } from './observer.ts'
 
 export interface Observed {
   readonly version: string
-  readonly tables: readonly Readable<unknown>[]
+  readonly tables: () => readonly Readable<unknown>[]
   readonly bindings: () => Iterable<{ status(): Status }>
   readonly sources: () => Iterable<KindState>
-  readonly rejections: Readable<Rejection>
+  readonly rejections: Pick<Readable<Rejection>, 'size' | 'entries'>
   readonly faults: () => Iterable<unknown>
   readonly connections: () => Connections | null
 }
@@ -70,7 +70,7 @@ function standing(metrics: Metrics, observed: Observed): void {
   const faults = metrics.gauge('fairlead_derivation_faults', 'Derivations that threw: bugs; their objects have no rows')
   const rejections = metrics.gauge('fairlead_rejections', 'Things in objects that cannot be used')
   metrics.onCollect(() => {
-    for (const table of observed.tables) rows.set(table.size, table.name)
+    for (const table of observed.tables()) rows.set(table.size, table.name)
     for (const binding of observed.bindings()) {
       const status = binding.status()
       pending.set(status.pending, status.target)

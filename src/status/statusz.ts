@@ -24,7 +24,7 @@ export interface Parts {
   readonly bindings: () => Iterable<{ readonly rows: number; readonly status: Status }>
   /** The state of each kind, and the table it fills. */
   readonly sources: () => Iterable<{ readonly state: KindState; readonly objects: number }>
-  readonly rejections: Readable<Rejection>
+  readonly rejections: Pick<Readable<Rejection>, 'size' | 'entries'>
   readonly faults: () => Iterable<Fault>
   readonly kernel: () => readonly KernelFeature[]
   readonly connections: () => Connections | null

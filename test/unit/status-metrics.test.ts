@@ -150,7 +150,7 @@ t.test('names of our own', (t) => {
   const states = [{ kind: 'Pod', phase: 'watching', since: 0, problem: null, failures: 2 }]
   gauges(metrics, observer, {
     version: '1.2.3',
-    tables: [services],
+    tables: () => [services],
     bindings: () => [{ status: () => status }],
     sources: () => states as never,
     rejections,

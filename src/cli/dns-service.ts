@@ -1,0 +1,156 @@
+/** A DNS controller at work: what the Corefile in force says, derived from the cluster and given to the carrier. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Connection } from '../carrier/connection.ts'
+import { CarrierTarget } from '../carrier/target.ts'
+import type { Rejection } from '../cluster/rejection.ts'
+import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
+import type { Binding } from '../core/binding.ts'
+import { Graph } from '../core/graph.ts'
+import { Runner } from '../core/runner.ts'
+import { InputTable, type Readable } from '../core/table.ts'
+import { union } from '../core/union.ts'
+import type { Configuration, Server } from '../dns/corefile/configuration.ts'
+import { disk } from '../dns/corefile/disk.ts'
+import { deriveNames } from '../dns/derive.ts'
+import { FileNames } from '../dns/filenames.ts'
+import type { NameOptions } from '../dns/options.ts'
+import type { Log } from '../status/log.ts'
+import type { Observer } from '../status/observer.ts'
+import { startSource, type Source, type SourceOptions } from './source.ts'
+
+export interface DnsParts {
+  readonly carrier: Connection
+  readonly observer: Observer
+  readonly log: Log
+  readonly signal: AbortSignal
+  /** Of this pod. */
+  readonly name: string
+  /** Of the Corefile. */
+  readonly problems: Readable<Rejection>
+}
+
+/**
+ * From one Corefile to the next whose `kubernetes` says something else: then all begins anew, while the carrier answers on.
+ * Whatever else a Corefile says is changed in place.
+ */
+export class DnsService {
+  readonly tables: Tables
+  readonly graph = new Graph()
+  readonly runner: Runner
+  readonly names: Readable<unknown>
+  readonly rejections: Readable<Rejection>
+  readonly source: Source
+  readonly #servers = new InputTable<Server>('servers')
+  readonly #files = new FileNames(disk)
+  #configuration: Configuration
+  readonly #binding: Binding
+  readonly #ending: AbortController
+  readonly #running: Promise<void>
+
+  /** Throws when there is no way to the cluster. */
+  static async start(configuration: Configuration, options: SourceOptions, parts: DnsParts): Promise<DnsService> {
+    const ending = new AbortController()
+    const signal = AbortSignal.any([parts.signal, ending.signal])
+    const tables = createTables()
+    const instances = configuration.kubernetes.map((set): NameOptions => ({ set: set.set, ...set.options }))
+    const source = await startSource(options, {
+      inlets: neededFor(instances, tables),
+      rejections: tables.rejections,
+      ...{ component: 'fairlead-dns', host: parts.name, log: parts.log, signal },
+    })
+    const made = { tables, instances, source, ending, signal }
+    return new DnsService(configuration, made, parts)
+  }
+
+  private constructor(configuration: Configuration, made: Made, { carrier, observer, problems }: DnsParts) {
+    const { tables, source, signal } = made
+    this.tables = tables
+    this.source = source
+    this.#configuration = configuration
+    this.#ending = made.ending
+    const names = deriveNames(this.graph, tables, made.instances)
+    this.rejections = union('problems', [problems, tables.rejections, names.rejections, this.#files.rejections])
+    this.names = union<object>('names', [names.rows, this.graph.input(this.#files.rows)])
+    this.runner = new Runner(this.graph, { signal, onEvent: observer.hear, auditEveryMs: AUDIT_MS })
+    this.#binding = this.#attach(this.names, carrier)
+    this.#attach(this.#servers, carrier)
+    this.#running = this.runner.run()
+    this.#configure(configuration)
+  }
+
+  /** False: it asks something else of the cluster, and another service must take the place of this one. */
+  follow(configuration: Configuration): boolean {
+    if (!isDeepStrictEqual(configuration.kubernetes, this.#configuration.kubernetes)) return false
+    this.#configure(configuration)
+    return true
+  }
+
+  async end(): Promise<void> {
+    this.#ending.abort()
+    this.#files.close()
+    await this.#running
+    await this.source.done
+  }
+
+  /** What the carrier is given, and what that follows from. */
+  get shown(): readonly Readable<unknown>[] {
+    const { services, slices, namespaces, pods, serviceImports } = this.tables
+    return [services, slices, namespaces, pods, serviceImports, this.names, this.#servers]
+  }
+
+  /** How many there are of a kind that is followed. */
+  objectsOf(kind: string): number {
+    const { services, slices, namespaces, pods, serviceImports } = this.tables
+    const tables: Readonly<Record<string, Readable<unknown>>> = {
+      ...{ Service: services, EndpointSlice: slices, Namespace: namespaces, Pod: pods, ServiceImport: serviceImports },
+    }
+    return tables[kind]?.size ?? 0
+  }
+
+  #attach<Row>(table: Readable<Row>, carrier: Connection): Binding<Row> {
+    // A carrier that was started anew is told again at once.
+    const target = new CarrierTarget<Row>(table.name, carrier, () => void binding.audit().catch(() => {}))
+    const binding = this.runner.attach(table, target)
+    return binding
+  }
+
+  #configure(configuration: Configuration): void {
+    const isFirst = !this.#servers.synced
+    this.#files.follow(configuration)
+    const rows = configuration.servers.map((server, i): [string, Server] => [String(i), server])
+    const serve = (): void => {
+      if (this.#configuration !== configuration) return // a newer one came meanwhile
+      this.#servers.replace(rows)
+      this.#servers.markSynced()
+    }
+    this.#configuration = configuration
+    if (isFirst) serve()
+    // A server that answers from a file's names comes after them.
+    else void this.#binding.whenApplied(this.names.number).then(serve, () => {})
+  }
+}
+
+interface Made {
+  readonly tables: Tables
+  readonly instances: readonly NameOptions[]
+  readonly source: Source
+  readonly ending: AbortController
+  readonly signal: AbortSignal
+}
+
+/** Kinds that nobody reads are not followed, and count as known. */
+function neededFor(instances: readonly NameOptions[], tables: Tables): Parameters<typeof startSource>[1]['inlets'] {
+  const inlets = createInlets(tables, { podNames: instances.some(({ endpointPodNames }) => endpointPodNames) })
+  const some = (wants: (options: NameOptions) => boolean): boolean => instances.some(wants)
+  const needed = [
+    [inlets.services, tables.services, some(() => true)],
+    [inlets.namespaces, tables.namespaces, some(() => true)],
+    [inlets.slices, tables.slices, some(({ noEndpoints }) => !noEndpoints)],
+    [inlets.pods, tables.pods, some(({ pods }) => pods === 'verified')],
+    [inlets.serviceImports, tables.serviceImports, some(({ multicluster }) => multicluster.length > 0)],
+  ] as const
+  for (const [, table, isNeeded] of needed) if (!isNeeded) table.markSynced()
+  return needed.flatMap(([inlet, , isNeeded]) => (isNeeded ? [inlet] : []))
+}
+
+const AUDIT_MS = 60_000

@@ -1,0 +1,84 @@
+/** The side of the DNS controller that only reads: metrics, statusz, Events. /health and /ready are the carrier's. */
+import type { Rejection } from '../cluster/rejection.ts'
+import type { Readable } from '../core/table.ts'
+import { readConnections } from '../kernel/conntrack.ts'
+import { problemEvents } from '../status/events.ts'
+import { gauges } from '../status/gauges.ts'
+import type { Log } from '../status/log.ts'
+import { Metrics } from '../status/metrics.ts'
+import type { Observer } from '../status/observer.ts'
+import { statusz } from '../status/statusz.ts'
+import type { DnsService } from './dns-service.ts'
+import { listen, metricsAnswer, TELL_EVERY_MS } from './listen.ts'
+import { version } from './version.ts'
+
+export interface DnsStatusParts {
+  readonly options: { readonly name: string; readonly metricsBindAddress: string; readonly statusSocket?: string }
+  /** null: no Corefile could be used yet. */
+  readonly service: () => DnsService | null
+  /** Of the Corefile. */
+  readonly problems: Readable<Rejection>
+  readonly observer: Observer
+  readonly log: Log
+}
+
+export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): Promise<void> }> {
+  const { options, service, observer, log } = parts
+  const metrics = new Metrics()
+  const bindings = () => service()?.runner.bindings ?? []
+  const tables = () => service()?.shown ?? []
+  const shown = {
+    ...{ version, tables, observer, connections: readConnections },
+    sources: () => service()?.source.states() ?? [],
+    faults: () => service()?.graph.faults() ?? [],
+  }
+  gauges(metrics, observer, { ...shown, bindings, rejections: rejectionsOf(parts) })
+  const status = statusz({
+    ...shown,
+    node: options.name,
+    healthy: () => service() !== null,
+    rejections: rejectionsOf(parts),
+    kernel: () => [],
+    bindings: () => {
+      const sizes = new Map(tables().map(({ name, size }) => [name, size]))
+      return bindings().map((binding) => {
+        const status = binding.status()
+        return { rows: sizes.get(status.table) ?? 0, status }
+      })
+    },
+    sources: () => [...shown.sources()].map((state) => ({ state, objects: service()?.objectsOf(state.kind) ?? 0 })),
+  })
+  const routes = { '/metrics': () => metricsAnswer(metrics), '/statusz': status }
+  const servers = [
+    await listen(options.metricsBindAddress, routes, log),
+    ...(options.statusSocket ? [await listen(options.statusSocket, routes, log)] : []),
+  ]
+  const timer = tellProblems(parts)
+  return {
+    async close() {
+      clearInterval(timer)
+      await Promise.all(servers.flatMap((server) => (server.kind === 'listening' ? [server.close()] : [])))
+    },
+  }
+}
+
+/** Of the Corefile, and of all else once there is a service. */
+const rejectionsOf = ({ service, problems }: DnsStatusParts) => ({
+  get size() {
+    return (service()?.rejections ?? problems).size
+  },
+  entries: () => (service()?.rejections ?? problems).entries(),
+})
+
+function tellProblems(parts: DnsStatusParts): NodeJS.Timeout {
+  const rejections = rejectionsOf(parts)
+  const events = problemEvents(parts.options.name, (event) => parts.service()?.source.post(event))
+  return setInterval(
+    () =>
+      events.tell(
+        [...rejections.entries()].map(([, rejection]) => rejection),
+        [],
+      ),
+    TELL_EVERY_MS,
+  ).unref()
+}
