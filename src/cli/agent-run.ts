@@ -5,9 +5,10 @@ import type { Rejection } from '../cluster/rejection.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
+import type { Readable } from '../core/table.ts'
 import { union } from '../core/union.ts'
 import { ConntrackTarget } from '../service/conntrack/target.ts'
-import { deriveServices } from '../service/derive.ts'
+import { deriveServices, type ServiceTables } from '../service/derive.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../service/options.ts'
 import { HealthPorts } from '../status/healthport.ts'
 import type { Log } from '../status/log.ts'
@@ -47,12 +48,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const chosen = serviceOptions(options)
   const services = deriveServices(graph, { ...tables, ...hostAddresses(chosen, log, signal) }, chosen)
   const network = new PodNetwork(options, { tables, graph, log, signal })
-  const rejections = union<Rejection>('problems', [
-    tables.rejections,
-    services.rejections,
-    deriveOrphans(graph, tables),
-    ...network.rejections,
-  ])
+  const rejections = union('problems', rejectionsOf(graph, tables, services, network))
   sayRejections(rejections, log)
   const source = await startSource(options, {
     inlets: inletsFor(options, tables),
@@ -102,6 +98,16 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   close()
   await status.close()
   log.info('agent ended; the kernel keeps what it was given', { node: options.node })
+}
+
+/** Of all that is read. */
+function rejectionsOf(
+  graph: Graph,
+  tables: Tables,
+  services: ServiceTables,
+  network: PodNetwork,
+): readonly Readable<Rejection>[] {
+  return [tables.rejections, services.rejections, deriveOrphans(graph, tables), ...network.rejections]
 }
 
 function serviceOptions(options: AgentOptions): ServiceOptions {
