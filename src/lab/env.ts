@@ -68,23 +68,26 @@ function dataOf(
   resource: 'configmaps' | 'secrets',
   name: string,
 ): Readonly<Record<string, string>> | undefined {
-  const content = contentOf(facts.read(resource, name))
+  const content = contentOf(resource, facts.read(resource, name))
   if (content === undefined) return undefined
   return Object.fromEntries(Object.entries(content).map(([key, bytes]) => [key, bytes.toString()]))
 }
 
 /** What a ConfigMap or Secret holds, by its keys; undefined: there is no such object. */
-export function contentOf(object: ApiObject | undefined): Readonly<Record<string, Buffer>> | undefined {
+export function contentOf(
+  resource: 'configmaps' | 'secrets',
+  object: ApiObject | undefined,
+): Readonly<Record<string, Buffer>> | undefined {
   if (object === undefined) return undefined
   const read = (field: string, encoding: 'utf8' | 'base64'): [string, Buffer][] =>
     Object.entries((object[field] ?? {}) as Record<string, string>).map(([key, text]) => [
       key,
       Buffer.from(text, encoding),
     ])
-  const isSecret = object.kind === 'Secret'
-  const all = isSecret
-    ? [...read('data', 'base64'), ...read('stringData', 'utf8')]
-    : [...read('data', 'utf8'), ...read('binaryData', 'base64')]
+  const all =
+    resource === 'secrets'
+      ? [...read('data', 'base64'), ...read('stringData', 'utf8')]
+      : [...read('data', 'utf8'), ...read('binaryData', 'base64')]
   return Object.fromEntries(all)
 }
 

@@ -90,7 +90,7 @@ export class Volumes {
   }
 
   #contentOf({ resource, name }: Files): Readonly<Record<string, Buffer>> | undefined {
-    return contentOf(this.#store.get(resource, this.#pod.metadata.namespace ?? 'default', name))
+    return contentOf(resource, this.#store.get(resource, this.#pod.metadata.namespace ?? 'default', name))
   }
 }
 
