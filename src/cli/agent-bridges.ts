@@ -43,7 +43,7 @@ export class Bridges {
     })
     asTable(this.tables.ofPods).watch({
       changed(bridge, was, now) {
-        if (was === undefined) follower.look()
+        if (was === undefined) setImmediate(() => follower.look()) // what was on it before did not matter
         if (now?.isUsed === false) log.info('no pod is on a bridge', { bridge, remedy: `ip link delete ${bridge}` })
       },
     })
