@@ -16,6 +16,7 @@ import { finish, killLoads, ready, run } from './load.ts'
 import { address, OverlayWorld, pings } from './overlay.ts'
 import { MAIN, type Agent } from './shipped.ts'
 import { Peer, type Answer } from './peer.ts'
+import { targetName } from './target.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld({ isEmpty: true })
@@ -47,8 +48,7 @@ const nodes = [1, 2].map((number) =>
   }),
 )
 const pod = (name: string): Pod => pods.get(name)!
-/** `FAIRLEAD_TEST_MODE`: what carries Services. */
-const MODE = process.env['FAIRLEAD_TEST_MODE'] ?? 'nftables'
+const MODE = targetName === 'nftables' ? targetName : 'iptables'
 
 async function start({ number, conf, data }: FlannelNode): Promise<Agent> {
   const agent = world.begin(number, '--mode', MODE, '--cni-conf-dir', conf, '--cni-data-dir', data)
