@@ -2,6 +2,7 @@
 
 use crate::cache::{Hit, Key, count};
 use crate::circle::Circle;
+use crate::log::Event;
 use crate::metrics::{Counters, Exchange};
 use crate::name::{Name, within};
 use crate::packet::{self, HEADER_BYTES, Query, Wrong};
@@ -100,7 +101,7 @@ pub fn answer_knowing(
     }
     let mut said = Said { code: packet::REFUSED, ..Said::default() };
     if query.class == packet::IN {
-        said = match say(tables, chain, &query, known, asker.came, &mut reply) {
+        said = match say(tables, chain, &query, known, &asker, &mut reply) {
             Ok(said) => said,
             Err(_) if known.is_none() => return Outcome::Later,
             Err(_) => Said { code: packet::SERVER_FAILURE, ..Said::default() },
@@ -109,6 +110,9 @@ pub fn answer_knowing(
     if matches!(said.code, packet::SERVER_FAILURE | packet::REFUSED) {
         reply.clear(&query);
     }
+    if said.dropped {
+        return Outcome::Nothing;
+    }
     let head = Head {
         code: said.code,
         authoritative: said.authoritative && matches!(said.code, packet::NO_ERROR | packet::NAME_ERROR),
@@ -116,6 +120,18 @@ pub fn answer_knowing(
         authentic: said.authentic && query.edns.is_some_and(|edns| edns.dnssec_ok),
     };
     let length = reply.finish(&query, head);
+    if let Some(log) = &chain.log {
+        log.tell(&Event {
+            query: &query,
+            query_bytes: packet.len(),
+            answer: &room[..length],
+            code: said.code,
+            peer: asker.peer,
+            local: listener.place.address.ip(),
+            transport: asker.transport,
+            took: asker.came.elapsed(),
+        });
+    }
     if chain.counted {
         let exchange = Exchange {
             transport: asker.transport,
@@ -140,6 +156,8 @@ struct Said {
     authoritative: bool,
     authentic: bool,
     renew: bool,
+    /// There is to be no answer.
+    dropped: bool,
 }
 
 /// The forward step and the name that has to be asked for.
@@ -151,20 +169,21 @@ fn say(
     chain: &Chain,
     query: &Query,
     known: Option<&Known>,
-    now: Instant,
+    asker: &Asker,
     reply: &mut Reply,
 ) -> Result<Said, Wanted> {
     let (mut name, mut offset, mut from) = (query.name.clone(), HEADER_BYTES, 0);
     let mut said = Said { authoritative: true, ..Said::default() };
     for _ in 0..crate::kubernetes::ALIASES_MAX {
         let place = Place { name: name.wire(), offset };
-        let (given, plugin) = chain.run(from, tables, place, query.kind, reply);
+        let (given, plugin) = chain.run(from, tables, place, query.kind, asker.peer.ip(), reply);
         if said.plugin == 0 {
             said.plugin = plugin;
         }
         match given {
             Given::Done(code) => return Ok(Said { code, ..said }),
             Given::Pass => break,
+            Given::Drop => return Ok(Said { dropped: true, ..said }),
             Given::Elsewhere { offset: target } => {
                 let wire = &reply.written()[target..];
                 let length = packet::plain_name(wire).unwrap_or(0);
@@ -177,7 +196,7 @@ fn say(
                 let owner = pointer(offset).unwrap_or(crate::record::OWNER);
                 let wanted = || (step, name.wire().to_vec());
                 let Some(known) = known else {
-                    return cached(chain, &name, query, now, owner, reply, said).ok_or_else(wanted);
+                    return cached(chain, &name, query, asker.came, owner, reply, said).ok_or_else(wanted);
                 };
                 let told = known.0.iter().find(|(asked, held, _)| *asked == step && held == name.wire());
                 match told.map(|(.., fetched)| fetched) {
@@ -227,9 +246,16 @@ fn cached(
 }
 
 /// What the chain wants to know and does not yet.
-pub fn chase_of(tables: &Tables, chain: &Chain, query: &Query, room: &mut [u8], known: &Known) -> Option<Wanted> {
+pub fn chase_of(
+    tables: &Tables,
+    chain: &Chain,
+    query: &Query,
+    asker: &Asker,
+    room: &mut [u8],
+    known: &Known,
+) -> Option<Wanted> {
     let mut reply = Reply::new(room, query, Transport::Tcp, UDP_SIZE);
-    say(tables, chain, query, Some(known), Instant::now(), &mut reply).err()
+    say(tables, chain, query, Some(known), asker, &mut reply).err()
 }
 
 /// SERVFAIL to a query that was fine. Returns its length.

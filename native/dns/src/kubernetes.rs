@@ -9,7 +9,7 @@ use crate::step::{Given, Problem, Tables, names, zone_of};
 use crate::zone::{Found, Place, StartOfAuthority, add_targets, find};
 
 pub struct Kubernetes {
-    set: usize,
+    pub set: usize,
     /// The longest first.
     zones: Vec<Name>,
     ttl: u32,

@@ -1,13 +1,17 @@
 //! Answers DNS queries from tables: the worker of `fairlead-carrier dns`.
 
+mod acl;
 mod answer;
 mod cache;
 mod cache_metrics;
 mod circle;
+mod explain;
 mod forward;
+mod hosts;
 mod kind;
 mod kubernetes;
 mod later;
+mod log;
 mod metrics;
 pub mod name;
 pub mod packet;
@@ -22,4 +26,5 @@ mod udp;
 mod worker;
 mod zone;
 
+pub use forward::forged;
 pub use kind::Dns;

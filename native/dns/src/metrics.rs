@@ -197,7 +197,7 @@ pub const PLUGINS: [&str; 12] =
     ["", "kubernetes", "forward", "cache", "hosts", "file", "template", "any", "chaos", "whoami", "acl", "local"];
 
 /// The types that CoreDNS tells apart; of the others, `other`.
-const TYPES: [(u16, &str); 17] = [
+pub const TYPES: [(u16, &str); 17] = [
     (packet::A, "A"),
     (packet::AAAA, "AAAA"),
     (packet::SRV, "SRV"),
@@ -216,9 +216,9 @@ const TYPES: [(u16, &str); 17] = [
     (packet::ANY, "ANY"),
     (0, "other"),
 ];
-const CODES: [&str; 7] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"];
+pub const CODES: [&str; 7] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"];
 /// As `Transport` numbers them.
-const PROTOCOLS: [&str; 3] = ["udp", "tcp", "tls"];
+pub const PROTOCOLS: [&str; 3] = ["udp", "tcp", "tls"];
 const DURATIONS_US: [u64; 16] = {
     let mut bounds = [250; 16];
     let mut at = 1;

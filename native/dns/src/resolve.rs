@@ -53,7 +53,7 @@ impl Resolver {
         let served = listener.zones.iter().find(|(zone, _)| within(query.name.wire(), zone.wire()));
         let Some((_, served)) = served else { return };
         let refresh = matches!(reach, Reach::Nobody);
-        let known = self.learn(&state, &served.chain, &query, refresh).await;
+        let known = self.learn(&state, &served.chain, &query, &asker, refresh).await;
         if refresh {
             return;
         }
@@ -73,10 +73,17 @@ impl Resolver {
     }
 
     /// What the chain wants to know of this question: of its name, and of those that it is an alias of.
-    async fn learn(self: &Rc<Resolver>, state: &State, chain: &Arc<Chain>, query: &Query<'_>, refresh: bool) -> Known {
+    async fn learn(
+        self: &Rc<Resolver>,
+        state: &State,
+        chain: &Arc<Chain>,
+        query: &Query<'_>,
+        asker: &Asker,
+        refresh: bool,
+    ) -> Known {
         let mut known = Known::default();
         for _ in 0..FETCHES_MAX {
-            let wanted = chase_of(&state.tables, chain, query, &mut self.room.borrow_mut(), &known);
+            let wanted = chase_of(&state.tables, chain, query, asker, &mut self.room.borrow_mut(), &known);
             let Some((step, name)) = wanted else { break };
             let Some(forward) = chain.forward(step) else { break };
             let fetched = self.fetch(chain, forward, &name, query, refresh).await;

@@ -1,16 +1,20 @@
 //! The steps of a server block, compiled: each passes a question on, or answers it.
 
+use crate::acl::Acl;
 use crate::cache::Cache;
 use crate::circle::Circle;
 use crate::forward::Forward;
+use crate::hosts::Hosts;
 use crate::kubernetes::{Kubernetes, any};
+use crate::log::Log;
 use crate::name::{Name, within};
 use crate::packet;
 use crate::reply::{Reply, pointer};
 use crate::table::Set;
 use crate::zone::Place;
+use std::net::IpAddr;
 use std::sync::Arc;
-use wire::corefile;
+use wire::corefile::{self, AclAction};
 
 /// What steps answer from.
 #[derive(Clone, Default)]
@@ -34,12 +38,27 @@ pub enum Given {
     Elsewhere { offset: usize },
     /// The forward step with this index into the chain is to be asked.
     Upstream(usize),
+    /// No answer at all.
+    Drop,
 }
 
 pub enum Step {
+    Acl(Acl),
+    Hosts(Hosts),
     Kubernetes(Kubernetes),
     Any,
     Forward(Arc<Forward>),
+}
+
+impl Step {
+    /// The set it answers from.
+    pub fn set(&self) -> Option<usize> {
+        match self {
+            Step::Kubernetes(step) => Some(step.set),
+            Step::Hosts(step) => Some(step.set),
+            _ => None,
+        }
+    }
 }
 
 /// Why a server block cannot be served, and what to do.
@@ -77,6 +96,7 @@ pub struct Chain {
     pub recursive: bool,
     pub cache: Option<Cache>,
     pub circle: Option<Circle>,
+    pub log: Option<Log>,
 }
 
 impl Chain {
@@ -88,10 +108,13 @@ impl Chain {
                 corefile::Step::Kubernetes(step) => {
                     chain.steps.push(Step::Kubernetes(Kubernetes::new(step, set(&step.set))?));
                 }
+                corefile::Step::Hosts(step) => chain.steps.push(Step::Hosts(Hosts::new(step, set(&step.set))?)),
+                corefile::Step::Acl(step) => chain.steps.push(Step::Acl(Acl::new(step)?)),
                 corefile::Step::Any(_) => chain.steps.push(Step::Any),
                 corefile::Step::Loadbalance(step) if step.prefer.is_empty() => chain.rotate = true,
                 corefile::Step::Loadbalance(_) => return Err(Problem::unbuilt("loadbalance with preferred networks")),
                 corefile::Step::Cache(step) => chain.cache = Some(Cache::new(step)?),
+                corefile::Step::Log(step) => chain.log = Some(Log::new(step)?),
                 corefile::Step::Loop(step) => chain.circle = Some(Circle::new(&step.zone)?),
                 corefile::Step::Forward(step) => {
                     chain.recursive = true;
@@ -117,9 +140,24 @@ impl Chain {
 
     /// What the first step from `from` on that does not pass says, and its index into `metrics::PLUGINS`. All pass: SERVFAIL as CoreDNS
     /// has it, and REFUSED where there is no step.
-    pub fn run(&self, from: usize, tables: &Tables, asked: Place, kind: u16, reply: &mut Reply) -> (Given, usize) {
+    pub fn run(
+        &self,
+        from: usize,
+        tables: &Tables,
+        asked: Place,
+        kind: u16,
+        client: IpAddr,
+        reply: &mut Reply,
+    ) -> (Given, usize) {
         for (index, step) in self.steps.iter().enumerate().skip(from) {
             let (given, plugin) = match step {
+                Step::Acl(acl) => match acl.action(asked.name, kind, client) {
+                    AclAction::Allow => (Given::Pass, 0),
+                    AclAction::Block => (Given::Done(packet::REFUSED), 10),
+                    AclAction::Filter => (Given::Done(packet::NO_ERROR), 10),
+                    AclAction::Drop => (Given::Drop, 10),
+                },
+                Step::Hosts(step) => (step.answer(tables, asked, kind, reply), 4),
                 Step::Kubernetes(step) => (step.answer(tables, asked, kind, reply), 1),
                 Step::Any if kind == packet::ANY => {
                     any(reply, pointer(asked.offset).unwrap_or(crate::record::OWNER));

@@ -2,6 +2,7 @@
 
 use crate::answer::{Listener, Served, State};
 use crate::cache_metrics;
+use crate::explain::explain;
 use crate::kind::places;
 use crate::later::Later;
 use crate::metrics::{Counters, render};
@@ -167,7 +168,8 @@ impl Worker for DnsWorker {
 
     fn unready(&self) -> Vec<String> {
         let synced = self.state.load().tables.synced;
-        if synced || self.blocks.is_empty() { Vec::new() } else { vec!["kubernetes".to_string()] }
+        let waits = self.blocks.values().any(|block| block.chain.steps.iter().any(|step| step.set().is_some()));
+        if synced || !waits { Vec::new() } else { vec!["kubernetes".to_string()] }
     }
 
     fn ask(&mut self, question: &Question) -> Result<Value, String> {
@@ -190,7 +192,7 @@ impl Worker for DnsWorker {
                 let sets: serde_json::Map<String, Value> = sets.map(|(name, set)| (name.clone(), shown(set))).collect();
                 Ok(json!({ "sets": sets, "servers": self.blocks.len(), "synced": state.tables.synced }))
             }
-            Question::Explain(_) => Err("explain is not built yet".to_string()),
+            Question::Explain(asked) => explain(&self.state.load(), asked),
         }
     }
 

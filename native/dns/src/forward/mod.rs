@@ -7,6 +7,8 @@ mod upstream;
 
 use crate::name::{Name, within};
 use crate::packet;
+use crate::record::OWNER;
+use crate::reply::{Head, Reply, Transport, UDP_SIZE};
 use crate::step::{Problem, names};
 use exchange::{Ask, Failure};
 use std::cell::Cell;
@@ -145,6 +147,22 @@ impl Forward {
         let up: Vec<_> = all.filter(|upstream| !upstream.is_down()).cloned().collect();
         if up.is_empty() && !self.fail_fast { vec![self.upstreams[random() as usize % count].clone()] } else { up }
     }
+}
+
+/// For tests: reads a message as an upstream's answer to a question for a.org, A, with id 0, and writes it into one of ours.
+/// Returns the octets, if it is an answer.
+pub fn forged(message: &[u8]) -> Option<Vec<u8>> {
+    const ASKED: &[u8] = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x01a\x03org\0\0\x01\0\x01";
+    let stored = response::read(message, ASKED, ASKED.len() - packet::HEADER_BYTES).ok()?;
+    let query = packet::parse(ASKED).ok()?;
+    let mut room = vec![0; usize::from(u16::MAX)];
+    let transport = if stored.counts[0] % 2 == 0 { Transport::Udp } else { Transport::Tcp };
+    let mut reply = Reply::new(&mut room, &query, transport, UDP_SIZE);
+    reply.turn = message.len();
+    stored.put(&mut reply, OWNER, Some(30));
+    let length = reply.finish(&query, Head { code: stored.code, ..Head::default() });
+    room.truncate(length);
+    Some(room)
 }
 
 struct Concurrent<'a>(&'a AtomicUsize);

@@ -120,11 +120,15 @@ impl Reader<'_> {
     /// A record's data up to `end`, names in it written out (RFC 3597 4: only those of the types that RFC 1035 has, and
     /// some that are compressed all the same).
     fn data(&mut self, kind: u16, end: usize) -> Option<Vec<u8>> {
-        let (before, names) = match kind {
-            packet::NS | packet::CNAME | packet::PTR | 7..=9 | 39 => (0, 1),
-            packet::SOA | 14 | 17 => (0, 2),
-            packet::MX | 18 | 21 | 36 => (2, 1),
-            packet::SRV => (6, 1),
+        // Octets before the names, names, octets behind them.
+        let (before, names, behind) = match kind {
+            packet::A => (4, 0, 0),
+            packet::AAAA => (16, 0, 0),
+            packet::NS | packet::CNAME | packet::PTR | 7..=9 | 39 => (0, 1, 0),
+            packet::SOA => (0, 2, 20),
+            14 | 17 => (0, 2, 0),
+            packet::MX | 18 | 21 | 36 => (2, 1, 0),
+            packet::SRV => (6, 1, 0),
             _ => return Some(self.message[self.at..end].to_vec()),
         };
         let mut data = self.message[self.at..end].get(..before)?.to_vec();
@@ -132,7 +136,7 @@ impl Reader<'_> {
         for _ in 0..names {
             data.extend(self.name()?);
         }
-        if self.at > end {
+        if self.at + behind != end {
             return None;
         }
         data.extend(&self.message[self.at..end]);

@@ -192,7 +192,7 @@ fn record(packet: &[u8], at: &mut usize, code: &mut u16) -> Option<String> {
             let numbers: Vec<String> = numbers.skip(1).map(|number| number.to_string()).collect();
             format!("SOA {primary} {mailbox} SERIAL {}", numbers.join(" "))
         }
-        16 => format!("TXT {:?}", String::from_utf8_lossy(&data[1..])),
+        16 => format!("TXT {:?}", String::from_utf8_lossy(data.get(1..).unwrap_or_default())),
         41 => {
             *code |= ((ttl >> 24) as u16) << 4;
             return Some(format!(

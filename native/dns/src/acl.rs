@@ -1,0 +1,94 @@
+//! The acl step: who may ask what.
+
+use crate::name::{Name, within};
+use crate::packet;
+use crate::step::{Problem, names};
+use std::net::IpAddr;
+use wire::corefile::{self, AclAction};
+
+pub struct Acl {
+    rules: Vec<(Vec<Name>, Vec<Policy>)>,
+}
+
+struct Policy {
+    action: AclAction,
+    types: Vec<u16>,
+    networks: Vec<Network>,
+}
+
+/// An address and how many bits of it count.
+pub struct Network {
+    ip: IpAddr,
+    bits: u8,
+}
+
+impl Acl {
+    pub fn new(step: &corefile::Acl) -> Result<Acl, Problem> {
+        let policy = |policy: &corefile::AclPolicy| -> Result<Policy, Problem> {
+            let networks = policy.networks.iter().map(|text| Network::parse(text)).collect::<Result<_, _>>()?;
+            Ok(Policy { action: policy.action, types: policy.types.clone(), networks })
+        };
+        let rule = |rule: &corefile::AclRule| -> Result<_, Problem> {
+            Ok((names(&rule.zones)?, rule.policies.iter().map(policy).collect::<Result<_, _>>()?))
+        };
+        Ok(Acl { rules: step.rules.iter().map(rule).collect::<Result<_, _>>()? })
+    }
+
+    /// The first policy that fits, of the first rule that has one.
+    pub fn action(&self, name: &[u8], kind: u16, client: IpAddr) -> AclAction {
+        let client = client.to_canonical();
+        let rules = self.rules.iter().filter(|(zones, _)| zones.iter().any(|zone| within(name, zone.wire())));
+        let fits = |policy: &&Policy| {
+            (policy.types.is_empty() || policy.types.contains(&kind) || policy.types.contains(&packet::ANY))
+                && (policy.networks.is_empty() || policy.networks.iter().any(|network| network.holds(client)))
+        };
+        rules.flat_map(|(_, policies)| policies).find(fits).map_or(AclAction::Allow, |policy| policy.action)
+    }
+}
+
+impl Network {
+    pub fn parse(text: &str) -> Result<Network, Problem> {
+        let wrong = || Problem::new(format!("{text:?} is no network"), "write it as 10.0.0.0/8");
+        let (ip, bits) = text.split_once('/').ok_or_else(wrong)?;
+        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let bits = bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
+        Ok(Network { ip, bits })
+    }
+
+    pub fn holds(&self, client: IpAddr) -> bool {
+        let differs = |ours: u128, theirs: u128, width: u32| {
+            (ours ^ theirs).checked_shr(width - u32::from(self.bits)).unwrap_or(0) != 0
+        };
+        match (self.ip, client) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => !differs(ours.to_bits().into(), theirs.to_bits().into(), 32),
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => !differs(ours.to_bits(), theirs.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        for (network, ip, holds) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.0.0.0", false),
+            ("0.0.0.0/0", "1.2.3.4", true),
+            ("10.0.0.1/32", "10.0.0.1", true),
+            ("10.0.0.1/32", "10.0.0.2", false),
+            ("::/0", "fd00::1", true),
+            ("fd00::/64", "fd00::ffff", true),
+            ("fd00::/64", "fd00:0:0:1::", false),
+            ("0.0.0.0/0", "::1", false),
+        ] {
+            assert_eq!(Network::parse(network).unwrap().holds(ip.parse().unwrap()), holds, "{network} {ip}");
+        }
+        for wrong in ["10.0.0.0", "10.0.0.0/33", "a/8", "::/129", "10.0.0.0/-1"] {
+            assert!(Network::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

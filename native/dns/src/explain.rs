@@ -1,0 +1,61 @@
+//! What gives the answer to a question, for people.
+
+use crate::answer::State;
+use crate::metrics::PLUGINS;
+use crate::name::{Name, Shown, within};
+use crate::packet::{self, HEADER_BYTES, Query};
+use crate::reply::{Reply, Transport, UDP_SIZE};
+use crate::step::{Given, Step};
+use crate::zone::Place;
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr};
+use wire::protocol::Explain;
+
+/// `{ place, zone, plugin, object, code }`: of the first place that serves the name. `code` is null where others are asked.
+pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
+    let name = Name::parse(&asked.name)?;
+    let kind = number(&asked.kind).ok_or_else(|| format!("{:?} is no type of records", asked.kind))?;
+    let client: IpAddr = match &asked.from {
+        Some(text) => text.parse().map_err(|_| format!("{text:?} is no address"))?,
+        None => Ipv4Addr::LOCALHOST.into(),
+    };
+    let held = state.listeners.iter().find_map(|listener| {
+        let (zone, served) = listener.zones.iter().find(|(zone, _)| within(name.wire(), zone.wire()))?;
+        Some((listener, zone, served))
+    });
+    let Some((listener, zone, served)) = held else {
+        return Ok(json!({ "place": null, "zone": null, "plugin": null, "object": null, "code": packet::REFUSED }));
+    };
+    let mut packet = vec![0; HEADER_BYTES];
+    packet[5] = 1;
+    packet.extend(name.wire());
+    packet.extend([kind.to_be_bytes(), packet::IN.to_be_bytes()].concat());
+    let query: Query = packet::parse(&packet).map_err(|_| format!("{name} cannot be asked for"))?;
+    let mut room = vec![0; usize::from(u16::MAX)];
+    let mut reply = Reply::new(&mut room, &query, Transport::Tcp, UDP_SIZE);
+    let place = Place { name: name.wire(), offset: HEADER_BYTES };
+    let (given, plugin) = served.chain.run(0, &state.tables, place, kind, client, &mut reply);
+    let alias = match given {
+        Given::Elsewhere { offset } => {
+            let wire = &reply.written()[offset..];
+            Some(Shown(&wire[..packet::plain_name(wire).unwrap_or(0)]).to_string())
+        }
+        _ => None,
+    };
+    let sets = served.chain.steps.iter().filter_map(Step::set).filter_map(|set| state.tables.sets.get(set));
+    let object = sets.filter_map(|set| set.get(name.wire())?.object()).next();
+    Ok(json!({
+        "place": listener.place.address.to_string(),
+        "zone": zone.to_string(),
+        "plugin": PLUGINS[plugin],
+        "object": object,
+        "alias": alias,
+        "code": if let Given::Done(code) = given { Some(code) } else { None },
+    }))
+}
+
+/// `A`, `SRV`, `TYPE65`.
+fn number(text: &str) -> Option<u16> {
+    let known = crate::metrics::TYPES.iter().find(|(number, name)| *number != 0 && name.eq_ignore_ascii_case(text));
+    known.map(|(number, _)| *number).or_else(|| text.to_ascii_uppercase().strip_prefix("TYPE")?.parse().ok())
+}

@@ -1,0 +1,104 @@
+//! Steps beside kubernetes, cache and forward.
+
+mod common;
+
+use common::{Server, query};
+use std::time::Duration;
+use wire::protocol::{Explain, Question};
+
+const A: u16 = 1;
+const KUBERNETES: &str = r#"{"plugin":"kubernetes","set":"k0","zones":["cluster.local."],"ttl":30,"fallthrough":null,
+    "soa":{"primary":"ns.dns","mailbox":"hostmaster","ttl":5,"refresh":7200,"retry":1800,"expire":86400,"minimum":5}}"#;
+
+fn hosts(fallthrough: &str, unsupported: bool) -> String {
+    format!(
+        r#"{{"plugin":"hosts","set":"h0","zones":["."],"ttl":60,"fallthrough":{fallthrough},"fallthroughUnsupported":{unsupported}}}"#
+    )
+}
+
+const NAMES: common::Rows = &[
+    (
+        "h0 db.example.org.",
+        r#"{"set":"h0","name":"db.example.org.","records":[{"type":"A","ip":"192.0.2.1"},{"type":"A","ip":"192.0.2.2"}]}"#,
+    ),
+    ("h0 *.wild.org.", r#"{"set":"h0","name":"*.wild.org.","records":[{"type":"A","ip":"192.0.2.3"}]}"#),
+    (
+        "h0 1.2.0.192.in-addr.arpa.",
+        r#"{"set":"h0","name":"1.2.0.192.in-addr.arpa.","records":[{"type":"PTR","target":"db.example.org."}]}"#,
+    ),
+    (
+        "k0 web.ns1.svc.cluster.local.",
+        r#"{"set":"k0","name":"web.ns1.svc.cluster.local.","records":[{"type":"A","ip":"10.0.0.1"}],"object":"Service ns1/web"}"#,
+    ),
+];
+
+#[test]
+fn hosts_files_answer_what_they_have() {
+    let server = Server::start(
+        "127.0.0.1:0",
+        &[&hosts("null", false), KUBERNETES].map(|step| step.to_string()).join(","),
+        NAMES,
+    );
+    let shown = server.ask("db.example.org.", A);
+    assert_eq!(shown.answer, ["db.example.org. 60 A 192.0.2.1", "db.example.org. 60 A 192.0.2.2"]);
+    assert_eq!(server.ask("any.wild.org.", A).answer, ["any.wild.org. 60 A 192.0.2.3"]);
+    assert_eq!(server.ask("1.2.0.192.in-addr.arpa.", 12).answer, ["1.2.0.192.in-addr.arpa. 60 PTR db.example.org."]);
+    let nodata = server.ask("db.example.org.", 28);
+    assert_eq!((nodata.code, nodata.answer.len()), (0, 0));
+    for name in ["example.org.", "two.any.wild.org.", "wild.org.", "web.ns1.svc.cluster.local."] {
+        assert_eq!(server.ask(name, A).code, 2, "{name}: there is no SOA to deny it with");
+    }
+}
+
+#[test]
+fn hosts_files_let_the_next_step_answer() {
+    let steps = [&hosts("[\".\"]", true), KUBERNETES].map(|step| step.to_string()).join(",");
+    let server = Server::start("127.0.0.1:0", &steps, NAMES);
+    assert_eq!(server.ask("web.ns1.svc.cluster.local.", A).answer.len(), 1);
+    assert_eq!(server.ask("db.example.org.", 28).code, 0, "the name exists");
+    assert_eq!(server.ask("db.example.org.", 16).code, 2, "another type is asked of the next step; there is none");
+    assert_eq!(server.ask("9.9.9.9.in-addr.arpa.", 12).code, 2);
+}
+
+#[test]
+fn who_may_ask_what() {
+    let policy = |action: &str, types: &str, networks: &str| {
+        format!(r#"{{"zones":["."],"policies":[{{"action":"{action}","types":[{types}],"networks":[{networks}]}}]}}"#)
+    };
+    for (rules, code, answers) in [
+        (policy("block", "", "\"127.0.0.0/8\""), Some(5), 0),
+        (policy("block", "", "\"10.0.0.0/8\""), Some(0), 1),
+        (policy("filter", "1", ""), Some(0), 0),
+        (policy("filter", "28", ""), Some(0), 1),
+        (policy("drop", "", ""), None, 0),
+        (policy("allow", "", "") + "," + &policy("block", "", ""), Some(0), 1),
+    ] {
+        let steps = format!(r#"{{"plugin":"acl","rules":[{rules}]}},{KUBERNETES}"#);
+        let server = Server::start("127.0.0.1:0", &steps, NAMES);
+        let asked = query("web.ns1.svc.cluster.local.", A, None);
+        match code {
+            Some(code) => {
+                let shown = common::Shown::of(&server.udp(&asked));
+                assert_eq!((shown.code, shown.answer.len()), (code, answers), "{rules}");
+            }
+            None => assert_eq!(server.try_udp(&asked, Duration::from_millis(300)), None),
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_explained() {
+    let steps = [&hosts("[\".\"]", false), KUBERNETES].map(|step| step.to_string()).join(",");
+    let mut server = Server::start("127.0.0.1:0", &steps, NAMES);
+    let mut explain = |name: &str| {
+        let asked = Explain { name: name.to_string(), kind: "A".to_string(), from: None };
+        server.worker.ask(&Question::Explain(asked)).unwrap()
+    };
+    let web = explain("web.ns1.svc.cluster.local.");
+    assert_eq!(
+        (&web["plugin"], &web["object"], &web["code"]),
+        (&"kubernetes".into(), &"Service ns1/web".into(), &0.into())
+    );
+    assert_eq!(explain("db.example.org.")["plugin"], "hosts");
+    assert_eq!(explain("gone.cluster.local.")["code"], 3);
+}
