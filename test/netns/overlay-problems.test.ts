@@ -82,8 +82,8 @@ t.test('two nodes stand', async (t) => {
   mkdirSync(join(DATA, 'cbr0'), { recursive: true })
   await new Promise<void>((resolve) => server.listen({ path: API }, resolve))
   for (const number of [1, 2]) put(number)
-  const both = [begin(1, '--cni-conf-dir', CONF, '--cni-data-dir', DATA), begin(2)]
-  await Promise.all(both.map((agent) => world.settled(agent)))
+  await world.settled(begin(1, '--cni-conf-dir', CONF, '--cni-data-dir', DATA))
+  await world.settled(begin(2))
   await connected(1, 2)
   t.match(events(), [])
 })
