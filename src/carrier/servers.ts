@@ -127,7 +127,8 @@ export type ExtendedError = { code: number; text: string }
 
 /**
  * Zones whose records are rows of a set, SOA and NS records of the apex among them, with wildcards (RFC 4592) and NS records
- * of what is delegated. The longest zone that holds the name answers; transfers are refused.
+ * of what is delegated. The longest zone that holds the name answers; transfers are refused. A zone whose SOA record is not
+ * there is not loaded: SERVFAIL.
  */
 export type File = { zones: Array<FileZone>; fallthrough: Array<string> | null }
 

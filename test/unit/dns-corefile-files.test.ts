@@ -71,7 +71,7 @@ t.test('lines of a hosts file that cannot be used are left out', async (t) => {
 
 t.test('a zone file', async (t) => {
   const text = String.raw`
-$TTL 1h
+$TTL 30m
 @       IN SOA ns.example.org. hostmaster (
             2024010101 ; serial
             7200 30m 2w 1h30m )
@@ -96,22 +96,22 @@ z       IN SSHFP \# 2 aBcD
   t.same(problems, [])
   t.same(warnings, [])
   t.same(rows, [
-    'example.org. SOA 3600s ns.example.org. hostmaster.example.org. 2024010101 7200 1800 1209600 5400',
-    'example.org. NS 3600s ns.example.org.',
+    'example.org. SOA 1800s ns.example.org. hostmaster.example.org. 2024010101 7200 1800 1209600 5400',
+    'example.org. NS 1800s ns.example.org.',
     'example.org. MX 300s 10 mail.example.org.',
     String.raw`example.org. TXT 300s ["v=spf1 \"x\" ; no comment","two","A\\"]`,
-    'ns.example.org. A 3600s 10.0.0.1',
-    'ns.example.org. AAAA 3600s fd00::1',
+    'ns.example.org. A 1800s 10.0.0.1',
+    'ns.example.org. AAAA 1800s fd00::1',
     'mail.example.org. A 0s 10.0.0.2',
-    '_http._tcp.example.org. SRV 3600s 0 5 80 www.example.org.',
-    'www.example.org. CNAME 3600s ns.example.org.',
-    '*.wild.example.org. A 3600s 10.0.0.3',
-    String.raw`a\046b.example.org. A 3600s 10.0.0.4`,
-    'x.sub.example.org. A 3600s 10.0.0.5',
-    'sub.example.org. OTHER 3600s 257 0005697373756563612e6578616d706c65',
-    'y.sub.example.org. OTHER 3600s 65 000100',
-    'z.sub.example.org. OTHER 3600s 44 abcd',
-    '1.2.sub.example.org. PTR 3600s x.sub.example.org.',
+    '_http._tcp.example.org. SRV 1800s 0 5 80 www.example.org.',
+    'www.example.org. CNAME 1800s ns.example.org.',
+    '*.wild.example.org. A 1800s 10.0.0.3',
+    String.raw`a\046b.example.org. A 1800s 10.0.0.4`,
+    'x.sub.example.org. A 1800s 10.0.0.5',
+    'sub.example.org. OTHER 1800s 257 0005697373756563612e6578616d706c65',
+    'y.sub.example.org. OTHER 1800s 65 000100',
+    'z.sub.example.org. OTHER 1800s 44 abcd',
+    '1.2.sub.example.org. PTR 1800s x.sub.example.org.',
   ])
 })
 
@@ -168,6 +168,9 @@ t.test('files that a Corefile names', async (t) => {
     found.names.map(({ set, name }) => `${set} ${name}`),
     ['h0 x.', 'h0 1.0.0.10.in-addr.arpa.', 'h0 y.', 'h0 2.0.0.10.in-addr.arpa.', 'f0 a.'],
   )
+  t.same(configuration('. {\n file /none\n}', access(files)).warnings.map(sentence), [
+    '/none:1:1: there is no file "/none"; mount it, or mend the path',
+  ])
   t.same(wrong('. {\n file /bad\n}', access(files)), [
     '/bad:1:1 "" is no type of record; write [OWNER] [TTL] [IN] TYPE DATA',
     '/bad:1:1 . has no SOA record; write @ IN SOA PRIMARY MAILBOX 1 7200 1800 86400 5',

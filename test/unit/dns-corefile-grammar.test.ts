@@ -109,6 +109,13 @@ t.test('imports', async (t) => {
     ['. {\n whoami\n}\nimport sites/x.server', ['dns:53 . - whoami', 'dns:53 x. - minimal']],
   ]
   for (const [text, wanted] of table) t.same(zonesOf(text, files), wanted, JSON.stringify(text))
+  const two = { '/b/y.conf': 'forward y 1.1.1.1', '/b/x.conf': 'forward x 1.1.1.1' }
+  const { steps } = configuration('. {\n import b/*\n}', access(two)).servers[0]!
+  t.same(
+    steps.map((it) => 'from' in it && it.from),
+    ['x.', 'y.'],
+    'in the order of their names',
+  )
   const nested = configuration('. {\n kubernetes a {\n  import opts\n }\n}', access(files))
   t.match(nested.servers[0]!.steps[0], { plugin: 'kubernetes', ttl: 7 })
   t.equal(nested.kubernetes[0]!.options.pods, 'insecure')

@@ -14,6 +14,8 @@ t.test('options', async (t) => {
   const table: [string, Partial<Step> & Record<string, unknown>][] = [
     ['cancel', { plugin: 'cancel', timeoutMs: 5001 }],
     ['cancel 1m1.5s', { timeoutMs: 61_500 }],
+    ['cancel 1.2ms', { timeoutMs: 2 }],
+    ['cancel .5h', { timeoutMs: 1_800_000 }],
     [
       'timeouts {\n read 10s\n write 5\n idle 1h\n maxtcpqueries 128\n}',
       { readMs: 10_000, writeMs: 5000, idleMs: 3_600_000, maxQueries: 128 },
@@ -241,6 +243,11 @@ t.test('forward', async (t) => {
     tls: { certificate: 'c', key: 'k', ca: 'ca' },
   })
   t.same(of('. 1.1.1.1 {\n tls ca\n}').tls, { certificate: null, key: null, ca: 'ca' })
+  t.match(of('. 1.1.1.1 {\n max_concurrent 0\n max_idle_conns 0\n max_age 0\n}'), {
+    maxConcurrent: null,
+    maxIdleConnections: null,
+    maxAgeMs: null,
+  })
   const two = configuration('. {\n forward a 1.1.1.1\n forward . 2.2.2.2\n}').servers[0]!.steps
   t.same(
     two.map((it) => 'from' in it && it.from),

@@ -284,7 +284,7 @@ t.test('of plugins', async (t) => {
       'loadbalance weighted f',
       '2:14 weights are not supported; write loadbalance, or give better addresses more names',
     ],
-    ['file /none', '/none:1:1 there is no file "/none"; mount it, or mend the path'],
+    ['file /none {\n  reload 0\n }', '/none:1:1 there is no file "/none"; mount it, or mend the path'],
     ['tls a', '2:2 "tls" takes 2 to 3 words after it, and has 1; add what is missing'],
     ['local {\n  localhost_prefix maybe\n }', '3:20 "maybe" is no switch; known: off, on'],
     ['whoami x', '2:9 "whoami" takes nothing after it, and has 1; remove the rest'],

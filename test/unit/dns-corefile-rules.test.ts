@@ -1,6 +1,7 @@
 /** rewrite and template: rules, patterns and records with holes. */
 import t from 'tap'
 import { pattern } from '../../src/dns/corefile/pattern.ts'
+import { placeholders } from '../../src/dns/corefile/placeholder.ts'
 import { Problems } from '../../src/dns/corefile/problem.ts'
 import type { Step } from '../../src/dns/corefile/step.ts'
 import { step } from './dns-corefile-world.ts'
@@ -151,6 +152,22 @@ t.test('template, as in its documentation', async (t) => {
       .answer,
     [{ type: 5, data: [[{ text: 'google.com.' }]] }],
   )
+})
+
+t.test('placeholders', async (t) => {
+  const table: [string, ReturnType<typeof placeholders>][] = [
+    ['a {{- .Name -}} b', [{ text: 'a' }, 'name', { text: 'b' }]],
+    ['{{/* none */}}{{"}}"}}{{`x`}}{{7}}', [{ text: '}}x7' }]],
+    ['{{ "a\\"}}b" }}c', { unknown: '{{ "a\\"}}b" }}' }],
+    ['{{ .Name }', { unknown: '{{ .Name }' }],
+    ['{{ index .Group "x" }}{{parseInt .Group.y 0 8}}', { unknown: '{{parseInt .Group.y 0 8}}' }],
+    [
+      '{{index .Group "x"}}{{parseInt (index .Group "y") 10 0}}',
+      [{ namedGroup: 'x' }, { number: { group: 'y', base: 10, bits: 64 } }],
+    ],
+    ['}} {{}}', { unknown: '{{}}' }],
+  ]
+  for (const [text, wanted] of table) t.same(placeholders(text), wanted, text)
 })
 
 t.test('patterns of RE2, for the regex crate', async (t) => {

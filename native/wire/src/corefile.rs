@@ -719,7 +719,8 @@ pub struct Soa {
 }
 
 /// Zones whose records are rows of a set, SOA and NS records of the apex among them, with wildcards (RFC 4592) and NS records
-/// of what is delegated. The longest zone that holds the name answers; transfers are refused.
+/// of what is delegated. The longest zone that holds the name answers; transfers are refused. A zone whose SOA record is not
+/// there is not loaded: SERVFAIL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
