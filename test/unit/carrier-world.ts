@@ -40,8 +40,9 @@ export class FakeCarrier {
 
   /** As if it were killed. */
   async stop(): Promise<void> {
+    const closed = new Promise((done) => this.#server!.close(done)) // nobody comes any more
     for (const socket of this.#sockets) socket.destroy()
-    await new Promise((done) => this.#server!.close(done))
+    await closed
   }
 
   async end(): Promise<void> {

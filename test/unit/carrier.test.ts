@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { Connection, type ConnectionEvent } from '../../src/carrier/connection.ts'
-import { deltaLines, KEY_MAX_BYTES, LINE_MAX_BYTES } from '../../src/carrier/lines.ts'
+import { COMMIT, deltaLines, KEY_MAX_BYTES, LINE_MAX_BYTES } from '../../src/carrier/lines.ts'
 import { readMessage } from '../../src/carrier/message.ts'
 import { CarrierTarget } from '../../src/carrier/target.ts'
 import type { Delta, Refused } from '../../src/core/delta.ts'
@@ -40,6 +40,14 @@ async function world(t: Test): Promise<{ fake: FakeCarrier; carrier: Connection;
     if (fake.problem !== null) throw new Error(fake.problem)
   })
   return { fake, carrier, said }
+}
+
+/** Ends when there is a new connection: what an old one had said may still have been on its way. */
+async function reconnect(fake: FakeCarrier, carrier: Connection): Promise<void> {
+  await fake.stop()
+  const before = fake.connections
+  await fake.listen()
+  await until('it is connected again', () => fake.connections > before && carrier.connected)
 }
 
 t.test('a delta is lines that say it, none of them too long', async (t) => {
@@ -127,7 +135,26 @@ t.test('rows arrive; refused ones are told, over several lines too', async (t) =
     ['a', 'c'].map((key) => ({ key, reason: 'r', remedy: 'm' })),
   )
   t.strictSame([...fake.tables.get('words')!.rows.keys()], ['d'])
-  t.strictSame(await target.audit(never), { clean: true })
+  const first = { key: 'x', reason: 'r', remedy: 'm' }
+  const refusal = { table: 'words', epoch: 'e', number: 3, rows: [first] }
+  fake.answer = () => `${JSON.stringify({ refused: { ...refusal, more: true } })}\n`
+  let settled = false
+  const big = { word: 'x'.repeat(LINE_MAX_BYTES) }
+  const applied = target.apply(delta(2, 3, { x: { word: '' }, y: { word: '' }, big }), never)
+  void applied.then(() => (settled = true))
+  await until(
+    'the first line was said',
+    () => fake.lines.at(-1) === COMMIT && fake.lines.filter((line) => line === COMMIT).length === 3,
+  )
+  await carrier.ask('stats', never)
+  t.notOk(settled, 'another line follows')
+  fake.say(`${JSON.stringify({ refused: { ...refusal, rows: [{ ...first, key: 'y' }] } })}\n`)
+  t.strictSame(
+    (await applied).map(({ key }) => key),
+    ['big', 'x', 'y'],
+  )
+  fake.answer = () => null
+  t.match(await target.audit(never), { clean: false })
   await target.cleanup()
   await target.cleanup()
   t.equal(fake.tables.get('words')!.rows.size, 0)
@@ -156,6 +183,32 @@ t.test('a delta that fails rejects, and the connection lives', async (t) => {
   t.equal(fake.connections, 1)
 })
 
+t.test('what is bound to fail is not sent to its end', async (t) => {
+  const { fake, carrier } = await world(t)
+  const target = targetOf(carrier, 'words')
+  await target.apply(delta(0, 1, { a: { word: '1' } }), never)
+  fake.tables.get('words')!.revision = { epoch: 'other', number: 9 }
+  const put = Object.fromEntries(Array.from({ length: 30_000 }, (_, i) => [`key${i}`, { word: 'x'.repeat(1000) }]))
+  await t.rejects(target.apply(delta(1, 2, put), never), /1 of e is not held/)
+  t.ok(fake.lines.length < 200, `${fake.lines.length} lines`)
+  await target.apply(delta(0, 3, { a: { word: '3' } }), never)
+  t.equal(fake.connections, 1)
+})
+
+t.test('an answer to another delta is no answer', async (t) => {
+  const { fake, carrier } = await world(t)
+  const target = targetOf(carrier, 'words')
+  for (const other of [{ table: 'wards' }, { epoch: 'f' }, { number: 2 }]) {
+    for (const said of ['acknowledged', 'refused']) {
+      const body = { table: 'words', epoch: 'e', number: 1, ...other, ...(said === 'refused' && { rows: [] }) }
+      fake.answer = () => `${JSON.stringify({ [said]: body })}\n`
+      await t.rejects(target.apply(delta(0, 1, { a: { word: '1' } }), never), /answers what was not asked/)
+    }
+  }
+  fake.answer = () => null
+  await target.apply(delta(0, 1, { a: { word: '1' } }), never)
+})
+
 t.test('what is held is compared before anything is sent, and by audits', async (t) => {
   const { fake, carrier } = await world(t)
   const lost: string[] = []
@@ -164,9 +217,8 @@ t.test('what is held is compared before anything is sent, and by audits', async 
   fake.tables.get('words')!.revision = { epoch: 'other', number: 9 }
   t.strictSame(await target.audit(never), { clean: false, detail: 'the carrier holds 9 of other, not 1 of e' })
   fake.tables.clear()
-  await fake.stop()
-  await fake.listen()
-  await until('it is connected again', () => fake.connections === 2 && carrier.connected)
+  await reconnect(fake, carrier)
+  t.equal(carrier.held('words'), null)
   t.strictSame(lost, ['the carrier holds nothing, not 1 of e'])
   const lines = fake.lines.length
   await t.rejects(target.apply(delta(1, 2, { a: { word: '2' } }), never), /holds nothing of table words, not 1 of e/)
@@ -194,6 +246,7 @@ t.test('a carrier that speaks otherwise is hung up on, and tried again', async (
     t.match(said.join('\n'), reason)
   }
   fake.hello = null
+  await reconnect(fake, carrier)
   await targetOf(carrier, 'words').apply(delta(0, 1, { a: { word: '1' } }), never)
 })
 
@@ -213,9 +266,7 @@ t.test('one that does not read holds up only itself, and takes no memory', async
   const { fake, carrier } = await world(t)
   await until('it is connected', () => carrier.connected)
   fake.reads = false
-  await fake.stop()
-  await fake.listen()
-  await until('it is connected again', () => fake.connections === 2 && carrier.connected)
+  await reconnect(fake, carrier)
   let made = 0
   const put = new Map(Array.from({ length: 20_000 }, (_, i) => [`key${i}`, { word: 'x'.repeat(1000) }]))
   const counted = {
