@@ -12,11 +12,14 @@ export interface Gathering<Out, In, Part> {
   /** The row that parts make: at least one, in the order of their driver keys, then in that in which `parts` yields them. Pure. */
   readonly row: (key: Key, parts: readonly Part[]) => Out
   readonly same?: Same<Out>
+  /** Parts that are kept at hand, besides those of a few driver rows: where many have a part in one row. Default: 0. */
+  readonly atHand?: number
 }
 
 /**
- * Like `expand`, a table whose rows are made whenever they are asked for; but a row is made of what any number of driver
- * rows add to it. Held is only which driver rows may have a part in a key: some 20 bytes a part.
+ * A table whose rows are made of what any number of driver rows add to them, whenever they are asked for. Held is only which
+ * driver rows may have a part in a key: some 20 bytes a part. Rows change when the graph settles, each at most once for all
+ * that came together (in a big change, once for each PENDING_MAX rows).
  */
 export function gather<Out, In, Part>(graph: Graph, spec: Gathering<Out, In, Part>): Readable<Out> {
   const table = new GatheredTable(spec)
@@ -34,15 +37,17 @@ class GatheredTable<Out, In, Part> extends Table<Out> implements Settling {
   readonly #spec: Gathering<Out, In, Part>
   readonly #driver: Table<In>
   readonly #holders = new Holders()
+  /** Rows as they were before what the driver has told since the last settle; undefined: there was none. */
+  readonly #pending = new Map<Key, Out | undefined>()
   #size = 0
   /** Whoever looks at one row soon looks at its neighbours. The latest last. */
   readonly #recent = new Map<Key, { readonly row: In; readonly parts: ReadonlyMap<Key, readonly Part[]> }>()
+  #recentParts = 0
 
   constructor(spec: Gathering<Out, In, Part>) {
     super(spec.name, spec)
     this.#spec = spec
     this.#driver = asTable(spec.driver)
-    // Each as if it came now, alone: a share counts once its driver row is among the holders.
     for (const [key, row] of this.#driver.entries()) this.#changed(key, undefined, row)
     this.#driver.watch({ changed: (key, was, now) => this.#changed(key, was, now) })
   }
@@ -58,7 +63,7 @@ class GatheredTable<Out, In, Part> extends Table<Out> implements Settling {
   }
 
   get(key: Key): Out | undefined {
-    return this.#make(key, this.#shares(key, null))
+    return this.#pending.has(key) ? this.#pending.get(key) : this.#make(key, this.#shares(key, null))
   }
 
   has(key: Key): boolean {
@@ -66,44 +71,52 @@ class GatheredTable<Out, In, Part> extends Table<Out> implements Settling {
   }
 
   *entries(): IterableIterator<[Key, Out]> {
+    const seen = new Set<Key>()
     for (const [driver, row] of this.#driver.entries()) {
       for (const [key, parts] of this.#partsOf(driver, row)) {
-        const others = this.#shares(key, driver)
-        // Whoever is first of those that have a part in it shows it, and nobody else.
-        if (others.some((other) => other.driver < driver)) continue
-        const made = this.#make(key, [{ driver, parts }, ...others])
+        const isShared = this.#holders.isShared(key)
+        if (this.#pending.has(key) || seen.has(key)) continue
+        if (isShared) seen.add(key)
+        const made = this.#make(key, isShared ? this.#shares(key, null) : [{ driver, parts }])
         if (made !== undefined) yield [key, made]
       }
     }
+    for (const [key, was] of this.#pending) if (was !== undefined) yield [key, was]
   }
 
-  settle(): void {} // what the driver tells is passed on at once
+  settle(): void {
+    for (const [key, was] of this.#pending) {
+      this.#pending.delete(key)
+      const now = this.#make(key, this.#shares(key, null))
+      this.#size += (now === undefined ? 0 : 1) - (was === undefined ? 0 : 1)
+      if (was === now || (was !== undefined && now !== undefined && this.same(was, now))) continue
+      this.carry(key, was, now, [])
+    }
+  }
 
   #changed(driver: Key, was: In | undefined, now: In | undefined): void {
     this.faults.delete(driver)
     const before = was === undefined ? NOTHING : this.#partsOf(driver, was)
     const after = now === undefined ? NOTHING : this.#partsOf(driver, now)
-    if (now === undefined) this.#recent.delete(driver)
+    if (now === undefined) this.#forget(driver)
     for (const [key, parts] of before) {
-      if (!after.has(key)) {
-        this.#holders.remove(key, driver)
-        this.#tell(driver, key, parts, NO_PARTS)
-      }
+      if (after.has(key)) continue
+      this.#await(key, driver, parts)
+      this.#holders.remove(key, driver)
     }
     for (const [key, parts] of after) {
       const old = before.get(key)
+      if (old !== undefined && same(old, parts)) continue
+      this.#await(key, driver, old ?? NO_PARTS)
       if (old === undefined) this.#holders.add(key, driver)
-      if (old === undefined || !same(old, parts)) this.#tell(driver, key, old ?? NO_PARTS, parts)
     }
+    if (this.#pending.size > PENDING_MAX) this.settle()
   }
 
-  #tell(driver: Key, key: Key, before: readonly Part[], after: readonly Part[]): void {
-    const others = this.#shares(key, driver)
-    const was = this.#make(key, together(others, { driver, parts: before }))
-    const now = this.#make(key, together(others, { driver, parts: after }))
-    this.#size += (now === undefined ? 0 : 1) - (was === undefined ? 0 : 1)
-    if (was === now || (was !== undefined && now !== undefined && this.same(was, now))) return
-    this.carry(key, was, now, [])
+  /** `parts`: what the driver row, which is another by now, had in it. */
+  #await(key: Key, driver: Key, parts: readonly Part[]): void {
+    if (this.#pending.has(key)) return
+    this.#pending.set(key, this.#make(key, together(this.#shares(key, driver), { driver, parts })))
   }
 
   /** What all driver rows but one have in a key, in the order of their keys. */
@@ -144,13 +157,23 @@ class GatheredTable<Out, In, Part> extends Table<Out> implements Settling {
       parts.clear()
       if (this.#driver.get(driver) === row) this.faults.set(driver, asError(error))
     }
-    this.#recent.delete(driver)
-    this.#recent.set(driver, { row, parts })
-    for (const oldest of this.#recent.keys()) {
-      if (this.#recent.size <= RECENT_MAX) break
-      this.#recent.delete(oldest)
-    }
+    this.#remember(driver, row, parts)
     return parts
+  }
+
+  #remember(driver: Key, row: In, parts: ReadonlyMap<Key, readonly Part[]>): void {
+    this.#forget(driver)
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recent.size < ROWS_AT_HAND || this.#recentParts <= (this.#spec.atHand ?? 0)) break
+      this.#forget(oldest)
+    }
+    this.#recent.set(driver, { row, parts })
+    this.#recentParts += parts.size
+  }
+
+  #forget(driver: Key): void {
+    this.#recentParts -= this.#recent.get(driver)?.parts.size ?? 0
+    this.#recent.delete(driver)
   }
 }
 
@@ -165,4 +188,5 @@ const asError = (error: unknown): Error => (error instanceof Error ? error : new
 const NOTHING: ReadonlyMap<Key, never> = new Map<Key, never>()
 const NO_PARTS: readonly never[] = []
 /** Driver rows: a key is nearly always of one or two. */
-const RECENT_MAX = 4
+const ROWS_AT_HAND = 4
+const PENDING_MAX = 10_000

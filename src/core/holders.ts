@@ -63,15 +63,24 @@ export class Holders {
 
   /** Sorted, each once. */
   of(key: Key): readonly Key[] {
-    const hash = hashOf(key)
-    let found: Key[] = NONE
-    for (let pair = this.#chains[hash & (this.#chains.length - 1)]!; pair !== NOBODY; pair = this.#next.get(pair)) {
-      if (this.#hash.get(pair) !== hash) continue
-      const name = this.#names[this.#holder.get(pair)]!
-      if (found.length === 0) found = [name]
-      else if (!found.includes(name)) found.push(name)
-    }
-    return found.length > 1 ? found.sort() : found
+    const found: Key[] = []
+    for (let pair = this.#seek(key, null); pair !== NOBODY; pair = this.#seek(key, pair))
+      found.push(this.#names[this.#holder.get(pair)]!)
+    return found.length < 2 ? found : found.sort().filter((name, i) => name !== found[i - 1])
+  }
+
+  /** False: at most one has a part in it. */
+  isShared(key: Key): boolean {
+    const first = this.#seek(key, null)
+    return first !== NOBODY && this.#seek(key, first) !== NOBODY
+  }
+
+  /** The next pair of the key's hash. */
+  #seek(key: Key, after: number | null): number {
+    const hash = after === null ? hashOf(key) : this.#hash.get(after)
+    let pair = after === null ? this.#chains[hash & (this.#chains.length - 1)]! : this.#next.get(after)
+    while (pair !== NOBODY && this.#hash.get(pair) !== hash) pair = this.#next.get(pair)
+    return pair
   }
 
   #enrol(holder: Key): number {
@@ -113,5 +122,3 @@ function hashOf(key: Key): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   return hash ^ (hash >>> 13)
 }
-
-const NONE: never[] = []

@@ -44,13 +44,19 @@ export function* partsOf(crew: Crew, set: string, zones: Zones): Iterable<readon
   }
 }
 
-/** The row of a name that parts share. */
-export function together(key: Key, parts: readonly Part[]): NameRow {
+/** The row of a name that parts share: of the first PARTS_MAX of them, which no message could hold. */
+export function together(key: Key, all: readonly Part[]): NameRow {
   const space = key.indexOf(' ')
+  const parts = all.length > PARTS_MAX ? all.slice(0, PARTS_MAX) : all
+  const objects = [...new Set(parts.map(({ object }) => object))]
   return {
     set: key.slice(0, space),
     name: key.slice(space + 1),
     records: inOrder(parts.map(({ record }) => record)),
-    object: [...new Set(parts.map(({ object }) => object))].join(', '),
+    object: objects.length > OBJECTS_MAX ? `${objects.slice(0, OBJECTS_MAX).join(', ')}, ...` : objects.join(', '),
   }
 }
+
+/** As JSON at most 900 KB, whatever they are: a line to the carrier has 1 MiB. */
+const PARTS_MAX = 3_000
+const OBJECTS_MAX = 10

@@ -110,6 +110,8 @@ function deriveEndpoints<Row>(
     driver: crews,
     parts: (_, each) => partsOf(each, set, zones),
     row: together,
+    // Of pods that many Services select, each change looks at the endpoints of all of them.
+    atHand: 20_000,
   })
   const rejections = derive<Rejection, Crew>(graph, {
     name: `${set} rejections of endpoints of ${kind}s`,

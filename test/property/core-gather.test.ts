@@ -29,11 +29,13 @@ t.test('for any history: what is told adds up to what it says of itself, and tha
         cursor.landed([])
       }
       driver.markSynced()
+      graph.settle()
       follow()
       for (const { kind, key, text } of steps) {
         if (kind === 'put') driver.put(key, text)
         else if (kind === 'drop') driver.drop(key)
         else follow()
+        graph.settle()
         check(driver, table)
       }
       follow()
@@ -49,7 +51,9 @@ t.test('what was there before it is made counts as well', async (t) => {
   const driver = new InputTable<string>('texts')
   driver.put('l', 'ab')
   driver.put('k', 'bc')
-  const { table } = world(driver)
+  const { table, graph } = world(driver)
+  t.equal(table.size, 0)
+  graph.settle()
   t.same([...table.entries()].sort(), [
     ['a', 'l'],
     ['b', 'kl'],
@@ -62,32 +66,62 @@ t.test('a throw costs rows, is told, and ends with its cause', async (t) => {
   const { driver, table, graph } = world()
   driver.put('k', 'a')
   driver.put('l', 'a!')
+  graph.settle()
   const faults = () => [...graph.faults()].map(({ table, key, error }) => [table, key, error.message])
   t.same([...table.entries()], [['a', 'k']])
   t.same(faults(), [['letters', 'l', 'no']])
   driver.put('l', 'a')
+  graph.settle()
   t.equal(table.get('a'), 'kl')
   t.same(faults(), [])
   driver.put('l', 'aaa')
+  graph.settle()
   t.same([...table.entries()], [])
   t.same([table.size, table.has('a'), table.get('a')], [0, false, undefined])
   t.same(faults(), [['letters', 'k', 'a crowd']], 'of the first that has a part')
   driver.drop('l')
+  graph.settle()
   t.same([...table.entries()], [['a', 'k']])
 })
 
-t.test('only what differs is told', async (t) => {
-  const { driver, table } = world()
-  driver.put('k', 'ab')
+t.test('only what differs is told, when the graph settles, and seen from then on', async (t) => {
+  const { driver, table, graph } = world()
+  driver.put('k', 'abc')
+  graph.settle()
   const told: unknown[] = []
   asTable(table).watch({ changed: (key, was, now) => told.push([key, was, now]) })
   driver.put('l', 'b')
+  driver.put('m', 'bcd')
   driver.put('k', 'ba')
   driver.put('k', 'a')
+  driver.put('m', 'c')
+  t.same(told, [])
+  t.same([...table.entries()].sort().join(' '), 'a,k b,k c,k')
+  t.same([table.size, table.get('b'), table.has('d')], [3, 'k', false])
+  graph.settle()
   t.same(told, [
-    ['b', 'k', 'kl'],
-    ['b', 'kl', 'l'],
+    ['b', 'k', 'l'],
+    ['c', 'k', 'm'],
   ])
+  t.same([...table.entries()].sort().join(' '), 'a,k b,l c,m')
+})
+
+t.test('a big change is told in parts', async (t) => {
+  const graph = new Graph()
+  const driver = graph.input(new InputTable<number>('counts'))
+  const table = gather<string, number, string>(graph, {
+    name: 'numbers',
+    driver,
+    parts: (driver, count) => Array.from({ length: count }, (_, i): [string, string] => [String(i), driver]),
+    row: (_, parts) => parts.join(''),
+  })
+  driver.put('k', 30_000)
+  driver.put('l', 20_000)
+  graph.settle()
+  t.same([table.size, table.get('19999'), table.get('20000')], [30_000, 'kl', 'k'])
+  driver.drop('k')
+  graph.settle()
+  t.same([table.size, table.get('19999'), table.get('20000')], [20_000, 'l', undefined])
 })
 
 t.test('two keys of one hash are two keys', async (t) => {
@@ -101,12 +135,16 @@ t.test('two keys of one hash are two keys', async (t) => {
     row: (_, parts) => parts.join(''),
   })
   driver.put('k', [one])
+  graph.settle()
   t.same([table.get(one), table.get(other), table.has(other), table.size], ['k', undefined, false, 1])
   driver.put('l', [other, one])
+  graph.settle()
   t.same([table.get(one), table.get(other), table.size], ['kl', 'l', 2])
   driver.put('l', [one])
+  graph.settle()
   t.same([table.get(one), table.get(other), table.size], ['kl', undefined, 1])
   driver.drop('k')
+  graph.settle()
   t.same([...table.entries()], [[one, 'l']])
 })
 
@@ -124,6 +162,7 @@ t.test('holders: who was added is found, who was removed is not, and nothing is 
         set.add(holder)
       }
       if (JSON.stringify(holders.of(key)) !== JSON.stringify([...set].sort())) throw new Error(key)
+      if (holders.isShared(key) !== set.size > 1) throw new Error(`${key} is shared`)
     }),
     { numRuns: 20_000 },
   )
