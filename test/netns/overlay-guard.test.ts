@@ -61,6 +61,18 @@ for (const family of [4, 6] as const) {
   })
 }
 
+t.test('packets between peers are not tracked, those inside of them are', async (t) => {
+  await inside('n1', 'conntrack', '-F')
+  await connected(1, 2)
+  const tracked = (await inside('n1', 'cat', '/proc/net/nf_conntrack')).split('\n')
+  t.same(
+    tracked.filter((line) => line.includes('dport=8472')),
+    [],
+  )
+  const inner = tracked.filter((line) => line.includes(`dst=${podAddress(2)}`))
+  t.ok(inner.length > 0, `tracked: ${tracked.join('\n')}`)
+})
+
 t.test('a pod that says it is a peer is not heard either', async (t) => {
   await ip(`-n p1 addr add ${address(2)}/32 dev eth0`)
   await inside('n1', 'sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.pod.rp_filter=0')

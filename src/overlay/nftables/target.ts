@@ -106,10 +106,18 @@ interface Item {
   readonly rule?: { readonly chain: string }
 }
 
-/** By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. */
+/**
+ * By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. What
+ * peers send each other is not tracked: each connection of pods has a source port of its own (RFC 7348 5), so two more
+ * entries of conntrack on either node, and no translation has any business there.
+ */
 const rules = (port: number): string => `
 add chain inet ${GUARD_TABLE} input { type filter hook input priority -10; policy accept; }
 add chain inet ${GUARD_TABLE} forward { type filter hook forward priority -10; policy accept; }
+add chain inet ${GUARD_TABLE} prerouting { type filter hook prerouting priority raw; policy accept; }
+add chain inet ${GUARD_TABLE} output { type filter hook output priority raw; policy accept; }
+flush chain inet ${GUARD_TABLE} prerouting
+flush chain inet ${GUARD_TABLE} output
 flush chain inet ${GUARD_TABLE} input
 flush chain inet ${GUARD_TABLE} forward
 add rule inet ${GUARD_TABLE} input udp dport ${port} iifname @uplinks ip saddr @vteps4 accept
@@ -117,6 +125,10 @@ add rule inet ${GUARD_TABLE} input udp dport ${port} iifname @uplinks ip6 saddr 
 add rule inet ${GUARD_TABLE} input udp dport ${port} counter drop
 add rule inet ${GUARD_TABLE} forward udp dport ${port} ip daddr @vteps4 iifname != @uplinks counter drop
 add rule inet ${GUARD_TABLE} forward udp dport ${port} ip6 daddr @vteps6 iifname != @uplinks counter drop
+add rule inet ${GUARD_TABLE} prerouting udp dport ${port} iifname @uplinks ip saddr @vteps4 notrack
+add rule inet ${GUARD_TABLE} prerouting udp dport ${port} iifname @uplinks ip6 saddr @vteps6 notrack
+add rule inet ${GUARD_TABLE} output udp dport ${port} ip daddr @vteps4 notrack
+add rule inet ${GUARD_TABLE} output udp dport ${port} ip6 daddr @vteps6 notrack
 `
 
 /** nft's table and family by which a monitor knows it. */
@@ -127,5 +139,5 @@ add set inet ${GUARD_TABLE} vteps4 { type ipv4_addr; }
 add set inet ${GUARD_TABLE} vteps6 { type ipv6_addr; }
 add set inet ${GUARD_TABLE} uplinks { type ifname; }
 `
-const RULES = 'forward 2, input 3'
+const RULES = 'forward 2, input 3, output 2, prerouting 2'
 const BATCH = 500
