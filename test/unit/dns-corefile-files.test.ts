@@ -69,6 +69,12 @@ t.test('lines of a hosts file that cannot be used are left out', async (t) => {
   ])
 })
 
+t.test('a hosts file has a bound', async (t) => {
+  const { rows, warnings } = read(`10.0.0.1${' a'.repeat(200_001)}\n10.0.0.2 b\n`, HOSTS)
+  t.same(rows, ['a. A 10.0.0.1', '1.0.0.10.in-addr.arpa. PTR a.'])
+  t.same(warnings, ['/hosts:1:1: 2 names above 200000 are left out; use a zone file'])
+})
+
 t.test('a zone file', async (t) => {
   const text = String.raw`
 $TTL 30m
@@ -163,10 +169,17 @@ t.test('zone files that cannot be used', async (t) => {
 
 t.test('files that a Corefile names', async (t) => {
   const files = { '/db': '@ SOA ns h 1 2 3 4 5\n', '/bad': 'x', '/etc/hosts': '10.0.0.1 x\n' }
-  const found = configuration('. {\n file /db a\n hosts {\n 10.0.0.2 y\n }\n}', access(files))
+  const found = configuration('. {\n file /db a\n hosts {\n 10.0.0.2 y\n fd00::2 y\n }\n}', access(files))
   t.same(
     found.names.map(({ set, name }) => `${set} ${name}`),
-    ['h0 x.', 'h0 1.0.0.10.in-addr.arpa.', 'h0 y.', 'h0 2.0.0.10.in-addr.arpa.', 'f0 a.'],
+    [
+      'h0 x.',
+      'h0 1.0.0.10.in-addr.arpa.',
+      'h0 y.',
+      'h0 2.0.0.10.in-addr.arpa.',
+      `h0 2${'.0'.repeat(29)}.d.f.ip6.arpa.`,
+      'f0 a.',
+    ],
   )
   t.same(configuration('. {\n file /none\n}', access(files)).warnings.map(sentence), [
     '/none:1:1: there is no file "/none"; mount it, or mend the path',

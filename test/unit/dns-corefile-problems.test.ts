@@ -78,6 +78,8 @@ t.test('of zones and ports', async (t) => {
         '3:1 no block is open here to end; remove the }, or look for one too many above',
       ],
     ],
+    ['a\\01b {\n}', ['1:1 "a\\\\01b" is no zone; write labels of 1 to 63 octets with dots between them']],
+    ['a\\256 {\n}', ['1:1 "a\\\\256" is no zone; write labels of 1 to 63 octets with dots between them']],
     ['a..b {\n}', ['1:1 "a..b" is no zone; write labels of 1 to 63 octets with dots between them']],
     [
       `${'a'.repeat(64)} {\n}`,

@@ -68,29 +68,10 @@ export const kubernetes: Parse = (directives, setting) => {
 }
 
 function known(found: Found, setting: Setting): Readonly<Record<string, (line: Statement) => void>> {
-  const { problems, warnings } = setting
+  const { problems } = setting
   const word = (line: Statement): Token | undefined => args(line, 1, 1, problems)?.[0]
-  const ignored = (line: Statement): void => {
-    const value = word(line)
-    const amount = value && number(value, line.name.text, 0, 1_000_000, problems)
-    if (typeof amount === 'number')
-      warnings.report(line.name, `${line.name.text} has no effect here`, 'remove the line')
-  }
   return {
-    endpoint: (line) => {
-      const [url, ...others] = args(line, 1, Infinity, problems) ?? []
-      for (const other of others) warnings.report(other, 'only the first endpoint is used', 'remove the others')
-      if (url && URL.canParse(url.text)) found.endpoint = url.text
-      else if (url) problems.report(url, `${quote(url.text)} is no URL`, 'write https://HOST:PORT')
-    },
-    tls: (line) => {
-      const files = args(line, 3, 3, problems)?.map((it) => pathOf(it, setting))
-      if (files) found.tls = { certificate: files[0]!, key: files[1]!, ca: files[2]! }
-    },
-    kubeconfig: (line) => {
-      const [file, context] = args(line, 1, 2, problems) ?? []
-      if (file) found.kubeconfig = { kubeconfig: pathOf(file, setting), context: context?.text ?? null }
-    },
+    ...reached(found, setting, word),
     namespaces: (line) => {
       const names = (args(line, 1, Infinity, problems) ?? []).map(({ text }) => text)
       if (names.length > 0)
@@ -124,12 +105,43 @@ function known(found: Found, setting: Setting): Readonly<Record<string, (line: S
       const value = word(line)
       if (value) duration(value, 'startup_timeout', 0, HOUR_MS, problems)
     },
-    apiserver_qps: ignored,
-    apiserver_burst: ignored,
-    apiserver_max_inflight: ignored,
     zonal: (line) => {
       problems.report(line.name, 'names of zones of nodes are not supported', 'remove the line')
     },
+  }
+}
+
+/** How the API server is. */
+function reached(
+  found: Found,
+  setting: Setting,
+  word: (line: Statement) => Token | undefined,
+): Readonly<Record<string, (line: Statement) => void>> {
+  const { problems, warnings } = setting
+  const ignored = (line: Statement): void => {
+    const value = word(line)
+    const amount = value && number(value, line.name.text, 0, 1_000_000, problems)
+    if (typeof amount === 'number')
+      warnings.report(line.name, `${line.name.text} has no effect here`, 'remove the line')
+  }
+  return {
+    endpoint: (line) => {
+      const [url, ...others] = args(line, 1, Infinity, problems) ?? []
+      for (const other of others) warnings.report(other, 'only the first endpoint is used', 'remove the others')
+      if (url && URL.canParse(url.text)) found.endpoint = url.text
+      else if (url) problems.report(url, `${quote(url.text)} is no URL`, 'write https://HOST:PORT')
+    },
+    tls: (line) => {
+      const files = args(line, 3, 3, problems)?.map((it) => pathOf(it, setting))
+      if (files) found.tls = { certificate: files[0]!, key: files[1]!, ca: files[2]! }
+    },
+    kubeconfig: (line) => {
+      const [file, context] = args(line, 1, 2, problems) ?? []
+      if (file) found.kubeconfig = { kubeconfig: pathOf(file, setting), context: context?.text ?? null }
+    },
+    apiserver_qps: ignored,
+    apiserver_burst: ignored,
+    apiserver_max_inflight: ignored,
   }
 }
 
