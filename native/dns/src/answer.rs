@@ -174,8 +174,13 @@ fn say(
 ) -> Result<Said, Wanted> {
     let (mut name, mut offset, mut from) = (query.name.clone(), HEADER_BYTES, 0);
     let mut said = Said { authoritative: true, ..Said::default() };
+    let other = chain.rewrite.as_ref().and_then(|rewrite| rewrite.name(name.wire()));
+    let mut rewritten = other.is_some();
+    if let Some(other) = other {
+        name = packet::LowerName::of(other.wire());
+    }
     for _ in 0..crate::kubernetes::ALIASES_MAX {
-        let place = Place { name: name.wire(), offset };
+        let place = Place { name: name.wire(), offset, rewritten };
         let (given, plugin) = chain.run(from, tables, place, query.kind, asker.peer.ip(), reply);
         if said.plugin == 0 {
             said.plugin = plugin;
@@ -188,7 +193,7 @@ fn say(
                 let wire = &reply.written()[target..];
                 let length = packet::plain_name(wire).unwrap_or(0);
                 name = packet::LowerName::of(&wire[..length]);
-                (offset, from) = (target, 0);
+                (offset, from, rewritten) = (target, 0, false);
             }
             Given::Upstream(_) if chain.circle.as_ref().is_some_and(Circle::is_closed) => break,
             Given::Upstream(step) => {

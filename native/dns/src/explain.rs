@@ -33,7 +33,10 @@ pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
     let query: Query = packet::parse(&packet).map_err(|_| format!("{name} cannot be asked for"))?;
     let mut room = vec![0; usize::from(u16::MAX)];
     let mut reply = Reply::new(&mut room, &query, Transport::Tcp, UDP_SIZE);
-    let place = Place { name: name.wire(), offset: HEADER_BYTES };
+    let rewritten = served.chain.rewrite.as_ref().and_then(|rewrite| rewrite.name(name.wire()));
+    let is_rewritten = rewritten.is_some();
+    let name = rewritten.unwrap_or(name);
+    let place = Place { name: name.wire(), offset: HEADER_BYTES, rewritten: is_rewritten };
     let (given, plugin) = served.chain.run(0, &state.tables, place, kind, client, &mut reply);
     let alias = match given {
         Given::Elsewhere { offset } => {

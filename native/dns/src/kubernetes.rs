@@ -96,7 +96,7 @@ impl Kubernetes {
             let Some(start) = reply.put(Section::Answer, alias, owner, self.ttl) else {
                 return Given::Done(packet::NO_ERROR);
             };
-            at = Place { name: target, offset: start + crate::record::FIXED_BYTES };
+            at = Place { name: target, offset: start + crate::record::FIXED_BYTES, rewritten: false };
             match zone_of(&self.zones, target) {
                 Some(next) => zone = next,
                 None => return Given::Elsewhere { offset: at.offset },
@@ -109,7 +109,7 @@ impl Kubernetes {
 
 /// RFC 8482 4.2: what is said instead of everything.
 pub fn any(reply: &mut Reply, owner: u16) {
-    reply.record(Section::Answer, owner, HINFO, ANY_TTL, &[b"\x07RFC8482\0"]);
+    reply.record(Section::Answer, &owner.to_be_bytes(), HINFO, ANY_TTL, &[b"\x07RFC8482\0"]);
 }
 
 const HINFO: u16 = 13;

@@ -18,6 +18,7 @@ pub mod packet;
 mod record;
 pub mod reply;
 mod resolve;
+mod rewrite;
 mod serving;
 mod step;
 mod stream;

@@ -98,15 +98,15 @@ impl<'b> Reply<'b> {
         Some(start)
     }
 
-    /// Appends one record of which the data is in parts.
-    pub fn record(&mut self, section: Section, owner: u16, kind: u16, ttl: u32, data: &[&[u8]]) -> Option<usize> {
+    /// Appends one record of which the data is in parts. `owner` is in wire form, or a pointer.
+    pub fn record(&mut self, section: Section, owner: &[u8], kind: u16, ttl: u32, data: &[&[u8]]) -> Option<usize> {
         let length: usize = data.iter().map(|part| part.len()).sum();
-        if FIXED_BYTES + length > self.limit - self.at {
+        if FIXED_BYTES + owner.len() + length > self.limit - self.at {
             self.truncated |= section != Section::Additional;
             return None;
         }
         let start = self.at;
-        self.push(&owner.to_be_bytes());
+        self.push(owner);
         self.push(&kind.to_be_bytes());
         self.push(&packet::IN.to_be_bytes());
         self.push(&ttl.to_be_bytes());
@@ -129,6 +129,7 @@ impl<'b> Reply<'b> {
     }
 
     pub fn address(&mut self, owner: u16, ttl: u32, ip: IpAddr) {
+        let owner = &owner.to_be_bytes();
         match ip {
             IpAddr::V4(ip) => self.record(Section::Answer, owner, packet::A, ttl, &[&ip.octets()]),
             IpAddr::V6(ip) => self.record(Section::Answer, owner, packet::AAAA, ttl, &[&ip.octets()]),

@@ -10,10 +10,12 @@ use crate::log::Log;
 use crate::name::{Name, within};
 use crate::packet;
 use crate::reply::{Reply, pointer};
+use crate::rewrite::Rewrite;
 use crate::table::Set;
 use crate::zone::Place;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wire::corefile::{self, AclAction};
 
 /// What steps answer from.
@@ -59,6 +61,14 @@ impl Step {
             _ => None,
         }
     }
+
+    /// Queries that were too many at a time.
+    pub fn rejected(&self) -> Option<usize> {
+        match self {
+            Step::Forward(forward) => Some(forward.rejected.load(Ordering::Relaxed)),
+            _ => None,
+        }
+    }
 }
 
 /// Why a server block cannot be served, and what to do.
@@ -97,6 +107,7 @@ pub struct Chain {
     pub cache: Option<Cache>,
     pub circle: Option<Circle>,
     pub log: Option<Log>,
+    pub rewrite: Option<Rewrite>,
 }
 
 impl Chain {
@@ -115,6 +126,7 @@ impl Chain {
                 corefile::Step::Loadbalance(_) => return Err(Problem::unbuilt("loadbalance with preferred networks")),
                 corefile::Step::Cache(step) => chain.cache = Some(Cache::new(step)?),
                 corefile::Step::Log(step) => chain.log = Some(Log::new(step)?),
+                corefile::Step::Rewrite(step) => chain.rewrite = Some(Rewrite::new(step)?),
                 corefile::Step::Loop(step) => chain.circle = Some(Circle::new(&step.zone)?),
                 corefile::Step::Forward(step) => {
                     chain.recursive = true;

@@ -5,15 +5,16 @@ use crate::cache_metrics;
 use crate::explain::explain;
 use crate::kind::places;
 use crate::later::Later;
-use crate::metrics::{Counters, render};
+use crate::metrics::{Counters, head, render};
 use crate::name::Name;
 use crate::serving::{Order, Serving};
-use crate::step::{Chain, Problem, names};
+use crate::step::{Chain, Problem, Step, names};
 use crate::table::{Set, SetBuilder};
 use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
@@ -182,6 +183,11 @@ impl Worker for DnsWorker {
                     Some((labels, block.chain.cache.as_ref()?))
                 });
                 cache_metrics::render(&mut text, caches);
+                let name = "coredns_forward_max_concurrent_rejects_total";
+                head(&mut text, name, "counter", "Counter of the number of queries rejected.");
+                let chains = self.blocks.values().map(|block| &block.chain);
+                let rejected = chains.flat_map(|chain| chain.steps.iter().filter_map(Step::rejected)).sum::<usize>();
+                let _ = writeln!(text, "{name} {rejected}");
                 Ok(Value::String(text))
             }
             Question::Stats => {

@@ -11,6 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Place<'a> {
     pub name: &'a [u8],
     pub offset: usize,
+    /// Another name is written there, in whose place this one is looked up.
+    pub rewritten: bool,
 }
 
 /// What a name is in a set.
@@ -102,11 +104,12 @@ pub struct StartOfAuthority {
 
 impl StartOfAuthority {
     pub fn put(&self, reply: &mut Reply, section: Section, at: Place, zone: &[u8], serial: u32) {
-        let Some(owner) = zone_pointer(at.name, zone, at.offset) else { return };
-        let below = owner.to_be_bytes();
         let [refresh, retry, expire, minimum] = &self.times;
+        let Some(pointer) = zone_pointer(at.name, zone, at.offset) else { return };
+        let pointer = pointer.to_be_bytes();
+        let owner = if at.rewritten { zone } else { &pointer };
         let serial = serial.to_be_bytes();
-        let data: [&[u8]; 9] = [&self.primary, &below, &self.mailbox, &below, &serial, refresh, retry, expire, minimum];
+        let data: [&[u8]; 9] = [&self.primary, owner, &self.mailbox, owner, &serial, refresh, retry, expire, minimum];
         // RFC 2308 5: of a denial, no longer than the minimum.
         let ttl = if section == Section::Authority { self.ttl.min(u32::from_be_bytes(*minimum)) } else { self.ttl };
         reply.record(section, owner, packet::SOA, ttl, &data);

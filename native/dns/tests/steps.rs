@@ -102,3 +102,17 @@ fn an_answer_is_explained() {
     assert_eq!(explain("db.example.org.")["plugin"], "hosts");
     assert_eq!(explain("gone.cluster.local.")["code"], 3);
 }
+
+#[test]
+fn rewritten_names_are_answered_as_they_were_asked() {
+    let rewrite = r#"{"plugin":"rewrite","rules":[{"stop":true,"change":{"field":"name","matching":{"how":"suffix","text":".old.example."},
+        "to":[{"text":".ns1.svc.cluster.local."}],"auto":true,"answer":[]}}]}"#;
+    let server = Server::start("127.0.0.1:0", &format!("{rewrite},{KUBERNETES}"), NAMES);
+    assert_eq!(server.ask("web.OLD.example.", A).code, 0);
+    assert_eq!(server.ask("web.OLD.example.", A).answer, ["web.OLD.example. 30 A 10.0.0.1"]);
+    let gone = server.ask("gone.old.example.", A);
+    assert_eq!((gone.code, gone.authority.len()), (3, 1));
+    let soa = "cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. SERIAL 7200 1800 86400 5";
+    assert_eq!(gone.authority, [soa]);
+    assert_eq!(server.ask("gone.cluster.local.", A).authority, [soa]);
+}

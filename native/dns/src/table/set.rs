@@ -3,9 +3,11 @@
 use super::entry::{Entry, encode_empty, set_below};
 use super::shard::{Shard, entries};
 use crate::name::parent;
-use std::collections::HashMap;
+use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, LazyLock};
+
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
 pub struct Set {
     shards: Box<[Arc<Shard>]>,
@@ -57,7 +59,7 @@ impl SetBuilder {
     }
 
     pub fn build(mut self, old: &Set) -> Set {
-        let (mut below, mut rows) = (HashMap::<Box<[u8]>, i32>::new(), old.rows as isize);
+        let (mut below, mut rows) = (HashMap::<Box<[u8]>, i32>::default(), old.rows as isize);
         for changes in &mut self.changes {
             *changes = last_of_each(changes);
             for change in entries(changes) {
@@ -134,7 +136,7 @@ fn last_of_each(changes: &[u8]) -> Vec<u8> {
 
 /// Seeded: nobody outside can choose names that fall into one place.
 pub fn hash(name: &[u8]) -> u64 {
-    static SEED: LazyLock<foldhash::quality::RandomState> = LazyLock::new(Default::default);
+    static SEED: LazyLock<RandomState> = LazyLock::new(Default::default);
     let mut hasher = SEED.build_hasher();
     hasher.write(name);
     hasher.finish()
