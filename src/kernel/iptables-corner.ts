@@ -5,8 +5,8 @@ import { missing, restore, VARIANTS, type Family, type Variant } from './iptable
 
 /** In one family: some chains, and the set that their rules look in. */
 export interface Content {
-  readonly rules: Chains['rules']
-  readonly jumps: Chains['jumps']
+  /** One a table, the one that matters most first. */
+  readonly chains: readonly Chains[]
   readonly set: AddressSet
 }
 
@@ -20,9 +20,8 @@ export interface CornerOptions {
 export interface Place {
   /** Who needs it, for errors. */
   readonly what: string
-  readonly table: string
-  /** Of the chains. */
-  readonly names: readonly string[]
+  /** Names of chains in each table. */
+  readonly tables: readonly { readonly table: string; readonly names: readonly string[] }[]
   /** Name of the set of a family. */
   readonly set: (family: Family) => string
 }
@@ -47,9 +46,8 @@ export class IptablesCorner {
 
   /** Entries of a table of legacy iptables that are ours: a rule is one, a chain two. */
   entries(family: Family, table: string): number {
-    const held = this.#held.get(family)
-    if (held === undefined || table !== this.#place.table) return 0
-    return [...held.rules.values()].reduce((sum, rules) => sum + 2 + rules.length, held.jumps.size)
+    const own = (this.#held.get(family)?.chains ?? []).filter((each) => each.table === table)
+    return own.reduce((sum, { rules, jumps }) => sum + count(rules) + jumps.size, 0)
   }
 
   /** How many members our sets have, by name. */
@@ -105,14 +103,16 @@ export class IptablesCorner {
     if (sets.length > 0) await destroySets((name) => sets.includes(name), signal)
   }
 
-  async #differsIn(family: Family, { set, ...chains }: Content, signal: AbortSignal): Promise<string | null> {
+  async #differsIn(family: Family, { set, chains }: Content, signal: AbortSignal): Promise<string | null> {
     const { variant } = this.#options
-    const [found, there] = await Promise.all([
-      readChains(variant, family, this.#place, signal),
-      readSet(set.name, signal),
-    ])
-    if (found === null) return `the ${variant} variant of iptables is gone`
-    const wrong = judge(found, { table: this.#place.table, ...chains }) ?? differsIn(set, there)
+    const there = await readSet(set.name, signal)
+    for (const wanted of chains) {
+      const found = await readChains(variant, family, this.#in(wanted.table), signal)
+      if (found === null) return `the ${variant} variant of iptables is gone`
+      const wrong = judge(found, wanted)
+      if (wrong !== null) return `IPv${family}: table ${wanted.table}: ${wrong}`
+    }
+    const wrong = differsIn(set, there)
     return wrong === null ? null : `IPv${family}: ${wrong}`
   }
 
@@ -125,25 +125,36 @@ export class IptablesCorner {
     const before = there?.type === set.type ? there.members : new Set<string>()
     const make = there?.type === set.type ? [] : [createLine(set, family)]
     await this.#edit([...make, ...added(set, before)], signal)
-    const found = await readChains(variant, family, this.#place, signal)
-    if (found === null) throw new Error(`${this.#place.what}: ${missing(`iptables (${variant}, IPv${family})`)}`)
-    await this.#write(variant, family, chainsText(found, { table: this.#place.table, ...content }), signal)
+    for (const wanted of content.chains) {
+      const found = await readChains(variant, family, this.#in(wanted.table), signal)
+      if (found === null) throw new Error(`${this.#place.what}: ${missing(`iptables (${variant}, IPv${family})`)}`)
+      await this.#write(variant, family, chainsText(found, wanted), signal)
+    }
     await this.#edit(dropped(set, before), signal)
   }
 
   async #change(family: Family, was: Content, now: Content, signal: AbortSignal): Promise<void> {
     await this.#edit(added(now.set, was.set.members), signal)
-    const changed = [...now.rules].filter(([name, rules]) => was.rules.get(name)?.join('\n') !== rules.join('\n'))
-    const text = changed.length === 0 ? '' : restoreText(this.#place.table, new Map(changed))
-    await this.#write(this.#options.variant, family, text, signal)
+    for (const [at, { table, rules }] of now.chains.entries()) {
+      const before = was.chains[at]!.rules
+      const changed = [...rules].filter(([name, each]) => before.get(name)?.join('\n') !== each.join('\n'))
+      const text = changed.length === 0 ? '' : restoreText(table, new Map(changed))
+      await this.#write(this.#options.variant, family, text, signal)
+    }
     await this.#edit(dropped(now.set, was.set.members), signal)
   }
 
   /** What cannot be read has nothing of ours. */
   async #remove(variant: Variant, family: Family, signal?: AbortSignal): Promise<void> {
-    const found = await readChains(variant, family, this.#place, signal).catch(() => null)
-    if (found === null || found.isEmpty) return
-    await this.#write(variant, family, removalText(this.#place.table, found), signal)
+    for (const { table, names } of this.#place.tables) {
+      const found = await readChains(variant, family, { table, names }, signal).catch(() => null)
+      if (found === null || found.isEmpty) continue
+      await this.#write(variant, family, removalText(table, found), signal)
+    }
+  }
+
+  #in(table: string): Place['tables'][number] {
+    return this.#place.tables.find((each) => each.table === table)!
   }
 
   async #makeWay(family: Family, set: string, signal: AbortSignal): Promise<void> {
@@ -190,8 +201,10 @@ function differsIn(wanted: AddressSet, found: AddressSet | null): string | null 
   return missing + stale === 0 ? null : `set ${wanted.name}: ${missing} members are missing, ${stale} are none`
 }
 
+const count = (rules: Chains['rules']): number => [...rules.values()].reduce((sum, each) => sum + 2 + each.length, 0)
+
 const sameJumps = (a: Content, b: Content): boolean =>
-  [...b.jumps].every(([chain, rule]) => a.jumps.get(chain) === rule)
+  b.chains.every(({ jumps }, at) => [...jumps].every(([chain, rule]) => a.chains[at]?.jumps.get(chain) === rule))
 
 const hasIPv6 = (): Promise<boolean> =>
   access('/proc/net/if_inet6').then(

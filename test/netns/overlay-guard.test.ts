@@ -102,7 +102,7 @@ const DAMAGES = [
   ...(VARIANT === 'nft' ? ['nft flush ruleset'] : []),
   'iptables -t mangle -F',
   'iptables -t mangle -F; ip6tables -t mangle -F; iptables -t mangle -X; ip6tables -t mangle -X',
-  `iptables -t mangle -F; ip6tables -t mangle -F; ${DESTROY}`,
+  `iptables -t mangle -F; ip6tables -t mangle -F; iptables -t raw -F; ${DESTROY}`,
   'iptables -t mangle -I FAIRLEAD-OVERLAY-INPUT -j RETURN',
   'ip6tables -t mangle -D FORWARD 1',
   'iptables -t mangle -F FAIRLEAD-OVERLAY-FORWARD',

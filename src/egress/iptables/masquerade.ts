@@ -38,9 +38,9 @@ function contents(rows: readonly EgressRow[]): ReadonlyMap<Family, Content> {
       rows.filter((row) => row.kind === kind && familyOf(row.cidr) === family).map(({ cidr }) => cidr)
     const sources = of('source').toSorted()
     if (sources.length === 0) continue
+    const rules = sources.map((cidr) => `${from(cidr)}-m set ! --match-set ${setName(family)} dst ${MASQUERADE}`)
     contents.set(family, {
-      rules: new Map([[CHAIN, sources.map((cidr) => `${from(cidr)}-m set ! --match-set ${setName(family)} dst ${MASQUERADE}`)]]), // prettier-ignore
-      jumps: JUMPS,
+      chains: [{ table: 'nat', rules: new Map([[CHAIN, rules]]), jumps: JUMPS }],
       set: { name: setName(family), type: 'hash:net', members: new Set(of('kept').flatMap(members)) },
     })
   }
@@ -58,4 +58,4 @@ const CHAIN = 'FAIRLEAD-EGRESS'
 const JUMPS = new Map([['POSTROUTING', `-j ${CHAIN}`]])
 const MASQUERADE = '-j MASQUERADE --random-fully'
 const setName = (family: Family): string => `FAIRLEAD-KEPT${family}`
-const PLACE: Place = { what: 'masquerading', table: 'nat', names: [CHAIN], set: setName }
+const PLACE: Place = { what: 'masquerading', tables: [{ table: 'nat', names: [CHAIN] }], set: setName }

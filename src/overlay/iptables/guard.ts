@@ -38,13 +38,17 @@ export class IptablesGuardTarget implements Target<GuardRow> {
   }
 }
 
-/** By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. */
+/**
+ * By interface, not by route: while routes come and go it must hold. What comes in by none of them is not from a peer. What
+ * peers send each other is not tracked, as by nftables.
+ */
 function content(rows: readonly GuardRow[], family: Family, port: number): Content {
   const name = setName(family)
   const uplinks = rows.flatMap((row) => (row.kind === 'uplink' ? [row.name] : [])).sort()
   const vteps = rows.flatMap((row) => (row.kind === 'vtep' && familyOf(row.ip) === family ? [row.ip] : []))
   const udp = `-p udp -m udp --dport ${port} `
-  return {
+  const mangle = {
+    table: 'mangle',
     rules: new Map([
       [INPUT, [...uplinks.map((uplink) => `-i ${uplink} -m set --match-set ${name} src -j RETURN`), '-j DROP']],
       [FORWARD, [...uplinks.map((uplink) => `-i ${uplink} -j RETURN`), '-j DROP']],
@@ -53,11 +57,34 @@ function content(rows: readonly GuardRow[], family: Family, port: number): Conte
       ['INPUT', `${udp}-j ${INPUT}`],
       ['FORWARD', `${udp}-m set --match-set ${name} dst -j ${FORWARD}`],
     ]),
+  }
+  const raw = {
+    table: 'raw',
+    rules: new Map([
+      [PREROUTING, uplinks.map((uplink) => `-i ${uplink} -m set --match-set ${name} src -j CT --notrack`)],
+      [OUTPUT, [`-m set --match-set ${name} dst -j CT --notrack`]],
+    ]),
+    jumps: new Map([
+      ['PREROUTING', `${udp}-j ${PREROUTING}`],
+      ['OUTPUT', `${udp}-j ${OUTPUT}`],
+    ]),
+  }
+  return {
+    chains: [mangle, raw],
     set: { name, type: 'hash:ip', members: new Set(vteps) },
   }
 }
 
 const INPUT = 'FAIRLEAD-OVERLAY-INPUT'
 const FORWARD = 'FAIRLEAD-OVERLAY-FORWARD'
+const PREROUTING = 'FAIRLEAD-OVERLAY-PREROUTING'
+const OUTPUT = 'FAIRLEAD-OVERLAY-OUTPUT'
 const setName = (family: Family): string => `FAIRLEAD-VTEPS${family}`
-const PLACE: Place = { what: 'the guard of the overlay', table: 'mangle', names: [INPUT, FORWARD], set: setName }
+const PLACE: Place = {
+  what: 'the guard of the overlay',
+  tables: [
+    { table: 'mangle', names: [INPUT, FORWARD] },
+    { table: 'raw', names: [PREROUTING, OUTPUT] },
+  ],
+  set: setName,
+}
