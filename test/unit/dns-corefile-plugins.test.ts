@@ -108,11 +108,6 @@ t.test('options', async (t) => {
     ],
     ['autopath a /etc/resolv.conf', { zones: ['a.'], search: ['corp.example.'] }],
     [
-      'tls c.pem k.pem ca.pem {\n client_auth require_and_verify\n}',
-      { certificate: 'c.pem', key: 'k.pem', ca: 'ca.pem', clientAuth: 'requireAndVerify' },
-    ],
-    ['root /x\ntls c.pem /k.pem', { certificate: '/x/c.pem', key: '/k.pem', ca: null, clientAuth: 'noCert' }],
-    [
       'file /zones/db a b {\n fallthrough a\n reload 0\n}',
       {
         zones: [
@@ -330,6 +325,20 @@ t.test('bind, reload', async (t) => {
   t.same(reload('reload'), { intervalMs: 30_000, jitterMs: 15_000 })
   t.same(reload('reload 10s'), { intervalMs: 10_000, jitterMs: 5000 })
   t.same(reload('reload 10s 0s'), { intervalMs: 10_000, jitterMs: 0 })
+})
+
+t.test('tls is of servers over TLS', async (t) => {
+  const text = 'tls://a b:54 {\n root /x\n tls c.pem /k.pem ca.pem {\n  client_auth require_and_verify\n }\n whoami\n}'
+  t.match(configuration(text).servers, [
+    {
+      listen: [{ transport: 'tls', port: 853 }, { transport: 'tls' }],
+      steps: [
+        { plugin: 'tls', certificate: '/x/c.pem', key: '/k.pem', ca: '/x/ca.pem', clientAuth: 'requireAndVerify' },
+        { plugin: 'whoami' },
+      ],
+    },
+    { zones: ['b.'], steps: [{ plugin: 'whoami' }] },
+  ])
 })
 
 t.test('what is ignored is warned of', async (t) => {

@@ -1,6 +1,7 @@
 /**
  * Corefiles as they are shipped: kubeadm's (and kind's) with the zone filled in, of the Kubernetes addon, k3s, EKS, AKS, TKE,
- * OpenShift (in the cluster and of its bare metal hosts), NodeLocal DNSCache. `FAIRLEAD_WRITE=1` writes what they come to.
+ * OpenShift (in the cluster and of its bare metal hosts), NodeLocal DNSCache; and one with every option. native/wire reads
+ * what they come to as well. `FAIRLEAD_WRITE=1` writes it.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -15,6 +16,9 @@ const FILES = {
   '/etc/hosts': '127.0.0.1 localhost\n',
   '/etc/coredns/NodeHosts': '172.18.0.2 n1\n172.18.0.3 n2\nfd00::3 n2\n',
   '/etc/coredns/custom/shop.override': 'log . {\n  class denial\n}\n',
+  '/zones/db.example.org':
+    '$TTL 1h\n@ SOA ns host 1 2h 30m 1d 5\n@ NS ns\n@ MX 10 mail\nns A 10.0.0.1\n@ CAA 0 issue "ca.example"\n',
+  '/hosts': 'fd00::8 eight.example.org\n',
   '/etc/coredns/custom/istio.server': 'global:53 {\n  errors\n  cache 30\n  forward . 1.2.3.4\n}\n',
 }
 

@@ -2,7 +2,10 @@ import type { Selector } from '../../cluster/selector.ts'
 import type { NameOptions } from '../options.ts'
 import type { Problem } from './problem.ts'
 import type { FileRow } from './record.ts'
-import type { Step } from './step.ts'
+import type { ServerRow as Server } from './step.ts'
+
+/** A row of table `servers`. */
+export type { Server }
 
 /** What a Corefile says, once all of it can be used. */
 export interface Configuration {
@@ -19,20 +22,6 @@ export interface Configuration {
   readonly digest: string
   /** What is ignored and harmless, and lines of hosts files that cannot be used. */
   readonly warnings: readonly Problem[]
-}
-
-/** A row of table `servers`. */
-export interface Server {
-  readonly listen: readonly Listen[]
-  readonly zones: readonly string[]
-  /** In CoreDNS's fixed order. */
-  readonly steps: readonly Step[]
-}
-
-export interface Listen {
-  readonly transport: 'dns' | 'tls'
-  readonly address: string
-  readonly port: number
 }
 
 /** What a `kubernetes` directive says about the rows of its set. Equal directives share one. */

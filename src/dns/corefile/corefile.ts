@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Access } from './access.ts'
-import type { Configuration, Listen, Server } from './configuration.ts'
+import type { Configuration } from './configuration.ts'
 import { blocks, type Block } from './imports.ts'
 import { parseKey, type Key } from './key.ts'
 import type { Token } from './lexer.ts'
@@ -10,7 +10,7 @@ import { Problems, quote, type Problem } from './problem.ts'
 import { Sets, type Setting } from './setting.ts'
 import { rowsOf } from './sources.ts'
 import type { Statement } from './statement.ts'
-import type { Step } from './step.ts'
+import type { ServerListen, ServerRow, Step } from './step.ts'
 import { unique } from './value.ts'
 
 /**
@@ -45,7 +45,7 @@ export function parseCorefile(
 }
 
 interface Placed {
-  readonly server: Server
+  readonly server: ServerRow
   readonly keys: readonly Key[]
 }
 
@@ -68,8 +68,9 @@ function serversOf(block: Block, around: Omit<Setting, 'zones' | 'root'>): reado
   const places = new Map(keys.map((key) => [`${key.transport}:${key.port}`, key]))
   return [...places.values()].map(({ transport, port }) => {
     const here = keys.filter((key) => key.transport === transport && key.port === port)
-    const listen = addresses.map((address): Listen => ({ transport, address, port }))
-    return { server: { listen, zones: unique(here.flatMap((key) => key.zones)), steps }, keys: here }
+    const listen = addresses.map((address): ServerListen => ({ transport, address, port }))
+    const own = transport === 'tls' ? steps : steps.filter(({ plugin }) => plugin !== 'tls')
+    return { server: { listen, zones: [...unique(here.flatMap((key) => key.zones))], steps: own }, keys: here }
   })
 }
 
