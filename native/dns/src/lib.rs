@@ -23,6 +23,7 @@ mod serving;
 mod step;
 mod stream;
 pub mod table;
+mod template;
 mod udp;
 mod worker;
 mod zone;

@@ -58,7 +58,7 @@ impl Records {
 }
 
 /// Type, TTL, data. Names in data are not compressed: SRV's must not be (RFC 2782), and others are seldom worth it.
-fn encode(record: &NameRecord) -> Result<(u16, Option<u32>, Vec<u8>), String> {
+pub fn encode(record: &NameRecord) -> Result<(u16, Option<u32>, Vec<u8>), String> {
     let name = |text: &str| Name::parse(text).map(|name| name.wire().to_vec());
     Ok(match record {
         NameRecord::A { ip, ttl } => (packet::A, *ttl, ip.octets().into()),

@@ -12,6 +12,7 @@ use crate::packet;
 use crate::reply::{Reply, pointer};
 use crate::rewrite::Rewrite;
 use crate::table::Set;
+use crate::template::Template;
 use crate::zone::Place;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub enum Step {
     Kubernetes(Kubernetes),
     Any,
     Forward(Arc<Forward>),
+    Template(Template),
 }
 
 impl Step {
@@ -120,6 +122,7 @@ impl Chain {
                     chain.steps.push(Step::Kubernetes(Kubernetes::new(step, set(&step.set))?));
                 }
                 corefile::Step::Hosts(step) => chain.steps.push(Step::Hosts(Hosts::new(step, set(&step.set))?)),
+                corefile::Step::Template(step) => chain.steps.push(Step::Template(Template::new(step)?)),
                 corefile::Step::Acl(step) => chain.steps.push(Step::Acl(Acl::new(step)?)),
                 corefile::Step::Any(_) => chain.steps.push(Step::Any),
                 corefile::Step::Loadbalance(step) if step.prefer.is_empty() => chain.rotate = true,
@@ -169,6 +172,7 @@ impl Chain {
                     AclAction::Filter => (Given::Done(packet::NO_ERROR), 10),
                     AclAction::Drop => (Given::Drop, 10),
                 },
+                Step::Template(step) => (step.answer(asked, kind, client, reply), 6),
                 Step::Hosts(step) => (step.answer(tables, asked, kind, reply), 4),
                 Step::Kubernetes(step) => (step.answer(tables, asked, kind, reply), 1),
                 Step::Any if kind == packet::ANY => {

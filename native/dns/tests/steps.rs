@@ -116,3 +116,34 @@ fn rewritten_names_are_answered_as_they_were_asked() {
     assert_eq!(gone.authority, [soa]);
     assert_eq!(server.ask("gone.cluster.local.", A).authority, [soa]);
 }
+
+#[test]
+fn templates_make_answers_of_names() {
+    let template = r#"{"plugin":"template","templates":[
+        {"class":1,"type":1,"zones":["ip.example."],"patterns":["^ip-(?P<a>[0-9]+)-(?P<b>[0-9a-f]+)\\.ip\\.example\\.$"],
+         "answer":[{"owner":["name"],"ttl":60,"type":1,"data":[[{"text":"10.0."},{"namedGroup":"a"},{"text":"."},
+            {"number":{"group":"b","base":16,"bits":16}}]]}],"additional":[],"authority":[],"rcode":0,"extendedError":null,"fallthrough":null},
+        {"class":255,"type":255,"zones":["alias.example."],"patterns":[],
+         "answer":[{"owner":["name"],"ttl":60,"type":5,"data":[[{"text":"web.ns1.svc.cluster.local."}]]}],
+         "additional":[],"authority":[],"rcode":0,"extendedError":null,"fallthrough":null},
+        {"class":1,"type":28,"zones":["."],"patterns":[],"answer":[],"additional":[],
+         "authority":[{"owner":["zone"],"ttl":60,"type":6,"data":[[{"text":"ns."}],[{"text":"mail."}],[{"text":"1"}],[{"text":"2"}],[{"text":"3"}],[{"text":"4"}],[{"text":"5"}]]}],
+         "rcode":3,"extendedError":null,"fallthrough":null}]}"#;
+    let server = Server::start("127.0.0.1:0", &format!("{template},{KUBERNETES}"), NAMES);
+    assert_eq!(server.ask("IP-7-ff.ip.example.", A).answer, ["IP-7-ff.ip.example. 60 A 10.0.7.255"]);
+    for wrong in ["ip-7-fff.ip.example.", "ip-999-1.ip.example.", "other.ip.example."] {
+        assert_eq!(server.ask(wrong, A).code, 2, "{wrong}");
+    }
+    let alias = server.ask("a.alias.example.", A);
+    assert_eq!(
+        alias.answer,
+        ["a.alias.example. 60 CNAME web.ns1.svc.cluster.local.", "web.ns1.svc.cluster.local. 30 A 10.0.0.1"]
+    );
+    let denied = server.ask("any.org.", 28);
+    assert_eq!((denied.code, &denied.authority[..]), (3, &[". 60 SOA ns. mail. SERIAL 2 3 4 5".to_string()][..]));
+    assert_eq!(
+        server.ask("web.ns1.svc.cluster.local.", A).answer.len(),
+        1,
+        "what no template is for is asked of the next step"
+    );
+}
