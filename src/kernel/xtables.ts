@@ -23,6 +23,7 @@ export class XtablesMonitor {
   /** Writes of ours that are not over yet. */
   #running = 0
   #wroteAtMs = 0
+  #wasForeign = false
   #waits = 0
   #timer: NodeJS.Timeout | null = null
 
@@ -69,7 +70,9 @@ export class XtablesMonitor {
       foreign ||= table.others !== others
       table.others = others
     }
-    if (foreign) this.#options.onForeignChange()
+    // A change of the same extent right behind our repair of the one before looks as if that still stood.
+    if (foreign || this.#wasForeign) this.#options.onForeignChange()
+    this.#wasForeign = foreign
   }
 }
 
