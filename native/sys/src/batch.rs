@@ -30,6 +30,9 @@ pub struct Batch {
     answer_lengths: Vec<usize>,
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
+    /// So many headers from the first on are not set up to receive: they were used. The others still point to their buffers,
+    /// which stay where they are.
+    used: usize,
     receive_bytes: usize,
     answer_bytes: usize,
 }
@@ -48,6 +51,7 @@ impl Batch {
             answer_lengths: vec![0; count],
             headers: vec![header; count],
             vectors: vec![vector; count],
+            used: count,
             receive_bytes,
             answer_bytes,
         }
@@ -56,7 +60,7 @@ impl Batch {
     /// Waits for one datagram as the socket does (blocking, SO_RCVTIMEO) and takes what else is there. Returns how many.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         let count = self.ends.len();
-        for index in 0..count {
+        for index in 0..self.used {
             let ends = &mut self.ends[index];
             let buffer = &mut self.received[index * self.receive_bytes..][..self.receive_bytes];
             self.vectors[index] = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -70,14 +74,16 @@ impl Batch {
             header.msg_flags = 0;
         }
         let fd = socket.as_fd().as_raw_fd();
+        self.used = count;
         // SAFETY: each of the `count` headers points to a name, a vector and control room of the lengths it gives, all
-        // owned by self, which stays borrowed during the call; no time-out is given.
+        // owned by self, never resized, and borrowed during the call; no time-out is given.
         let got = unsafe {
             libc::recvmmsg(fd, self.headers.as_mut_ptr(), count as u32, libc::MSG_WAITFORONE as _, ptr::null_mut())
         };
         if got < 0 {
             return Err(io::Error::last_os_error());
         }
+        self.used = got as usize;
         for index in 0..got as usize {
             let header = &self.headers[index];
             let cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
@@ -105,7 +111,7 @@ impl Batch {
     /// how many were lost.
     pub fn send(&mut self, socket: &impl AsFd, count: usize) -> usize {
         let mut filled = 0;
-        for index in 0..count {
+        for index in 0..count.min(self.used) {
             let length = self.answer_lengths[index];
             if length == 0 {
                 continue;
@@ -250,6 +256,22 @@ mod tests {
             for text in ["one", "two", "later"] {
                 let (length, from) = client.recv_from(&mut buffer).unwrap();
                 assert_eq!((&buffer[..length], from), (text.as_bytes(), to));
+            }
+            // What was used is set up anew, whatever it was used for.
+            for round in [1, 5, 2] {
+                (0..round).for_each(|number| drop(client.send_to(&[b'a' + number], to)));
+                assert_eq!(batch.receive(&server).unwrap(), usize::from(round));
+                for number in 0..round {
+                    let (query, ends, room) = batch.exchange(number.into());
+                    assert_eq!((query, ends.peer()), (&[b'a' + number][..], Some(client.local_addr().unwrap())));
+                    room[0] = b'A' + number;
+                    batch.answer(number.into(), usize::from(number % 2));
+                }
+                assert_eq!(batch.send(&server, round.into()), 0);
+                for number in (0..round).filter(|number| number % 2 == 1) {
+                    assert_eq!(client.recv_from(&mut buffer).unwrap(), (1, to));
+                    assert_eq!(buffer[0], b'A' + number);
+                }
             }
         }
     }
