@@ -38,8 +38,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// For `count` datagrams of at most `receive_bytes` (what is longer is cut, and seen as `receive_bytes` + 0) and
-    /// answers of at most `answer_bytes`.
+    /// For `count` datagrams of at most `receive_bytes` (what is longer is seen as empty) and answers of at most
+    /// `answer_bytes`.
     pub fn new(count: usize, receive_bytes: usize, answer_bytes: usize) -> Batch {
         let header = libc::mmsghdr { msg_hdr: empty_header(), msg_len: 0 };
         let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
@@ -164,14 +164,14 @@ impl Ends {
         }
     }
 
-    /// One answer, later.
+    /// One answer, later. Does not wait: a full buffer is an error.
     pub fn send(&self, socket: &impl AsFd, answer: &[u8]) -> io::Result<()> {
         let mut ends = *self;
         let mut vector = libc::iovec { iov_base: answer.as_ptr().cast_mut().cast(), iov_len: answer.len() };
         let header = ends.header(&mut vector);
         // SAFETY: the header points to a name, a vector and control data of the lengths it gives, alive during the call,
         // and sendmsg writes to none of them.
-        let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &header, 0) };
+        let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &header, libc::MSG_DONTWAIT) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
