@@ -99,7 +99,8 @@ impl Reader<'_> {
             let start = self.base + stored.octets.len();
             stored.push(0, &pointer.to_be_bytes(), kind, ttl, &data);
             if kind == packet::CNAME && chain.names.len() < ALIASES_MAX {
-                let offset = u16::try_from(start + FIXED_BYTES).ok().filter(|offset| *offset < 0x4000);
+                // Short of 0x4000, which pointers end at: the records may come to lie behind aliases of ours.
+                let offset = u16::try_from(start + FIXED_BYTES).ok().filter(|offset| *offset < 0x3000);
                 chain.names.push((data, 0xc000 | offset?));
             }
             stored.answered |= kind == asked || asked == packet::ANY || asked == packet::CNAME;
