@@ -51,7 +51,7 @@ fn serve(
     lane: usize,
     stop: &AtomicBool,
 ) {
-    let mut batch = Batch::new(BATCH, QUERY_BYTES, ANSWER_BYTES);
+    let mut batch = Batch::new(BATCH, QUERY_BYTES, ANSWER_BYTES, place.address.ip().is_unspecified());
     let mut held = Cache::new(state);
     let mut turn = lane;
     while !stop.load(Ordering::Relaxed) {

@@ -79,7 +79,7 @@ fn drive(to: SocketAddr, questions: &[Vec<u8>], thread: usize, outstanding: usiz
     let socket = UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     socket.connect(to)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let mut batch = Batch::new(BATCH, ANSWER_BYTES, QUESTION_BYTES);
+    let mut batch = Batch::new(BATCH, ANSWER_BYTES, QUESTION_BYTES, false);
     let mut asked: Vec<Option<Instant>> = vec![None; 1 << 16];
     let (mut tally, mut serial, mut waiting) = (Tally::new(), thread * 7919, 0usize);
     let mut next = |room: &mut [u8], asked: &mut [Option<Instant>]| {

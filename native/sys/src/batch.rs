@@ -33,14 +33,16 @@ pub struct Batch {
     /// So many headers from the first on are not set up to receive: they were used. The others still point to their buffers,
     /// which stay where they are.
     used: usize,
+    /// Of control data of each datagram; 0 where the socket has one address only, which answers then come from anyhow.
+    control_bytes: usize,
     receive_bytes: usize,
     answer_bytes: usize,
 }
 
 impl Batch {
     /// For `count` datagrams of at most `receive_bytes` (what is longer is seen as empty) and answers of at most
-    /// `answer_bytes`.
-    pub fn new(count: usize, receive_bytes: usize, answer_bytes: usize) -> Batch {
+    /// `answer_bytes`. `many`: the socket has more than one address, and each answer is to come from the one asked.
+    pub fn new(count: usize, receive_bytes: usize, answer_bytes: usize, many: bool) -> Batch {
         let header = libc::mmsghdr { msg_hdr: empty_header(), msg_len: 0 };
         let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         Batch {
@@ -52,6 +54,7 @@ impl Batch {
             headers: vec![header; count],
             vectors: vec![vector; count],
             used: count,
+            control_bytes: if many { CONTROL_BYTES } else { 0 },
             receive_bytes,
             answer_bytes,
         }
@@ -70,7 +73,7 @@ impl Batch {
             header.msg_iov = &mut self.vectors[index];
             header.msg_iovlen = 1;
             header.msg_control = ends.control.0.as_mut_ptr().cast();
-            header.msg_controllen = CONTROL_BYTES as _;
+            header.msg_controllen = self.control_bytes as _;
             header.msg_flags = 0;
         }
         let fd = socket.as_fd().as_raw_fd();
@@ -239,7 +242,7 @@ mod tests {
             for text in ["one", "two", "three that is too long"] {
                 client.send_to(text.as_bytes(), to).unwrap();
             }
-            let mut batch = Batch::new(8, 16, 16);
+            let mut batch = Batch::new(8, 16, 16, listen.starts_with("udp:0"));
             assert_eq!(batch.receive(&server).unwrap(), 3);
             assert_eq!(batch.exchange(2).0, b"", "what was cut is empty");
             assert_eq!(batch.exchange(0).1.peer(), Some(client.local_addr().unwrap()));
