@@ -299,8 +299,14 @@ mod tests {
             let mut flipped = octets.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, &flipped).unwrap();
-            let number = Log::open(&path, "names").ok().flatten().map_or(0, |log| log.revision().unwrap().number);
-            assert_eq!(number, u64::from(at >= first), "flipped at {at}");
+            let held = Log::open(&path, "names").ok().flatten();
+            let rows = held.as_ref().map_or(vec![], rows);
+            assert_eq!(rows, if at < first { vec![] } else { vec!["+a 1"] }, "flipped at {at}");
+            assert_eq!(
+                held.and_then(|log| log.revision().cloned()),
+                (at >= first).then(|| revision(1)),
+                "flipped at {at}"
+            );
         }
     }
 
