@@ -1,12 +1,13 @@
 /** Everything that runs inside the lab, put together: store, kubelets, agents, files. */
 import { Agent } from './agent.ts'
 import { Announcer } from './announce.ts'
+import { applyObjects } from './api/apply.ts'
 import { tell } from './api/event.ts'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import type { ControlAnswers, Entry } from './control.ts'
+import { dnsObjects } from './dns.ts'
 import { followFiles, makeControlPlane, type ControlPlane, type FollowedFiles } from './controlplane.ts'
-import { HostsFiles } from './hostsfiles.ts'
 import { Kubelet } from './kubelet.ts'
 import { Limit } from './limit.ts'
 import { nodeObject, type LabNode } from './node.ts'
@@ -14,6 +15,7 @@ import { followNews } from './news.ts'
 import type { LabOptions } from './outer.ts'
 import { pageOf } from './page.ts'
 import type { PodRunner } from './pod.ts'
+import { PodFiles } from './podfiles.ts'
 import { CARRIER } from './program.ts'
 import { seconds, type Progress } from './progress.ts'
 import { Publisher, type Published } from './publish.ts'
@@ -47,12 +49,12 @@ export class Cluster implements ControlAnswers {
     if (process.env['FAIRLEAD_LAB_NO_AGENT'] !== '1') this.#agents = nodes.map((node) => this.#startAgent(node))
     const calm = this.#readiness.calm.then(() => this.#programmed(PROGRAMMED_MAX_MS))
     const setUps = new Limit(SET_UPS_MAX)
-    const hosts = new HostsFiles(this.store, this.options.place)
+    const files = new PodFiles(this.options.place)
     for (const node of nodes) {
       const { place, withProbeDelays } = this.options
       const event = (pod: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string): void =>
         tell(this.store, pod, { type, reason, message, from: `kubelet, ${node.plan.name}` })
-      this.kubelets.push(new Kubelet({ store: this.store, place, node, hosts, withProbeDelays, setUps, calm, event }))
+      this.kubelets.push(new Kubelet({ store: this.store, place, node, files, withProbeDelays, setUps, calm, event }))
     }
     const plans = nodes.map(({ plan }) => plan)
     new Announcer(this.store, plans, (problem) => this.#progress.warn(problem)).start()
@@ -62,6 +64,7 @@ export class Cluster implements ControlAnswers {
     )
     this.#publisher.start()
     this.#plane.start()
+    applyObjects(this.store, [...dnsObjects(this.options.place, nodes.length)], { owner: 'dns' })
     this.#files = followFiles(this.store, this.options.files, this.#progress)
     await this.#files.applied
   }

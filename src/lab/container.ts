@@ -2,8 +2,8 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { start } from '../kernel/exec.ts'
 import { WORKDIR } from './env.ts'
-import { HOSTS_FOLDER } from './hostsfiles.ts'
 import type { BoundedLog } from './log.ts'
+import { FILES_FOLDER } from './podfiles.ts'
 import type { ContainerSpec } from './podspec.ts'
 import { CARRIER } from './program.ts'
 
@@ -37,8 +37,8 @@ export interface Box {
   readonly enter: readonly [string, ...string[]]
   readonly netns: string
   readonly hostname: string
-  /** The folder with its hosts file. */
-  readonly hosts: string
+  /** The folder with its hosts file and resolv.conf. */
+  readonly files: string
   /** Volumes: SOURCE:TARGET, or SOURCE:TARGET:ro. */
   readonly binds: readonly string[]
 }
@@ -57,7 +57,7 @@ export class Container {
 
   constructor(work: Work, box: Box, env: Record<string, string>, workingDir: string, log: BoundedLog) {
     const place = ['--netns', box.netns, '--hostname', box.hostname]
-    for (const bind of [`${box.hosts}:${HOSTS_FOLDER}`, ...box.binds]) place.push('--bind', bind)
+    for (const bind of [`${box.files}:${FILES_FOLDER}`, ...box.binds]) place.push('--bind', bind)
     place.push('--workdir', existsSync(workingDir) ? workingDir : WORKDIR)
     this.#child = start([...box.enter, CARRIER, 'container', ...place, '--', ...work.command], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,11 +5,11 @@ import { start } from '../kernel/exec.ts'
 import { textOf as conflistText, type CniNetwork } from '../cni/conflist.ts'
 import { conflistOf } from './cni.ts'
 import { run } from './command.ts'
-import { HOSTS_FILE, HOSTS_FOLDER } from './hostsfiles.ts'
 import { BoundedLog } from './log.ts'
 import { coverNode } from './mounts.ts'
 import { nodesIn } from './place.ts'
 import type { NodePlan } from './plan.ts'
+import { FILES_FOLDER, HOSTS_FILE, NODE_RESOLV_CONF, RESOLV_FILE } from './podfiles.ts'
 import { Prober } from './prober.ts'
 import { CARRIER } from './program.ts'
 
@@ -30,16 +30,16 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
   const skeleton = join(nodesIn(place), plan.name)
   const files = {
     'etc/cni/net.d/10-fairlead.conflist': conflistText(network),
-    // On many machines a symbolic link into /run, which is empty here: the file replaces it.
-    'etc/resolv.conf': RESOLV_CONF,
     'run/netns/.keep': '',
-    [join(HOSTS_FOLDER, HOSTS_FILE)]: textOf('/etc/hosts'),
+    [join(FILES_FOLDER, HOSTS_FILE)]: textOf('/etc/hosts'),
+    [join(FILES_FOLDER, RESOLV_FILE)]: NODE_RESOLV_CONF,
   }
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(skeleton, path)), { recursive: true })
     writeFileSync(join(skeleton, path), text)
   }
-  symlinkSync(join(HOSTS_FOLDER, HOSTS_FILE), join(skeleton, 'etc/hosts'))
+  // Files of the machine, or its links elsewhere, make way for links to what each pod sees as its own.
+  for (const name of [HOSTS_FILE, RESOLV_FILE]) symlinkSync(join(FILES_FOLDER, name), join(skeleton, 'etc', name))
   await coverNode(place, enter)
   await Promise.all([
     run([...enter, 'cp', '-r', '--remove-destination', `${skeleton}/.`, '/']),
@@ -121,5 +121,3 @@ export function nodeObject(plan: NodePlan): Record<string, unknown> {
     },
   }
 }
-
-const RESOLV_CONF = '# The lab has no DNS yet: names are in /etc/hosts.\noptions timeout:1 attempts:1\n'

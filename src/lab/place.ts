@@ -92,5 +92,5 @@ export function startTime(pid: number): string | null {
 /** sun_path of unix(7), less its final zero byte; the longest socket's name in the folder. */
 const SOCKET_PATH_MAX_BYTES = 107
 const LONGEST = 'nodes/n50.status.sock'
-/** nodes: the agents' sockets; hosts: hosts files of pods; run: where the lab's own /run is put together. */
+/** nodes: the agents' sockets; hosts: hosts files and the like of pods; volumes: theirs; run: where the lab's own /run is put together. */
 const FOLDERS = ['nodes', 'hosts', 'volumes', 'run', 'logs']

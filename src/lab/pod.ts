@@ -5,11 +5,11 @@ import type { ApiObject, Fields } from './api/object.ts'
 import type { Store } from './api/store.ts'
 import { now, workOf, type Box } from './container.ts'
 import { environmentOf, type Environment } from './env.ts'
-import type { HostsFiles } from './hostsfiles.ts'
 import { ContainerKeeper, skip, type Berth } from './keeper.ts'
 import type { Limit } from './limit.ts'
 import { BoundedLog } from './log.ts'
 import type { LabNode } from './node.ts'
+import type { PodFiles } from './podfiles.ts'
 import { specOf, type ContainerSpec } from './podspec.ts'
 import { statusOf } from './podstatus.ts'
 import { makeSandbox, type Sandbox } from './sandbox.ts'
@@ -20,7 +20,7 @@ export interface Surroundings {
   readonly store: Store
   readonly place: string
   readonly node: LabNode
-  readonly hosts: HostsFiles
+  readonly files: PodFiles
   readonly withProbeDelays: boolean
   /** How many pods are set up at once. */
   readonly setUps: Limit
@@ -42,7 +42,7 @@ export class PodRunner {
   /** Aborted when deletion begins. */
   readonly #ending = new AbortController()
   #sandbox: Sandbox | null = null
-  #hostsFolder = ''
+  #files = ''
   #isInitialized: boolean
   #setUp: Promise<void> = Promise.resolve()
   #isEnding = false
@@ -121,12 +121,12 @@ export class PodRunner {
 
   async #makeSandbox(): Promise<boolean> {
     const { signal } = this.#ending
-    const { setUps, node, hosts } = this.#around
+    const { setUps, node, files } = this.#around
     for (let waitMs = SANDBOX_RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, SANDBOX_RETRY_MAX_MS)) {
       const answer = await setUps.run(() => makeSandbox(node, this.#pod))
       if (answer.kind === 'done') {
         this.#sandbox = answer.sandbox
-        this.#hostsFolder = hosts.add(this.#pod, answer.sandbox.ips)
+        this.#files = files.add(this.#pod, answer.sandbox.ips)
         this.#around.changed(this)
         return !signal.aborted
       }
@@ -167,7 +167,7 @@ export class PodRunner {
     await Promise.all(this.#running)
     clearTimeout(this.#killTimer)
     await this.#sandbox?.remove()
-    this.#around.hosts.remove(this.#pod)
+    this.#around.files.remove(this.#pod)
     this.#volumes.remove()
     const { namespace = '', name, uid } = this.#pod.metadata
     this.#around.store.delete({ resource: 'pods', namespace, name }, { graceSeconds: 0, uid })
@@ -207,7 +207,7 @@ export class PodRunner {
       enter: node.enter,
       netns: this.#sandbox!.netns,
       hostname: hostNetwork ? node.plan.name : hostname.slice(0, HOSTNAME_MAX),
-      hosts: this.#hostsFolder,
+      files: this.#files,
     }
   }
 

@@ -33,9 +33,11 @@ export class PodFiles {
 }
 
 /** As kubelet writes it: the pod itself, and what it asks for. */
-function hostsOf(pod: ApiObject, ips: readonly string[]): string {
-  const { hostname = pod.metadata.name, hostAliases = [] } = specOf(pod)
-  const own = ips.map((ip) => `${ip}\t${hostname}\n`).join('')
+export function hostsOf(pod: ApiObject, ips: readonly string[]): string {
+  const { hostname = pod.metadata.name, subdomain, hostAliases = [] } = specOf(pod)
+  const full = `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${CLUSTER_DNS.domain}`
+  const names = subdomain === undefined ? hostname : `${full}\t${hostname}`
+  const own = ips.map((ip) => `${ip}\t${names}\n`).join('')
   const aliases = hostAliases.map(({ ip, hostnames = [] }) => `${ip}\t${hostnames.join(' ')}\n`).join('')
   return `${LOCAL}${own}${aliases}`
 }

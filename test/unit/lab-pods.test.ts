@@ -5,10 +5,10 @@ import { createStore } from '../../src/lab/api/create.ts'
 import { conflistOf } from '../../src/lab/cni.ts'
 import { workOf } from '../../src/lab/container.ts'
 import { environmentOf, expand } from '../../src/lab/env.ts'
-import { hostsOf, podHosts } from '../../src/lab/hosts.ts'
 import { Limit } from '../../src/lab/limit.ts'
 import { commandsFor } from '../../src/lab/page.ts'
 import { nodePlans } from '../../src/lab/plan.ts'
+import { hostsOf } from '../../src/lab/podfiles.ts'
 import { portOf, type ContainerSpec } from '../../src/lab/podspec.ts'
 import { statusOf, type ContainerState, type ContainerView } from '../../src/lab/podstatus.ts'
 import { targetOf } from '../../src/lab/target.ts'
@@ -153,44 +153,14 @@ t.test('the phase and conditions of a pod', async (t) => {
   t.match(status([running]), { podIP: 'a', podIPs: [{ ip: 'a' }, { ip: 'b' }] })
 })
 
-t.test('hosts files', async (t) => {
-  const store = createStore()
-  const service = (name: string, namespace: string, spec: object) =>
-    store.create({
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name, namespace },
-      spec: { ports: [{ port: 80 }], ...spec },
-    })
-  service('web', 'shop', { ipFamilyPolicy: 'RequireDualStack' })
-  service('db', 'shop', { clusterIP: 'None' })
-  store.create({
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name: 'db-1', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'db' } },
-    addressType: 'IPv4',
-    endpoints: [
-      { addresses: ['10.244.1.9'], hostname: 'db-0', conditions: { ready: true } },
-      { addresses: ['10.244.1.8'], conditions: { ready: false } },
-    ],
-    ports: [{ port: 80 }],
-  })
-  const own = hostsOf(store, 'shop')
-  t.match(own, /^10\.96\.\S+\tweb\.shop\.svc\.cluster\.local web\.shop\.svc web\.shop web$/m)
-  t.match(own, /^fd00:10:96::\S+\tweb\.shop/m)
-  t.match(own, /^10\.244\.1\.9\tdb\.shop\S+ db\.shop\.svc db\.shop db$/m)
-  t.match(own, /^10\.244\.1\.9\tdb-0\.db\.shop\.svc\.cluster\.local/m)
-  t.notMatch(own, /10\.244\.1\.8/, 'not ready')
-  t.match(
-    hostsOf(store, 'other'),
-    /^10\.96\.\S+\tweb\.shop\.svc\.cluster\.local web\.shop\.svc web\.shop$/m,
-    'no short name elsewhere',
-  )
-  const pod = {
-    metadata: { name: 'p' },
-    spec: { hostAliases: [{ ip: '1.2.3.4', hostnames: ['x', 'y'] }] },
-  } as unknown as ApiObject
-  t.match(podHosts(pod, ['10.244.1.2'], own), /^127\.0\.0\.1\tlocalhost\n[^]*^10\.244\.1\.2\tp$[^]*^1\.2\.3\.4\tx y$/m)
+t.test('the hosts file of a pod', (t) => {
+  const pod = (fields: object): ApiObject =>
+    ({ metadata: { name: 'p', namespace: 'shop' }, spec: { containers: [], ...fields } }) as unknown as ApiObject
+  const plain = hostsOf(pod({ hostAliases: [{ ip: '1.2.3.4', hostnames: ['x', 'y'] }] }), ['10.244.1.2', 'fd00::2'])
+  t.match(plain, /^127\.0\.0\.1\tlocalhost\n[^]*^10\.244\.1\.2\tp\nfd00::2\tp\n1\.2\.3\.4\tx y\n$/m)
+  const member = hostsOf(pod({ hostname: 'db-0', subdomain: 'db' }), ['10.244.1.2'])
+  t.match(member, /^10\.244\.1\.2\tdb-0\.db\.shop\.svc\.cluster\.local\tdb-0$/m, 'with the name that DNS has for it')
+  t.end()
 })
 
 t.test('what people point at', async (t) => {
