@@ -4,8 +4,9 @@ import { Connection, type ConnectionEvent } from '../carrier/connection.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { systemClock } from '../core/clock.ts'
 import { InputTable } from '../core/table.ts'
+import type { Configuration } from '../dns/corefile/configuration.ts'
 import { disk } from '../dns/corefile/disk.ts'
-import { sentence } from '../dns/corefile/problem.ts'
+import { sentence, type Problem } from '../dns/corefile/problem.ts'
 import { CorefileWatcher, type Reading } from '../dns/corefile/watcher.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
@@ -57,9 +58,11 @@ function tell(event: ConnectionEvent, log: Log): void {
 }
 
 /** What was in force stays while a Corefile is wrong. */
-function problemsOf(reading: Reading, { name }: DnsOptions, log: Log): readonly [string, Rejection][] {
+function problemsOf(reading: Reading, { name, corefile }: DnsOptions, log: Log): readonly [string, Rejection][] {
   const isWrong = 'problems' in reading
-  const all = isWrong ? reading.problems : reading.configuration.warnings
+  const all = isWrong
+    ? reading.problems
+    : [...reading.configuration.warnings, ...unheeded(reading.configuration, corefile)]
   for (const each of all) {
     if (isWrong) log.error('the Corefile cannot be used: what was in force stays', { problem: sentence(each) })
     else log.warn('the Corefile', { problem: sentence(each) })
@@ -69,4 +72,23 @@ function problemsOf(reading: Reading, { name }: DnsOptions, log: Log): readonly 
     String(i),
     { object, field: `${each.file}:${each.line}:${each.column}`, problem: each.problem, remedy: each.remedy },
   ])
+}
+
+/** What of `kubernetes` this controller cannot do: said, for it answers more, or asks somebody else, than it is told to. */
+function unheeded({ kubernetes }: Configuration, file: string): readonly Problem[] {
+  const at = { file: resolve(file), line: 1, column: 1 }
+  const labels = {
+    ...at,
+    problem: 'labels of kubernetes is not heeded: all Services are answered',
+    remedy: 'use namespaces or namespace_labels',
+  }
+  const api = {
+    ...at,
+    problem: 'kubeconfig and endpoint of kubernetes are not heeded',
+    remedy: 'pass --kubeconfig, --context or --api-server',
+  }
+  return [
+    ...(kubernetes.some((set) => set.labels !== null) ? [labels] : []),
+    ...(kubernetes.some((set) => set.api !== null) ? [api] : []),
+  ]
 }
