@@ -67,15 +67,34 @@ export interface Span {
   readonly last: string
 }
 
-/** Of a canonical address or CIDR. */
+/** Of a canonical address or CIDR. By its text alone: asked for each range of a cluster whenever one changes. */
 export function spanOf(canonical: string): Span {
-  const [address, bits] = split(canonical)
-  const hex = Buffer.from(address.toByteArray()).toString('hex')
-  const whole = BigInt(`0x${hex}`)
-  const host = (1n << BigInt(hex.length * 4 - bits)) - 1n
-  const text = (value: bigint): string => `${hex.length === 8 ? 4 : 6}${value.toString(16).padStart(hex.length, '0')}`
-  return { first: text(whole & ~host), last: text(whole | host) }
+  const slash = canonical.indexOf('/')
+  const hex = hexOf(slash === -1 ? canonical : canonical.slice(0, slash))
+  const family = hex.length === 8 ? '4' : '6'
+  const bits = slash === -1 ? hex.length * 4 : Number(canonical.slice(slash + 1))
+  const whole = bits >> 2
+  if (whole === hex.length) return { first: family + hex, last: family + hex }
+  const head = family + hex.slice(0, whole)
+  const digit = Number.parseInt(hex[whole]!, 16)
+  const host = 0xf >> (bits & 3)
+  const rest = hex.length - whole - 1
+  const text = (value: number, filler: string): string => head + value.toString(16) + filler.repeat(rest)
+  return { first: text(digit & ~host, '0'), last: text(digit | host, 'f') }
 }
+
+/** The bytes of a canonical address: 8 or 32 digits. */
+function hexOf(address: string): string {
+  const octets = (text: string): string => text.split('.').reduce((hex, part) => hex + hexByte(part), '')
+  if (!address.includes(':')) return octets(address)
+  if (address.includes('.')) return Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex')
+  const [head = '', tail] = address.split('::')
+  const groups = (text: string): string => text.split(':').reduce((hex, group) => hex + group.padStart(4, '0'), '')
+  const [left, right] = [head === '' ? '' : groups(head), tail ? groups(tail) : '']
+  return left + '0'.repeat(32 - left.length - right.length) + right
+}
+
+const hexByte = (text: string): string => Number(text).toString(16).padStart(2, '0')
 
 /** Two ranges of one family overlap when one holds the other. */
 export const overlap = (a: Span, b: Span): boolean => a.first <= b.last && b.first <= a.last

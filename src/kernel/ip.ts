@@ -36,6 +36,20 @@ export async function runBatch(
   }
 }
 
+/** Runs commands in order, until one fails: which, and what the kernel said; null: none did. Throws when the tool cannot run. */
+export async function runUntilFailure(
+  tool: IpTool,
+  commands: readonly string[],
+  signal?: AbortSignal,
+): Promise<{ readonly command: string; readonly reason: string } | null> {
+  const result = await exec([tool, '-batch', '-'], { stdin: commands.join('\n') + '\n', ...(signal && { signal }) })
+  if (result.kind === 'done') return null
+  const failed = result.kind === 'failed' && /^Command failed -:(\d+)/m.exec(result.stderr)
+  if (!failed) throw new Error(`${tool}: ${describe(result)}`)
+  const said = result.stderr.slice(0, failed.index).trim().replaceAll('\n', ' ')
+  return { command: commands[Number(failed[1]) - 1]!, reason: plain(said) }
+}
+
 type Once =
   | { readonly kind: 'done'; readonly failures: BatchFailures }
   /** In the midst of it. */

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
+import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { mergeCidrs, parseAddress, parseCidr, contains } from '../../src/cluster/address.ts'
+import { contains, mergeCidrs, parseAddress, parseCidr, spanOf } from '../../src/cluster/address.ts'
 import { kinds, objectKey } from '../../src/cluster/kind.ts'
 import { parseManifest } from '../../src/cluster/manifest.ts'
 import { identity } from '../../src/cluster/metadata.ts'
@@ -213,4 +214,28 @@ t.test('merged ranges cover what all of them covered, and no two overlap', async
     }),
     { numRuns: 500 },
   )
+})
+
+t.test('the span of a range is that of its numbers', async (t) => {
+  const bytesOf = (text: string): readonly number[] => ipaddr.parse(text).toByteArray()
+  const numberOf = (text: string): bigint => bytesOf(text).reduce((sum, byte) => sum * 256n + BigInt(byte), 0n)
+  const address = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.constantFrom('::', '::1', 'fd00::', '1::1:0:0:0:1', '::ffff:0:1.2.3.4', '64:ff9b::1.2.3.4'),
+  )
+  fc.assert(
+    fc.property(address, fc.nat({ max: 128 }), fc.boolean(), (text, length, isRange) => {
+      const cidr = isRange ? parseCidr(`${text}/${length}`)?.cidr : parseAddress(text)
+      fc.pre(typeof cidr === 'string')
+      const [ip = '', bits] = cidr!.split('/')
+      const all = ip.includes(':') ? 128 : 32
+      const host = (1n << BigInt(all - Number(bits ?? all))) - 1n
+      const textOf = (value: bigint): string => `${all === 32 ? 4 : 6}${value.toString(16).padStart(all / 4, '0')}`
+      const whole = numberOf(ip)
+      return same(spanOf(cidr!), { first: textOf(whole & ~host), last: textOf(whole | host) })
+    }),
+    { numRuns: 5_000 },
+  )
+  t.pass()
 })

@@ -183,7 +183,7 @@ t.test('incremental equals full; what is masqueraded is what the rule says', (t)
     { numRuns: 1000 },
   )
   for (const [what, count] of Object.entries({ masqueraded, astray, accepted, overtaken, uplinks }))
-    t.ok(count > 30, `${what}: ${count}`)
+    t.ok(count > 10, `${what}: ${count}`)
   t.end()
 })
 

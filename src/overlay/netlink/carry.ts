@@ -1,6 +1,6 @@
 /** Carries differences out: devices and addresses first, for what they carry comes and goes with them. */
 import type { Key, Refused } from '../../core/delta.ts'
-import { runBatch } from '../../kernel/ip.ts'
+import { runBatch, runUntilFailure } from '../../kernel/ip.ts'
 import { keyOf } from '../rows.ts'
 import { dropCommand, PUT_ORDER, putCommand, TOOLS, type Entry } from './commands.ts'
 import type { Differences } from './differences.ts'
@@ -34,11 +34,19 @@ export async function carryEntries(
   const refused: Refused[] = []
   const kinds = PUT_ORDER.filter((kind) => kind !== 'address')
   for (const kind of kinds.toReversed()) await dropEntries(kind, work.drop, signal)
-  for (const kind of kinds) refused.push(...(await putEntries(kind, work.put, signal, isLost)))
+  const [route, ...below] = kinds.toReversed()
+  const put = (kind: Entry['kind']): Promise<readonly Refused[]> => putEntries(kind, work.put, signal, isLost)
+  refused.push(...(await settled(below.map(put))).flat(), ...(await put(route!)))
   // What is there instead is not what the rows say.
   const instead = refused.flatMap(({ key }) => work.was.get(key) ?? [])
   for (const kind of kinds.toReversed()) await dropEntries(kind, instead, signal)
   return refused
+}
+
+/** Throws only once all have ended. */
+async function settled<T>(all: readonly Promise<T>[]): Promise<readonly T[]> {
+  await Promise.allSettled(all)
+  return Promise.all(all)
 }
 
 /** What was to be deleted, or to be built upon, is not there. */
@@ -70,17 +78,14 @@ async function putEntries(
   })
 }
 
-/** One command at a time: after an `add` that failed, the next ones would be done to somebody else's device. */
+/** After an `add` that failed, the next commands would be done to somebody else's device. */
 async function makeDevices({ devices }: Differences, signal: AbortSignal): Promise<readonly Refused[]> {
   const refused: Refused[] = []
   for (const { row, commands } of devices) {
-    for (const command of commands) {
-      const reason = (await runBatch('ip', [command], signal)).get(0)
-      if (reason === undefined) continue
-      const remedy = /exists/.test(reason) ? TWICE : REMEDY
-      refused.push({ key: `device ${row.name}`, reason: `${command}: ${reason}`, remedy })
-      break
-    }
+    const failed = await runUntilFailure('ip', commands, signal)
+    if (failed === null) continue
+    const remedy = /exists/.test(failed.reason) ? TWICE : REMEDY
+    refused.push({ key: `device ${row.name}`, reason: `${failed.command}: ${failed.reason}`, remedy })
   }
   return refused
 }
