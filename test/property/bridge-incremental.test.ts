@@ -81,7 +81,7 @@ t.test('incremental equals full', (t) => {
     }),
     { numRuns: 1000 },
   )
-  t.ok(proxied > 50, `${proxied} histories ended with addresses that are answered for`)
-  t.ok(unfiltered > 50, `${unfiltered} without br_netfilter`)
+  t.ok(proxied > 20, `${proxied} histories ended with addresses that are answered for`)
+  t.ok(unfiltered > 20, `${unfiltered} without br_netfilter`)
   t.end()
 })
