@@ -15,6 +15,8 @@ export interface Differences {
   readonly was: ReadonlyMap<Key, Entry>
   /** Devices that are somebody else's. What rows say of them is in no other list. */
   readonly refused: readonly Refused[]
+  /** Nothing of it is there, nor anything under the names of devices. */
+  readonly isBare: boolean
 }
 
 export function differences(rows: ReadonlyMap<Key, OverlayRow>, listing: Listing): Differences {
@@ -44,7 +46,8 @@ export function differences(rows: ReadonlyMap<Key, OverlayRow>, listing: Listing
   const gone = [...listing.rows].flatMap(([key, row]) => (rows.has(key) || foreign.has(row.device) ? [] : [row]))
   const strays = [...listing.links.values()].filter((link) => isMarked(link) && !rows.has(`device ${link.name}`))
   const drop = [...gone, ...moved(put, was)]
-  return { devices, strays: strays.map(({ name }) => name), put, drop, was, refused }
+  const isBare = listing.links.size + listing.rows.size === 0
+  return { devices, strays: strays.map(({ name }) => name), put, drop, was, refused, isBare }
 }
 
 /** Of a delta without devices and addresses. */
@@ -52,7 +55,7 @@ export function changes(delta: Delta<OverlayRow>): Differences {
   const put = entries(delta.put.values())
   const gone = entries([...delta.drop].flatMap((key) => delta.was.get(key) ?? []))
   const was = new Map(entries(delta.was.values()).map((row) => [keyOf(row), row]))
-  return { devices: [], strays: [], put, drop: [...gone, ...moved(put, was)], was, refused: [] }
+  return { devices: [], strays: [], put, drop: [...gone, ...moved(put, was)], was, refused: [], isBare: false }
 }
 
 const entries = (rows: Iterable<OverlayRow>): Entry[] => [...rows].filter((row) => row.kind !== 'device')

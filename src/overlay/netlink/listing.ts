@@ -32,15 +32,14 @@ export interface Link {
 
 /** `names`: devices of ours that are, or shall be. */
 export async function listOverlay(names: Iterable<string>, signal?: AbortSignal): Promise<Listing> {
-  const wanted = new Set(names)
   const [interfaces, neighbours, entries, ...routes] = await Promise.all([
-    list('ip', ['-details', 'address', 'show'], signal),
+    listInterfaces(signal),
     list('ip', ['neighbour', 'show', 'nud', 'permanent'], signal),
     list('bridge', ['fdb', 'show'], signal),
     list('ip', ['-N', '-4', 'route', 'show'], signal),
     list('ip', ['-N', '-6', 'route', 'show'], signal),
   ])
-  const all = interfaces.map(readLink).filter((link) => wanted.has(link.name) || isMarked(link))
+  const all = linksOf(interfaces, names)
   const devices = new Set(all.filter(({ kind }) => kind === 'vxlan').map(({ name }) => name))
   const found = readRoutes(routes.flat(), devices)
   const rows = [
@@ -54,6 +53,19 @@ export async function listOverlay(names: Iterable<string>, signal?: AbortSignal)
     rows: new Map(rows.map((row) => [keyOf(row), row])),
     unnumbered: new Set(found.filter(({ isNumbered }) => !isNumbered).map(({ row }) => keyOf(row))),
   }
+}
+
+/** Interfaces that have one of these names, and devices that are ours. */
+export async function listLinks(names: Iterable<string>, signal?: AbortSignal): Promise<readonly Link[]> {
+  return linksOf(await listInterfaces(signal), names)
+}
+
+const listInterfaces = (signal?: AbortSignal): Promise<readonly Listed[]> =>
+  list('ip', ['-details', 'address', 'show'], signal)
+
+function linksOf(interfaces: readonly Listed[], names: Iterable<string>): readonly Link[] {
+  const wanted = new Set(names)
+  return interfaces.map(readLink).filter((link) => wanted.has(link.name) || isMarked(link))
 }
 
 /** VXLAN devices there are, with their link addresses. */

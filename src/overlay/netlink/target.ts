@@ -7,7 +7,7 @@ import { Awaited, type KernelEvent } from './awaited.ts'
 import { carryDevices, carryEntries, hasDevices, isDeviceGone, isGone, withoutDevices } from './carry.ts'
 import { dropCommand } from './commands.ts'
 import { changes, differences, isOfAll, type Differences } from './differences.ts'
-import { isMarked, listOverlay } from './listing.ts'
+import { isMarked, listLinks, listOverlay } from './listing.ts'
 
 /**
  * Makes devices, neighbours, forwarding entries and routes equal to the rows. What is on our devices is ours, and routes
@@ -80,7 +80,7 @@ export class NetlinkTarget implements Target<OverlayRow> {
     const first = await this.#compare(signal)
     if (!hasDevices(first)) return [...first.refused, ...(await carryEntries(first, signal, isDeviceGone))]
     const refused = [...first.refused, ...(await carryDevices(first, signal))]
-    const rest = withoutDevices(await this.#compare(signal), refused)
+    const rest = withoutDevices(first.isBare ? await this.#above(first, signal) : await this.#compare(signal), refused)
     return [...refused, ...(await carryEntries(rest, signal, isDeviceGone))]
   }
 
@@ -95,9 +95,18 @@ export class NetlinkTarget implements Target<OverlayRow> {
     return refused
   }
 
+  /** Where there was nothing, what devices carry is all still to come: a node that joins is not looked at twice. */
+  async #above(first: Differences, signal: AbortSignal): Promise<Differences> {
+    this.#awaited.know(await listLinks(this.#names, signal))
+    return { ...first, devices: [], put: first.put.filter(({ kind }) => kind !== 'address') }
+  }
+
+  get #names(): readonly string[] {
+    return [...this.#rows.values()].flatMap((row) => (row.kind === 'device' ? [row.name] : []))
+  }
+
   async #compare(signal: AbortSignal): Promise<Differences> {
-    const names = [...this.#rows.values()].flatMap((row) => (row.kind === 'device' ? [row.name] : []))
-    const listing = await listOverlay(names, signal)
+    const listing = await listOverlay(this.#names, signal)
     this.#awaited.know(listing.links.values())
     return differences(this.#rows, listing)
   }
