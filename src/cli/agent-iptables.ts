@@ -7,7 +7,7 @@ import { SetMonitor } from '../kernel/set-monitor.ts'
 import { XtablesMonitor } from '../kernel/xtables.ts'
 import { hostVariant } from '../service/iptables/target.ts'
 import type { Log } from '../status/log.ts'
-import { auditor, type Audited } from './agent-mode.ts'
+import { auditor, type Audited } from './agent-auditor.ts'
 import { Failure } from './failure.ts'
 
 /** How many entries of a table of legacy iptables are a target's. */

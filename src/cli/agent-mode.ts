@@ -3,7 +3,7 @@ import type { Binding } from '../core/binding.ts'
 import type { Delta, Drift, Refused, Target } from '../core/delta.ts'
 import type { Runner } from '../core/runner.ts'
 import type { Readable } from '../core/table.ts'
-import { RulesetMonitor } from '../kernel/monitor.ts'
+import type { RulesetMonitor } from '../kernel/monitor.ts'
 import { NftChannel } from '../kernel/nft-channel.ts'
 import { isWithout, listNames, nftProcess } from '../kernel/nft.ts'
 import { IptablesTarget, removeIptables } from '../service/iptables/target.ts'
@@ -11,7 +11,6 @@ import { addUdpFrontends } from '../service/nftables/inherited.ts'
 import { FAMILY, TABLE } from '../service/nftables/names.ts'
 import { NftTarget, type NftTargetOptions } from '../service/nftables/target.ts'
 import type { FrontendAddress, ServiceRow } from '../service/rows.ts'
-import type { Log } from '../status/log.ts'
 import type { HostIptables } from './agent-iptables.ts'
 
 export type Mode = 'nftables' | 'iptables' | 'none'
@@ -73,15 +72,6 @@ export async function cleanUp(): Promise<void> {
   }
 }
 
-/** What is looked at when somebody else changed something. */
-export type Audited = Pick<Binding, 'audit'>
-
-/** What somebody else does to the ruleset is repaired. `bindings`: of all that is in it. */
-export function watchRuleset(bindings: () => readonly Audited[], log: Log, signal: AbortSignal): RulesetMonitor {
-  const audit = auditor(bindings, log)
-  return new RulesetMonitor({ signal, onForeignChange: () => audit(null), onGap: audit })
-}
-
 /** Made when it is first asked for. */
 export function onDemand<T>(make: () => T): () => T {
   let made: { readonly it: T } | null = null
@@ -108,14 +98,6 @@ function byIptables(iptables: HostIptables, { runner, table, inherit }: CarryOpt
   })
   iptables.add(target)
   return { rows: runner.attach(table, target), close: () => {} }
-}
-
-/** `why`: there may be something to find; null: something was done. */
-export function auditor(bindings: () => readonly Audited[], log: Log): (why: string | null) => void {
-  return (why) => {
-    if (why !== null) log.warn('the ruleset is looked through', { why })
-    for (const binding of bindings()) void binding.audit().catch(() => {}) // whoever looks says so
-  }
 }
 
 /** The UDP frontends that were there. Without nft there is nothing of ours. */
