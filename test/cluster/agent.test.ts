@@ -1,6 +1,6 @@
 /** The agent as it ships against a real API server, in a network namespace of the test's own. */
 import { mkdtempSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
@@ -9,8 +9,8 @@ import { enterWorld } from '../netns/world.ts'
 await enterWorld()
 
 import { exec, start } from '../../src/kernel/exec.ts'
-import { readManifests } from '../../src/cluster/manifest.ts'
 import { endpoint, slice } from '../contract/service-objects.ts'
+import { makeAccount } from './account.ts'
 import { startApiServer, type ApiServer } from './apiserver.ts'
 import { ended, until } from '../netns/waiting.ts'
 import { whyNotBuilt } from './build.ts'
@@ -87,9 +87,7 @@ t.test('the agent starts while no API server answers: it acts on its copy', { ti
 t.test('with the account of manifests/rbac.yaml and no other', { timeout: 120_000, skip }, async (t) => {
   agent!.kill('SIGTERM')
   await ended(agent!)
-  const config = JSON.parse(await readFile(server.kubeconfig, 'utf8'))
-  const kubeconfig = join(folder, 'agent.kubeconfig')
-  await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'admin', user: { token: await token() } }] }))
+  const kubeconfig = await makeAccount(server, 'rbac.yaml', join(folder, 'agent.kubeconfig'))
   agent = startAgent(kubeconfig)
   await server.call('PUT', `${SLICES}/web-1`, slice('web-1', 'web', [endpoint('10.244.1.14')]))
   await until('it may list and watch', () => leadsTo('10.244.1.14'), PATIENCE_MS)
@@ -135,21 +133,7 @@ t.test(
   },
 )
 
-/** Of the account that the manifest makes. */
-async function token(): Promise<string> {
-  const { objects } = await readManifests([join(import.meta.dirname, '../../manifests/rbac.yaml')])
-  for (const { object } of objects) await server.call('POST', PATHS[object['kind'] as string]!, object)
-  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} }
-  const made = await server.call('POST', `${PATHS['ServiceAccount']}/fairlead-agent/token`, request)
-  return made.status.token
-}
-
 const PATIENCE_MS = 60_000
-const PATHS: Readonly<Record<string, string>> = {
-  ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
-  ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
-  ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
-}
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 

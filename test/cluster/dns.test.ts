@@ -1,0 +1,142 @@
+/** DNS as it ships, controller and carrier, against a real API server, in a network namespace of the test's own. */
+import type { ChildProcess } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { enterWorld } from '../netns/world.ts'
+await enterWorld()
+
+import { start } from '../../src/kernel/exec.ts'
+import { carrier } from '../../src/kernel/carrier.ts'
+import { ask } from '../contract/dns-client.ts'
+import { endpoint, slice } from '../contract/service-objects.ts'
+import { ended, until } from '../netns/waiting.ts'
+import { makeAccount } from './account.ts'
+import { startApiServer, type ApiServer } from './apiserver.ts'
+import { whyNotBuilt } from './build.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'fairlead-dns-'))
+const socket = join(folder, 'dns.sock')
+const running = new Set<ChildProcess>()
+let server: ApiServer
+let kubeconfig = ''
+t.setTimeout(600_000)
+t.jobs = 1
+const skip = (await whyNotBuilt()) ?? false
+t.teardown(async () => {
+  for (const child of running) child.kill('SIGKILL')
+  await server?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+t.test(
+  'what the API server has is answered, and followed, with the account of manifests/rbac-dns.yaml',
+  { skip },
+  async (t) => {
+    server = await startApiServer({ say: (line) => t.comment(line) })
+    await server.call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
+    const web = await service('web', {})
+    await service('db', { clusterIP: 'None' })
+    await server.call('POST', SLICES, slice('db-1', 'db', [endpoint('10.244.1.10')]))
+    writeFileSync(join(folder, 'Corefile'), corefile('insecure'))
+    kubeconfig = await makeAccount(server, 'rbac-dns.yaml', join(folder, 'dns.kubeconfig'))
+    startCarrier()
+    startController()
+    await until(
+      'the Service is answered',
+      async () => (await addresses('web.shop.svc.cluster.local')) === web.spec.clusterIP,
+    )
+    t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.10')
+    t.equal((await ask(PORT, 'nobody.shop.svc.cluster.local')).rcode, NXDOMAIN)
+    await server.call('PUT', `${SLICES}/db-1`, slice('db-1', 'db', [endpoint('10.244.1.11'), endpoint('10.244.1.12')]))
+    await until(
+      'endpoints are followed',
+      async () => (await addresses('db.shop.svc.cluster.local')) === '10.244.1.11 10.244.1.12',
+    )
+  },
+)
+
+t.test('the controller is killed: the carrier answers on; the next one takes over', { skip }, async (t) => {
+  const [controller] = [...running].slice(-1)
+  controller!.kill('SIGKILL')
+  await ended(controller!)
+  running.delete(controller!)
+  t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.11 10.244.1.12')
+  await server.call('PUT', `${SLICES}/db-1`, slice('db-1', 'db', [endpoint('10.244.1.13')]))
+  startController()
+  await until(
+    'what happened meanwhile is known',
+    async () => (await addresses('db.shop.svc.cluster.local')) === '10.244.1.13',
+  )
+})
+
+t.test('another way with pods: the names are asked for anew', { skip }, async (t) => {
+  t.equal(await addresses('10-244-1-9.shop.pod.cluster.local'), '10.244.1.9', 'insecure: whatever is an address')
+  writeFileSync(join(folder, 'Corefile'), corefile('disabled'))
+  await until(
+    'there is none any more',
+    async () => (await ask(PORT, '10-244-1-9.shop.pod.cluster.local')).rcode === NXDOMAIN,
+  )
+  t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.13')
+})
+
+t.test('neither controller nor API server: a carrier that starts answers from disk', { skip }, async (t) => {
+  const all = [...running]
+  for (const child of all) child.kill('SIGTERM')
+  await Promise.all(all.map(ended))
+  running.clear()
+  startCarrier()
+  t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.13')
+})
+
+const service = (name: string, spec: object) =>
+  server.call('POST', '/api/v1/namespaces/shop/services', {
+    ...{ apiVersion: 'v1', kind: 'Service', metadata: { name } },
+    spec: { ports: [{ port: 80, targetPort: 8080 }], ...spec },
+  })
+
+const addresses = async (name: string): Promise<string> => (await ask(PORT, name)).addresses.toSorted().join(' ')
+
+function startCarrier(): void {
+  keep(
+    start([carrier, 'dns', '--socket', socket, '--state', join(folder, 'state')], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    }),
+  )
+}
+
+function startController(): void {
+  const options = [
+    '--socket',
+    socket,
+    '--corefile',
+    join(folder, 'Corefile'),
+    '--kubeconfig',
+    kubeconfig,
+    '--log',
+    'warn',
+  ]
+  keep(start([process.execPath, MAIN, 'dns', ...options], { stdio: ['ignore', 'inherit', 'inherit'] }))
+}
+
+function keep(child: ChildProcess): void {
+  running.add(child)
+}
+
+const corefile = (pods: string): string => `.:${PORT} {
+  errors
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
+    pods ${pods}
+    fallthrough in-addr.arpa ip6.arpa
+  }
+  reload 2s 1s
+  loadbalance
+}
+`
+/** In a network namespace of the test's own. */
+const PORT = 53
+const NXDOMAIN = 3
+const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
