@@ -76,7 +76,7 @@ function podSpec(place: string): object {
   }
 }
 
-/** kubeadm's, but for `forward` and `loop`: the lab has no resolver to forward to. */
+/** kubeadm's, but for `forward` and `loop` (the lab has no resolver to forward to), and sooner read again. */
 const COREFILE = `.:53 {
     errors
     health {
@@ -93,7 +93,7 @@ const COREFILE = `.:53 {
        disable success cluster.local
        disable denial cluster.local
     }
-    reload
+    reload 2s 1s
     loadbalance
 }
 `
