@@ -23,8 +23,10 @@ export class XtablesMonitor {
   /** Writes of ours that are not over yet. */
   #running = 0
   #wroteAtMs = 0
-  #wasForeign = false
   #waits = 0
+  /** How often to have our rules looked at, though nobody told of anything; and how often that may be wanted. */
+  #looks = 0
+  #looksLeft = 0
   #timer: NodeJS.Timeout | null = null
 
   constructor(options: XtablesMonitorOptions) {
@@ -43,6 +45,10 @@ export class XtablesMonitor {
     return () => {
       this.#running--
       this.#wroteAtMs = performance.now()
+      // It may have been a repair: a change of the same extent right behind it looks as if there had been none.
+      if (this.#looksLeft === 0) return
+      this.#looks = LOOKS
+      this.#timer ??= setTimeout(() => this.#settle(), SETTLE_MS).unref()
     }
   }
 
@@ -70,9 +76,14 @@ export class XtablesMonitor {
       foreign ||= table.others !== others
       table.others = others
     }
-    // A change of the same extent right behind our repair of the one before looks as if that still stood.
-    if (foreign || this.#wasForeign) this.#options.onForeignChange()
-    this.#wasForeign = foreign
+    if (foreign) this.#looksLeft = LOOKS_MAX
+    const look = this.#looks > 0 && this.#looksLeft > 0
+    if (look) {
+      this.#looks--
+      this.#looksLeft--
+    }
+    if (foreign || look) this.#options.onForeignChange()
+    if (this.#looks > 0 && this.#looksLeft > 0) this.#timer ??= setTimeout(() => this.#settle(), AGAIN_MS).unref()
   }
 }
 
@@ -85,5 +96,9 @@ interface XtablesEvent {
 
 /** Longer than the monitor takes to tell of a change of ours that is over: it asks each 100 ms. */
 const SETTLE_MS = 150
+/** Behind each repair twice, as the monitor may be late; but who changes and changes back for ever is not followed for ever. */
+const LOOKS = 2
+const AGAIN_MS = 300
+const LOOKS_MAX = 8
 /** Who writes all the time is judged all the same: at worst an audit finds nothing. */
 const WAITS_MAX = 4
