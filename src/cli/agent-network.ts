@@ -27,6 +27,7 @@ import type { Audited } from './agent-auditor.ts'
 import { egressOptions, makesPodNetwork, type NetworkWords } from './agent-network-options.ts'
 import { decideOverlay, type Overlay } from './agent-overlay.ts'
 import { makeGuard, makeMasquerade, removeRules } from './agent-rules.ts'
+import { coalesced } from './coalesced.ts'
 
 export interface NetworkParts {
   readonly tables: Tables
@@ -160,23 +161,6 @@ export class PodNetwork {
       await Promise.resolve(work()).finally(() => (isWorking = false))
     }, everyMs).unref()
     this.#parts.signal.addEventListener('abort', () => clearInterval(timer))
-  }
-}
-
-/** One at a time, and one more for all that comes meanwhile. */
-function coalesced(work: () => Promise<void>): () => void {
-  let [isRunning, isDue] = [false, false]
-  const run = async (): Promise<void> => {
-    isRunning = true
-    for (; isDue;) {
-      isDue = false
-      await work()
-    }
-    isRunning = false
-  }
-  return () => {
-    isDue = true
-    if (!isRunning) void run()
   }
 }
 

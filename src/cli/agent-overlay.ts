@@ -24,6 +24,7 @@ import { SubnetFile } from '../overlay/subnetfile.ts'
 import type { Log } from '../status/log.ts'
 import { onDemand } from './agent-mode.ts'
 import { overlayOptions, type OverlayWords } from './agent-overlay-options.ts'
+import { coalesced } from './coalesced.ts'
 
 export interface OverlayParts {
   readonly tables: Tables
@@ -96,7 +97,7 @@ export class Overlay {
       signal,
       onProblem: (problem) => log.warn('interfaces of this host', { problem }),
     })
-    const audit = coalesced(() => rows.audit())
+    const audit = coalesced(() => rows.audit().catch(() => {})) // whoever looks says so
     void this.#findDevices()
     void hearKernel({
       flags: ['--link', '--address', '--route', '--neighbour'],
@@ -134,23 +135,6 @@ async function findChecksums(log: Log, signal: AbortSignal): Promise<Checksums> 
   if (!checksums.isSound && !signal.aborted)
     log.warn('checksums of wrapped packets are computed by the CPU on this kernel', { ...checksums })
   return checksums
-}
-
-/** One at a time, and one more for all that comes meanwhile. */
-function coalesced(work: () => Promise<unknown>): () => void {
-  let [isRunning, isDue] = [false, false]
-  const run = async (): Promise<void> => {
-    isRunning = true
-    while (isDue) {
-      isDue = false
-      await work().catch(() => {}) // whoever works says so
-    }
-    isRunning = false
-  }
-  return () => {
-    isDue = true
-    if (!isRunning) void run()
-  }
 }
 
 const RETRY_MS = 5_000

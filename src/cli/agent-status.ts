@@ -8,7 +8,7 @@ import { readConnections } from '../kernel/conntrack.ts'
 import { probeFeatures, type Feature } from '../kernel/features.ts'
 import type { ServiceTables } from '../service/derive.ts'
 import { ConnectionsWatch } from '../status/connections.ts'
-import { problemEvents } from '../status/events.ts'
+import { problemEvents, tellProblems, type RefusedRow } from '../status/events.ts'
 import { gauges } from '../status/gauges.ts'
 import { Health } from '../status/health.ts'
 import { kubeProxyMetrics, type KubeProxyMetrics } from '../status/kubeproxy.ts'
@@ -19,7 +19,7 @@ import { ProgrammingLatency } from '../status/programming.ts'
 import type { Routes } from '../status/server.ts'
 import { statusz, type Fault } from '../status/statusz.ts'
 import type { Mode } from './agent-mode.ts'
-import { listen, metricsAnswer, TELL_EVERY_MS } from './listen.ts'
+import { listen, metricsAnswer } from './listen.ts'
 import { version } from './version.ts'
 
 export interface StatusAddresses {
@@ -93,7 +93,9 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
     ...(options.statusSocket ? [await listen(options.statusSocket, inner, log)] : []),
   ]
   const watch = new ConnectionsWatch(log, readConnections)
-  const timers = [tellProblems(parts), setInterval(() => watch.look(), LOOK_EVERY_MS).unref()]
+  const events = problemEvents(options.node, parts.post)
+  const problems = () => ({ rejections: parts.rejections, refused: refusedOf(parts) })
+  const timers = [tellProblems(events, problems), setInterval(() => watch.look(), LOOK_EVERY_MS).unref()]
   return {
     health,
     counters,
@@ -104,19 +106,11 @@ export async function serveStatus(parts: StatusParts): Promise<StatusSide> {
   }
 }
 
-/** Problems become Events a little after they appear, so that one that mends itself is not told. */
-function tellProblems({ options, rejections, bindings, post }: StatusParts): NodeJS.Timeout {
-  const events = problemEvents(options.node, post)
-  return setInterval(() => {
-    const refused = bindings().flatMap((binding) => {
-      const status = binding.status()
-      return [...status.refused.values()].map((each) => ({ target: status.target, refused: each }))
-    })
-    events.tell(
-      [...rejections.entries()].map(([, rejection]) => rejection),
-      refused,
-    )
-  }, TELL_EVERY_MS).unref()
+function* refusedOf({ bindings }: StatusParts): Iterable<RefusedRow> {
+  for (const binding of bindings()) {
+    const { target, refused } = binding.status()
+    for (const row of refused.values()) yield { target, refused: row }
+  }
 }
 
 function measure(parts: StatusParts, metrics: Metrics): KubeProxyMetrics {

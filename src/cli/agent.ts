@@ -2,13 +2,14 @@
 import { hostname } from 'node:os'
 import { Option, type Command } from 'commander'
 import { parseCidr } from '../cluster/address.ts'
-import { createLog, parseLogOptions } from '../status/log.ts'
 import { cleanUp, MODES } from './agent-mode.ts'
 import { removeNetwork } from './agent-network.ts'
 import { addNetworkOptions } from './agent-network-options.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
+import { addLogOption, logBy } from './log-option.ts'
 import { alone } from './sole.ts'
+import { addSourceOptions } from './source.ts'
 
 export function register(program: Command): void {
   const cidrs = (text: string): readonly string[] => text.split(',').map((part) => parseRange(part))
@@ -16,13 +17,7 @@ export function register(program: Command): void {
     .command('agent')
     .description("a node's data plane: follow the cluster, program the kernel")
     .option('--node <name>', 'name of this node in the cluster', process.env['NODE_NAME'] ?? hostname().toLowerCase())
-    .option(
-      '--api-server <url>',
-      'address of the API server: https://..., unix:///...; default: as the kubeconfig or the pod says',
-    )
-    .option('--kubeconfig <file>', "default: $KUBECONFIG, the pod's service account, ~/.kube/config")
-    .option('--context <name>', 'context of the kubeconfig')
-    .option('--directory <path...>', 'read the cluster from YAML and JSON files instead of an API server')
+  addSourceOptions(command)
     .option(
       '--nodeport-addresses <list>',
       'what answers node ports, each word adding some, see below',
@@ -57,25 +52,16 @@ export function register(program: Command): void {
     .addOption(
       new Option('--mode <mode>', 'what carries services; none: another program').choices(MODES).default('nftables'),
     )
-  addNetworkOptions(command)
-    .option(
-      '--cleanup',
-      'remove all that an agent left in the kernel, and exit; sysctls stay, for others may count on them by now',
-    )
-    .option(
-      '--log <words>',
-      'level and format: debug, info, warn, error, text, json',
-      process.env['FAIRLEAD_LOG'] ?? 'info',
-    )
-    .addHelpText('after', EXAMPLES)
-    .action(agent)
+  addNetworkOptions(command).option(
+    '--cleanup',
+    'remove all that an agent left in the kernel, and exit; sysctls stay, for others may count on them by now',
+  )
+  addLogOption(command).addHelpText('after', EXAMPLES).action(agent)
 }
 
 async function agent(options: AgentOptions & { cleanup?: boolean; log: string }): Promise<void> {
-  const { unknown, ...logOptions } = parseLogOptions(options.log)
-  if (unknown.length > 0) throw new Failure(`--log: ${unknown.join(', ')} is no level or format`, 2)
+  const log = logBy(options.log)
   if (!(options.auditSeconds >= 0)) throw new Failure('--audit-seconds: expected a number of seconds, or 0', 2)
-  const log = createLog(logOptions)
   const { node } = options
   if (options.cleanup) return alone({ node, log, waitMs: 0 }, () => cleanup(options.cniConfDir))
   await alone({ node, log, waitMs: END_MAX_MS }, () => runAgent(options, log))

@@ -2,14 +2,14 @@
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Readable } from '../core/table.ts'
 import { readConnections } from '../kernel/conntrack.ts'
-import { problemEvents } from '../status/events.ts'
+import { problemEvents, tellProblems } from '../status/events.ts'
 import { gauges } from '../status/gauges.ts'
 import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
 import { statusz } from '../status/statusz.ts'
 import type { DnsService } from './dns-service.ts'
-import { listen, metricsAnswer, TELL_EVERY_MS } from './listen.ts'
+import { listen, metricsAnswer } from './listen.ts'
 import { version } from './version.ts'
 
 export interface DnsStatusParts {
@@ -53,7 +53,8 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
     await listen(options.metricsBindAddress, routes, log),
     ...(options.statusSocket ? [await listen(options.statusSocket, routes, log)] : []),
   ]
-  const timer = tellProblems(parts)
+  const events = problemEvents(options.name, (event) => service()?.source.post(event))
+  const timer = tellProblems(events, () => ({ rejections: rejectionsOf(parts), refused: [] }))
   return {
     async close() {
       clearInterval(timer)
@@ -69,16 +70,3 @@ const rejectionsOf = ({ service, problems }: DnsStatusParts) => ({
   },
   entries: () => (service()?.rejections ?? problems).entries(),
 })
-
-function tellProblems(parts: DnsStatusParts): NodeJS.Timeout {
-  const rejections = rejectionsOf(parts)
-  const events = problemEvents(parts.options.name, (event) => parts.service()?.source.post(event))
-  return setInterval(
-    () =>
-      events.tell(
-        [...rejections.entries()].map(([, rejection]) => rejection),
-        [],
-      ),
-    TELL_EVERY_MS,
-  ).unref()
-}

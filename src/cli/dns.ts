@@ -1,40 +1,26 @@
 /** `fairlead dns`: the cluster's DNS. Follows the cluster and a Corefile, and tells the carrier beside it what to answer; ends on SIGTERM, and then the carrier answers on. */
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
-import { createLog, parseLogOptions } from '../status/log.ts'
 import { runDns, type DnsOptions } from './dns-run.ts'
-import { Failure } from './failure.ts'
+import { addLogOption, logBy } from './log-option.ts'
+import { addSourceOptions } from './source.ts'
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('dns')
     .description("the cluster's DNS: follow the cluster, tell the carrier what to answer")
     .option('--corefile <file>', 'what to answer, as CoreDNS reads it', '/etc/coredns/Corefile')
     .option('--socket <path>', 'where `fairlead-carrier dns --socket` listens', '/run/fairlead-dns/dns.sock')
-    .option(
-      '--api-server <url>',
-      'address of the API server: https://..., unix:///...; default: as the kubeconfig or the pod says',
-    )
-    .option('--kubeconfig <file>', "default: $KUBECONFIG, the pod's service account, ~/.kube/config")
-    .option('--context <name>', 'context of the kubeconfig')
-    .option('--directory <path...>', 'read the cluster from YAML and JSON files instead of an API server')
+  addSourceOptions(command)
     .option('--state-dir <path>', 'where the last known state of the cluster is kept; "" for nowhere', '')
     .option('--name <name>', 'of this pod, for Events and status', process.env['POD_NAME'] ?? hostname().toLowerCase())
     .option('--metrics-bind-address <address>', 'metrics and statusz of this process', '127.0.0.1:9154')
     .option('--status-socket <path>', 'statusz on a Unix socket, too')
-    .option(
-      '--log <words>',
-      'level and format: debug, info, warn, error, text, json',
-      process.env['FAIRLEAD_LOG'] ?? 'info',
-    )
-    .addHelpText('after', EXAMPLES)
-    .action(dns)
+  addLogOption(command).addHelpText('after', EXAMPLES).action(dns)
 }
 
 async function dns(options: DnsOptions & { readonly log: string }): Promise<void> {
-  const { unknown, ...logOptions } = parseLogOptions(options.log)
-  if (unknown.length > 0) throw new Failure(`--log: ${unknown.join(', ')} is no level or format`, 2)
-  await runDns(options, createLog(logOptions))
+  await runDns(options, logBy(options.log))
 }
 
 const EXAMPLES = `

@@ -17,6 +17,3 @@ export const metricsAnswer = (metrics: Metrics): Answer => ({
   ...{ status: 200, type: 'text/plain; version=0.0.4' },
   body: metrics.render(),
 })
-
-/** A little after they appear, so that a problem that mends itself is not told. */
-export const TELL_EVERY_MS = 2_000

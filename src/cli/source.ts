@@ -1,5 +1,6 @@
 /** Where a process reads the cluster from: an API server, or files. */
 import { join } from 'node:path'
+import type { Command } from 'commander'
 import type { AnyInlet } from '../cluster/inlet.ts'
 import { describeProblem } from '../cluster/manifest.ts'
 import type { Rejection } from '../cluster/rejection.ts'
@@ -26,6 +27,18 @@ export interface SourceOptions {
   readonly directory?: readonly string[]
   /** '': the last known state is kept nowhere. */
   readonly stateDir: string
+}
+
+/** All but --state-dir, whose default is each command's own. */
+export function addSourceOptions(command: Command): Command {
+  return command
+    .option(
+      '--api-server <url>',
+      'address of the API server: https://..., unix:///...; default: as the kubeconfig or the pod says',
+    )
+    .option('--kubeconfig <file>', "default: $KUBECONFIG, the pod's service account, ~/.kube/config")
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('--directory <path...>', 'read the cluster from YAML and JSON files instead of an API server')
 }
 
 export interface SourceParts {

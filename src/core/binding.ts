@@ -3,6 +3,7 @@ import { Cursor } from './cursor.ts'
 import type { Delta, Drift, Revision, Target } from './delta.ts'
 import { Waiters, type Happening, type Status } from './progress.ts'
 import type { Table } from './table.ts'
+import { asError } from './thrown.ts'
 
 export interface BindingOptions {
   readonly epoch: string
@@ -273,10 +274,6 @@ export class Binding<Row = any> {
   #say(happening: Happening): void {
     this.#options.onEvent(happening)
   }
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown))
 }
 
 const RECOVERY_SPACING_MS = 500

@@ -11,6 +11,7 @@ import { Ints } from './ints.ts'
 import { Outputs } from './outputs.ts'
 import { Reads, type Home } from './reads.ts'
 import { asTable, InputTable, Table, type Readable, type TableOptions } from './table.ts'
+import { asError } from './thrown.ts'
 
 /** The only way of a derivation to other tables than its driver's row. Every read is recorded, also of what is not there. */
 export interface Read {
@@ -162,7 +163,7 @@ class DerivedTable<Out, In> extends Table<Out> implements Derived<Out> {
       this.#collect(key, row)
       this.#outputs.replace(reader, rows)
     } catch (error) {
-      this.faults.set(key, error instanceof Error ? error : new Error(String(error)))
+      this.faults.set(key, asError(error))
       this.#outputs.replace(reader, NO_ROWS)
     } finally {
       rows.clear()

@@ -1,6 +1,7 @@
 import type { Key } from './delta.ts'
 import type { Graph, Settling } from './graph.ts'
 import { asTable, Table, type Readable } from './table.ts'
+import { asError } from './thrown.ts'
 import type { Same } from './same.ts'
 
 export interface Expansion<Out, In> {
@@ -85,7 +86,7 @@ class ExpandedTable<Out, In> extends Table<Out> implements Settling {
     try {
       rows = new Map(this.#spec.rows(key, row))
     } catch (error) {
-      if (this.#driver.get(key) === row) this.faults.set(key, error instanceof Error ? error : new Error(String(error)))
+      if (this.#driver.get(key) === row) this.faults.set(key, asError(error))
     }
     this.#last = { key, row, rows }
     return rows

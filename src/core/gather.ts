@@ -3,6 +3,7 @@ import type { Graph, Settling } from './graph.ts'
 import { Holders } from './holders.ts'
 import { same, type Same } from './same.ts'
 import { asTable, Table, type Readable } from './table.ts'
+import { asError } from './thrown.ts'
 
 export interface Gathering<Out, In, Part> {
   readonly name: string
@@ -182,8 +183,6 @@ function together<Part>(others: readonly Share<Part>[], own: Share<Part>): reado
   const at = others.findIndex((other) => own.driver < other.driver)
   return at === -1 ? [...others, own] : others.toSpliced(at, 0, own)
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 const NOTHING: ReadonlyMap<Key, never> = new Map<Key, never>()
 const NO_PARTS: readonly never[] = []

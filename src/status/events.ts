@@ -2,6 +2,7 @@
 import type { Rejection } from '../cluster/rejection.ts'
 import type { ClusterEvent } from '../cluster/source/kube/events.ts'
 import type { Refused } from '../core/delta.ts'
+import type { Readable } from '../core/table.ts'
 
 export interface ProblemEvents {
   /** All problems that there are now. Cheap to call often: only what is new is posted. */
@@ -11,6 +12,23 @@ export interface ProblemEvents {
 export interface RefusedRow {
   readonly target: string
   readonly refused: Refused
+}
+
+/** All problems that there are at a moment. */
+export interface Problems {
+  readonly rejections: Pick<Readable<Rejection>, 'entries'>
+  readonly refused: Iterable<RefusedRow>
+}
+
+/** Problems become Events a little after they appear, so that one that mends itself is not told. */
+export function tellProblems(events: ProblemEvents, problems: () => Problems): NodeJS.Timeout {
+  return setInterval(() => {
+    const { rejections, refused } = problems()
+    events.tell(
+      [...rejections.entries()].map(([, rejection]) => rejection),
+      refused,
+    )
+  }, TELL_EVERY_MS).unref()
 }
 
 /** `node`: its name; what this node refuses and is of no object is its own. `post` must not reject; it may drop what is too much. */
@@ -79,3 +97,4 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   EndpointSlice: 'discovery.k8s.io/v1',
   ServiceCIDR: 'networking.k8s.io/v1',
 }
+const TELL_EVERY_MS = 2_000

@@ -1,33 +1,13 @@
 import { familyOf } from '../../cluster/address.ts'
 import type { Family } from '../../cluster/protocol.ts'
-import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
-import { HeldRows } from '../../core/held.ts'
-import { IptablesCorner, type Content, type CornerOptions, type Place } from '../../kernel/iptables-corner.ts'
+import { CornerTarget } from '../../kernel/corner-target.ts'
+import type { Content, CornerOptions, Place } from '../../kernel/iptables-corner.ts'
 import type { EgressRow } from '../rows.ts'
 
 /** As the target of nftables, for kernels without: one chain of table nat, behind that of Services, there only while there are rows. */
-export class IptablesMasqueradeTarget implements Target<EgressRow> {
-  readonly name = 'masquerade'
-  readonly corner: IptablesCorner
-  readonly #rows = new HeldRows<EgressRow>()
-
+export class IptablesMasqueradeTarget extends CornerTarget<EgressRow> {
   constructor(options: CornerOptions) {
-    this.corner = new IptablesCorner(PLACE, options)
-  }
-
-  async apply(delta: Delta<EgressRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    this.#rows.take(delta)
-    await this.corner.hold(contents([...this.#rows.values()]), delta.from === 0, signal)
-    return []
-  }
-
-  async audit(signal: AbortSignal): Promise<Drift> {
-    const detail = await this.corner.differs(signal)
-    return detail === null ? { clean: true } : { clean: false, detail }
-  }
-
-  cleanup(): Promise<void> {
-    return this.corner.remove()
+    super('masquerade', PLACE, contents, options)
   }
 }
 

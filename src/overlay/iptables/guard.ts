@@ -1,40 +1,18 @@
 import { familyOf } from '../../cluster/address.ts'
 import type { Family } from '../../cluster/protocol.ts'
-import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
-import { HeldRows } from '../../core/held.ts'
-import { IptablesCorner, type Content, type CornerOptions, type Place } from '../../kernel/iptables-corner.ts'
+import { CornerTarget } from '../../kernel/corner-target.ts'
+import type { Content, CornerOptions, Place } from '../../kernel/iptables-corner.ts'
 import type { GuardRow } from '../rows.ts'
 
 /**
  * As the target of nftables, for kernels without: two chains of table mangle. There an ACCEPT of somebody's firewall, which
  * is in table filter behind it, comes too late to let anybody in.
  */
-export class IptablesGuardTarget implements Target<GuardRow> {
-  readonly name = 'overlay guard'
-  readonly corner: IptablesCorner
-  readonly #port: number
-  readonly #rows = new HeldRows<GuardRow>()
-
+export class IptablesGuardTarget extends CornerTarget<GuardRow> {
   constructor(port: number, options: CornerOptions) {
-    this.#port = port
-    this.corner = new IptablesCorner(PLACE, options)
-  }
-
-  async apply(delta: Delta<GuardRow>, signal: AbortSignal): Promise<readonly Refused[]> {
-    this.#rows.take(delta)
-    const rows = [...this.#rows.values()]
-    const contents = new Map(([4, 6] as const).map((family) => [family, content(rows, family, this.#port)]))
-    await this.corner.hold(contents, delta.from === 0, signal)
-    return []
-  }
-
-  async audit(signal: AbortSignal): Promise<Drift> {
-    const detail = await this.corner.differs(signal)
-    return detail === null ? { clean: true } : { clean: false, detail }
-  }
-
-  cleanup(): Promise<void> {
-    return this.corner.remove()
+    const contents = (rows: readonly GuardRow[]): ReadonlyMap<Family, Content> =>
+      new Map(([4, 6] as const).map((family) => [family, content(rows, family, port)]))
+    super('overlay guard', PLACE, contents, options)
   }
 }
 
