@@ -98,7 +98,9 @@ t.test('all that is wrong at once, each named everywhere', async (t) => {
   put(8, { podCIDRs: ['nonsense'] })
   writeFileSync(join(DATA, 'cbr0', '10.250.0.9'), '')
   writeFileSync(join(CONF, '05-theirs.conf'), '{"name":"theirs","type":"bridge"}')
-  await ip('link delete flannel.1', 'link add flannel.1 type vxlan id 7 local 172.30.0.11 dev eth0 dstport 8472')
+  await one.frozen(() =>
+    ip('link delete flannel.1', 'link add flannel.1 type vxlan id 7 local 172.30.0.11 dev eth0 dstport 8472'),
+  )
   for (const [object, problem] of PROBLEMS) {
     await until(`${object}: ${problem} in status`, async () => problem.test(await statusOf(1))).catch(async (error) => {
       t.comment(await statusOf(1))

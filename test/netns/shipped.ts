@@ -75,6 +75,12 @@ export class Agent {
     await this.ended
   }
 
+  /** What `change` does in several steps comes about as one: an agent that runs would repair the first before the second. */
+  async frozen(change: () => Promise<unknown>): Promise<void> {
+    this.child.kill('SIGSTOP')
+    await change().finally(() => this.child.kill('SIGCONT'))
+  }
+
   settled(...targets: readonly string[]): Promise<void> {
     const wanted = targets.length > 0 ? targets : ['nftables', 'conntrack']
     return until(`${wanted.join(' and ')} settled`, async () => {
