@@ -5,6 +5,7 @@
 pub mod corefile;
 pub mod names;
 pub mod protocol;
+pub mod proxy;
 pub mod servers;
 #[cfg(test)]
 mod typescript;

@@ -1,6 +1,6 @@
 //! Writes the types as TypeScript, or says that what is checked in differs.
 
-use crate::{names, protocol, servers};
+use crate::{names, protocol, proxy, servers};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -20,6 +20,14 @@ fn the_servers_in_typescript() {
     let mut file = File::new();
     file.visit::<servers::ServerRow>();
     file.check("servers.ts");
+}
+
+#[test]
+fn the_proxy_in_typescript() {
+    let mut file = File::new();
+    file.visit::<proxy::ProxyRow>();
+    file.visit::<proxy::SecretRow>();
+    file.check("proxy.ts");
 }
 
 /// Types by name, each once: in which order they are met is by chance, anew with each compilation.
