@@ -2,7 +2,8 @@
 
 use crate::name::{Name, within};
 use crate::packet;
-use crate::step::{Problem, names};
+use crate::reply::Reply;
+use crate::step::{Given, Problem, names};
 use std::net::IpAddr;
 use wire::corefile::{self, AclAction};
 
@@ -34,8 +35,27 @@ impl Acl {
         Ok(Acl { rules: step.rules.iter().map(rule).collect::<Result<_, _>>()? })
     }
 
+    pub fn answer(&self, name: &[u8], kind: u16, client: IpAddr, reply: &mut Reply) -> Given {
+        let action = self.action(name, kind, client);
+        if action != AclAction::Allow {
+            reply.authoritative = false;
+        }
+        match action {
+            AclAction::Allow => Given::Pass,
+            AclAction::Drop => Given::Drop,
+            AclAction::Block => {
+                reply.extended_error(BLOCKED, "");
+                Given::Done(packet::REFUSED)
+            }
+            AclAction::Filter => {
+                reply.extended_error(FILTERED, "");
+                Given::Done(packet::NO_ERROR)
+            }
+        }
+    }
+
     /// The first policy that fits, of the first rule that has one.
-    pub fn action(&self, name: &[u8], kind: u16, client: IpAddr) -> AclAction {
+    fn action(&self, name: &[u8], kind: u16, client: IpAddr) -> AclAction {
         let client = client.to_canonical();
         let rules = self.rules.iter().filter(|(zones, _)| zones.iter().any(|zone| within(name, zone.wire())));
         let fits = |policy: &&Policy| {
@@ -67,6 +87,10 @@ impl Network {
         }
     }
 }
+
+/// RFC 8914 4.16, 4.18.
+const BLOCKED: u16 = 15;
+const FILTERED: u16 = 17;
 
 #[cfg(test)]
 mod tests {

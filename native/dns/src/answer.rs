@@ -1,5 +1,6 @@
 //! From a query's octets to those of its answer: the path of every message, whatever it came by.
 
+pub use crate::asker::Asker;
 use crate::cache::{Hit, Key, count};
 use crate::circle::Circle;
 use crate::log::Event;
@@ -10,9 +11,9 @@ use crate::reply::{Head, Reply, Transport, UDP_SIZE, pointer, refuse};
 use crate::resolve::Fetched;
 use crate::step::{Chain, Given, Tables};
 use crate::zone::Place;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use wire::corefile::Flag;
 
 /// What is in force.
 #[derive(Clone, Default)]
@@ -32,18 +33,6 @@ pub struct Listener {
 pub struct Served {
     pub chain: Arc<Chain>,
     pub counters: Arc<Counters>,
-}
-
-/// Who asks, and when it came.
-#[derive(Clone, Copy)]
-pub struct Asker {
-    pub peer: SocketAddr,
-    pub transport: Transport,
-    pub came: Instant,
-    /// Of the thread that serves.
-    pub lane: usize,
-    /// Grows with each query of a thread.
-    pub turn: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +71,7 @@ pub fn answer_knowing(
     room: &mut [u8],
     known: Option<&Known>,
 ) -> Outcome {
-    let query = match packet::parse(packet) {
+    let mut query = match packet::parse(packet) {
         Ok(query) => query,
         Err(Wrong::Drop) => return Outcome::Nothing,
         Err(Wrong::Refuse { code, opt }) => return Outcome::Answer(refuse(room, packet, code, opt)),
@@ -99,26 +88,34 @@ pub fn answer_knowing(
     if let Some(circle) = chain.circle.as_ref().filter(|_| known.is_none()) {
         circle.look(name, query.kind);
     }
-    let mut said = Said { code: packet::REFUSED, ..Said::default() };
-    if query.class == packet::IN {
-        said = match say(tables, chain, &query, known, &asker, &mut reply) {
-            Ok(said) => said,
-            Err(_) if known.is_none() => return Outcome::Later,
-            Err(_) => Said { code: packet::SERVER_FAILURE, ..Said::default() },
-        };
+    if let Some(identifier) = chain.identifier.as_ref().filter(|_| query.wants_identifier) {
+        reply.option(packet::NSID, &[identifier]);
     }
+    let said = match say(tables, chain, &query, known, &asker, &mut reply) {
+        Ok(said) => said,
+        Err(_) if known.is_none() => return Outcome::Later,
+        Err(_) => Said { code: packet::SERVER_FAILURE, ..Said::default() },
+    };
     if matches!(said.code, packet::SERVER_FAILURE | packet::REFUSED) {
         reply.clear(&query);
     }
     if said.dropped {
         return Outcome::Nothing;
     }
-    let head = Head {
+    if chain.minimal && said.code == packet::NO_ERROR {
+        reply.minimize();
+    }
+    let mut head = Head {
         code: said.code,
-        authoritative: said.authoritative && matches!(said.code, packet::NO_ERROR | packet::NAME_ERROR),
+        authoritative: said.authoritative
+            && reply.authoritative
+            && matches!(said.code, packet::NO_ERROR | packet::NAME_ERROR),
         recursion_available: chain.recursive,
         authentic: said.authentic && query.edns.is_some_and(|edns| edns.dnssec_ok),
     };
+    if let Some(header) = &chain.header {
+        set_flags(header, &mut query, &mut head);
+    }
     let length = reply.finish(&query, head);
     if let Some(log) = &chain.log {
         log.tell(&Event {
@@ -146,6 +143,22 @@ pub fn answer_knowing(
         served.counters.add(asker.lane, &exchange);
     }
     if said.renew { Outcome::Renew(length) } else { Outcome::Answer(length) }
+}
+
+/// The header step: RD of the query is what the answer repeats.
+fn set_flags(header: &wire::corefile::Header, query: &mut Query, head: &mut Head) {
+    for rule in &header.query {
+        if rule.flag == Flag::Rd {
+            query.recursion_desired = rule.set;
+        }
+    }
+    for rule in &header.response {
+        match rule.flag {
+            Flag::Aa => head.authoritative = rule.set,
+            Flag::Ra => head.recursion_available = rule.set,
+            Flag::Rd => query.recursion_desired = rule.set,
+        }
+    }
 }
 
 /// What the header and the counters are to know.
@@ -181,7 +194,7 @@ fn say(
     }
     for _ in 0..crate::kubernetes::ALIASES_MAX {
         let place = Place { name: name.wire(), offset, rewritten };
-        let (given, plugin) = chain.run(from, tables, place, query.kind, asker.peer.ip(), reply);
+        let (given, plugin) = chain.run(from, tables, place, query.kind, asker, reply);
         if said.plugin == 0 {
             said.plugin = plugin;
         }

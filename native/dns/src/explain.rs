@@ -1,6 +1,6 @@
 //! What gives the answer to a question, for people.
 
-use crate::answer::State;
+use crate::answer::{Asker, State};
 use crate::metrics::PLUGINS;
 use crate::name::{Name, Shown, within};
 use crate::packet::{self, HEADER_BYTES, Query};
@@ -8,7 +8,8 @@ use crate::reply::{Reply, Transport, UDP_SIZE};
 use crate::step::{Given, Step};
 use crate::zone::Place;
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
 use wire::protocol::Explain;
 
 /// `{ place, zone, plugin, object, code }`: of the first place that serves the name. `code` is null where others are asked.
@@ -36,8 +37,10 @@ pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
     let rewritten = served.chain.rewrite.as_ref().and_then(|rewrite| rewrite.name(name.wire()));
     let is_rewritten = rewritten.is_some();
     let name = rewritten.unwrap_or(name);
+    let asker =
+        Asker { peer: SocketAddr::new(client, 0), transport: Transport::Udp, came: Instant::now(), lane: 0, turn: 0 };
     let place = Place { name: name.wire(), offset: HEADER_BYTES, rewritten: is_rewritten };
-    let (given, plugin) = served.chain.run(0, &state.tables, place, kind, client, &mut reply);
+    let (given, plugin) = served.chain.run(0, &state.tables, place, kind, &asker, &mut reply);
     let alias = match given {
         Given::Elsewhere { offset } => {
             let wire = &reply.written()[offset..];

@@ -2,8 +2,10 @@
 
 mod acl;
 mod answer;
+mod asker;
 mod cache;
 mod cache_metrics;
+mod chaos;
 mod circle;
 mod explain;
 mod forward;
@@ -11,6 +13,7 @@ mod hosts;
 mod kind;
 mod kubernetes;
 mod later;
+mod local;
 mod log;
 mod metrics;
 pub mod name;

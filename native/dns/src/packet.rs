@@ -176,7 +176,7 @@ fn any_name(bytes: &[u8]) -> Option<usize> {
 pub const HEADER_BYTES: usize = 12;
 /// Authority and additional records of a query.
 const RECORDS_MAX: usize = 4;
-const NSID: u16 = 3;
+pub const NSID: u16 = 3;
 
 pub const A: u16 = 1;
 pub const NS: u16 = 2;

@@ -29,8 +29,16 @@ pub struct Reply<'b> {
     truncated: bool,
     stream: bool,
     opt: bool,
+    /// Where the answer section ends.
+    answer_end: usize,
+    /// Of EDNS, as they will be in OPT.
+    options: Vec<u8>,
     /// Of the record sets of addresses, the record to begin with.
     pub turn: usize,
+    /// Of the question, and of the records that are made here.
+    pub class: u16,
+    /// Whether what is said is about a zone of ours; steps that only tell of others' clear it.
+    pub authoritative: bool,
 }
 
 /// What the header says besides what the query said.
@@ -55,7 +63,54 @@ impl<'b> Reply<'b> {
         let limit = wanted.min(room.len()) - if opt { OPT_BYTES } else { 0 };
         let at = HEADER_BYTES + query.question.len();
         room[HEADER_BYTES..at].copy_from_slice(query.question);
-        Reply { room, at, limit, counts: [0; 3], truncated: false, stream, opt, turn: 0 }
+        Reply {
+            room,
+            at,
+            limit,
+            counts: [0; 3],
+            truncated: false,
+            stream,
+            opt,
+            answer_end: at,
+            options: Vec::new(),
+            turn: 0,
+            class: query.class,
+            authoritative: true,
+        }
+    }
+
+    /// Adds an option of EDNS, if the client speaks that and there is space.
+    pub fn option(&mut self, code: u16, data: &[&[u8]]) {
+        let length: usize = data.iter().map(|part| part.len()).sum();
+        if !self.opt || self.at + 4 + length > self.limit {
+            return;
+        }
+        self.limit -= 4 + length;
+        self.options.extend(code.to_be_bytes());
+        self.options.extend((length as u16).to_be_bytes());
+        data.iter().for_each(|part| self.options.extend(*part));
+    }
+
+    /// RFC 8914.
+    pub fn extended_error(&mut self, code: u16, text: &str) {
+        self.option(EXTENDED_ERROR, &[&code.to_be_bytes(), text.as_bytes()]);
+    }
+
+    /// Leaves out what an answer does not need: what is not in the answer section, unless that is a denial or a referral.
+    pub fn minimize(&mut self) {
+        let [answers, authorities, _] = self.counts;
+        if answers > 0 || authorities == 0 {
+            (self.at, self.counts) = (self.answer_end, [answers, 0, 0]);
+        }
+    }
+
+    /// Records of answer, authority and additional section.
+    pub fn counts(&self) -> [u16; 3] {
+        self.counts
+    }
+
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
     }
 
     /// Appends the records of one type. `owner` is a pointer. Returns where the first one lies, unless they do not fit:
@@ -83,7 +138,7 @@ impl<'b> Reply<'b> {
         let start = self.at;
         self.push(tail);
         self.push(head);
-        self.counts[section as usize] += count;
+        self.add(section, count);
         let mut at = start;
         for _ in 0..count {
             let fixed = &mut self.room[at..at + FIXED_BYTES];
@@ -108,11 +163,11 @@ impl<'b> Reply<'b> {
         let start = self.at;
         self.push(owner);
         self.push(&kind.to_be_bytes());
-        self.push(&packet::IN.to_be_bytes());
+        self.push(&self.class.to_be_bytes());
         self.push(&ttl.to_be_bytes());
         self.push(&(length as u16).to_be_bytes());
         data.iter().for_each(|part| self.push(part));
-        self.counts[section as usize] += 1;
+        self.add(section, 1);
         Some(start)
     }
 
@@ -124,7 +179,7 @@ impl<'b> Reply<'b> {
         }
         let start = self.at;
         self.push(octets);
-        self.counts[section as usize] += count;
+        self.add(section, count);
         Some(&mut self.room[start..self.at])
     }
 
@@ -144,6 +199,7 @@ impl<'b> Reply<'b> {
     /// As if nothing but the question had been written.
     pub fn clear(&mut self, query: &Query) {
         (self.at, self.counts, self.truncated) = (HEADER_BYTES + query.question.len(), [0; 3], false);
+        self.answer_end = self.at;
     }
 
     pub fn finish(mut self, query: &Query, head: Head) -> usize {
@@ -152,13 +208,22 @@ impl<'b> Reply<'b> {
         let additional = (u16::from_be_bytes(additional) + u16::from(self.opt)).to_be_bytes();
         if self.opt {
             let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-            let opt = opt(head.code, dnssec_ok);
-            self.room[self.at..self.at + OPT_BYTES].copy_from_slice(&opt);
-            self.at += OPT_BYTES;
+            let mut opt = opt(head.code, dnssec_ok);
+            opt[9..].copy_from_slice(&(self.options.len() as u16).to_be_bytes());
+            self.push(&opt);
+            let options = std::mem::take(&mut self.options);
+            self.push(&options);
         }
         let header = [query.id, [high, low], [0, 1], answers, authorities, additional];
         header.iter().zip(self.room.chunks_exact_mut(2)).for_each(|(field, to)| to.copy_from_slice(field));
         self.at
+    }
+
+    fn add(&mut self, section: Section, count: u16) {
+        self.counts[section as usize] += count;
+        if section == Section::Answer {
+            self.answer_end = self.at;
+        }
     }
 
     fn push(&mut self, octets: &[u8]) {
@@ -219,6 +284,7 @@ pub const UDP_SIZE: u16 = 1232;
 /// Of a client without EDNS (RFC 1035 4.2.1).
 const PLAIN_MAX: u16 = 512;
 const OPT_BYTES: usize = 11;
+const EXTENDED_ERROR: u16 = 15;
 
 #[cfg(test)]
 mod tests {

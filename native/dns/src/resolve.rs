@@ -53,7 +53,13 @@ impl Resolver {
         let served = listener.zones.iter().find(|(zone, _)| within(query.name.wire(), zone.wire()));
         let Some((_, served)) = served else { return };
         let refresh = matches!(reach, Reach::Nobody);
-        let known = self.learn(&state, &served.chain, &query, &asker, refresh).await;
+        let mut known = Known::default();
+        let learning = self.learn(&state, &served.chain, &query, &asker, refresh, &mut known);
+        // What is known when the time is over is what there is: without it the answer is SERVFAIL.
+        match served.chain.patience {
+            Some(patience) => drop(timeout(patience.saturating_sub(asker.came.elapsed()), learning).await),
+            None => learning.await,
+        }
         if refresh {
             return;
         }
@@ -80,16 +86,15 @@ impl Resolver {
         query: &Query<'_>,
         asker: &Asker,
         refresh: bool,
-    ) -> Known {
-        let mut known = Known::default();
+        known: &mut Known,
+    ) {
         for _ in 0..FETCHES_MAX {
-            let wanted = chase_of(&state.tables, chain, query, asker, &mut self.room.borrow_mut(), &known);
+            let wanted = chase_of(&state.tables, chain, query, asker, &mut self.room.borrow_mut(), known);
             let Some((step, name)) = wanted else { break };
             let Some(forward) = chain.forward(step) else { break };
             let fetched = self.fetch(chain, forward, &name, query, refresh).await;
             known.0.push((step, name, fetched));
         }
-        known
     }
 
     async fn fetch(

@@ -1,11 +1,14 @@
 //! The steps of a server block, compiled: each passes a question on, or answers it.
 
 use crate::acl::Acl;
+use crate::asker::Asker;
 use crate::cache::Cache;
+use crate::chaos::{Chaos, whoami};
 use crate::circle::Circle;
 use crate::forward::Forward;
 use crate::hosts::Hosts;
 use crate::kubernetes::{Kubernetes, any};
+use crate::local::Local;
 use crate::log::Log;
 use crate::name::{Name, within};
 use crate::packet;
@@ -14,10 +17,10 @@ use crate::rewrite::Rewrite;
 use crate::table::Set;
 use crate::template::Template;
 use crate::zone::Place;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use wire::corefile::{self, AclAction};
+use std::time::Duration;
+use wire::corefile;
 
 /// What steps answer from.
 #[derive(Clone, Default)]
@@ -52,6 +55,9 @@ pub enum Step {
     Any,
     Forward(Arc<Forward>),
     Template(Template),
+    Local(Local),
+    Chaos(Chaos),
+    Whoami,
 }
 
 impl Step {
@@ -62,6 +68,11 @@ impl Step {
             Step::Hosts(step) => Some(step.set),
             _ => None,
         }
+    }
+
+    /// Whether it has a say in other classes than IN.
+    fn serves_any_class(&self) -> bool {
+        matches!(self, Step::Acl(_) | Step::Chaos(_) | Step::Template(_) | Step::Whoami)
     }
 
     /// Queries that were too many at a time.
@@ -110,6 +121,13 @@ pub struct Chain {
     pub circle: Option<Circle>,
     pub log: Option<Log>,
     pub rewrite: Option<Rewrite>,
+    /// Of the server, for who asks for it (RFC 5001).
+    pub identifier: Option<Vec<u8>>,
+    pub header: Option<corefile::Header>,
+    /// Answers have no authority and additional records that they do not need.
+    pub minimal: bool,
+    /// How long a query may take.
+    pub patience: Option<Duration>,
 }
 
 impl Chain {
@@ -139,7 +157,14 @@ impl Chain {
                 corefile::Step::Prometheus(_) => chain.counted = true,
                 // What these ask for is done by others: the supervisor, the controller.
                 corefile::Step::Health(_) | corefile::Step::Ready(_) | corefile::Step::Errors(_) => {}
-                corefile::Step::Metadata(_) | corefile::Step::Minimal(_) => {}
+                corefile::Step::Metadata(_) => {}
+                corefile::Step::Local(step) => chain.steps.push(Step::Local(Local::new(step)?)),
+                corefile::Step::Chaos(step) => chain.steps.push(Step::Chaos(Chaos::new(step))),
+                corefile::Step::Whoami(_) => chain.steps.push(Step::Whoami),
+                corefile::Step::Nsid(step) => chain.identifier = Some(step.data.clone().into()),
+                corefile::Step::Header(step) => chain.header = Some(step.clone()),
+                corefile::Step::Minimal(_) => chain.minimal = true,
+                corefile::Step::Cancel(step) => chain.patience = Some(Duration::from_millis(step.timeout_ms.into())),
                 other => return Err(Problem::unbuilt(&plugin(other))),
             }
         }
@@ -161,18 +186,19 @@ impl Chain {
         tables: &Tables,
         asked: Place,
         kind: u16,
-        client: IpAddr,
+        asker: &Asker,
         reply: &mut Reply,
     ) -> (Given, usize) {
         for (index, step) in self.steps.iter().enumerate().skip(from) {
+            if reply.class != packet::IN && !step.serves_any_class() {
+                continue;
+            }
             let (given, plugin) = match step {
-                Step::Acl(acl) => match acl.action(asked.name, kind, client) {
-                    AclAction::Allow => (Given::Pass, 0),
-                    AclAction::Block => (Given::Done(packet::REFUSED), 10),
-                    AclAction::Filter => (Given::Done(packet::NO_ERROR), 10),
-                    AclAction::Drop => (Given::Drop, 10),
-                },
-                Step::Template(step) => (step.answer(asked, kind, client, reply), 6),
+                Step::Acl(acl) => (acl.answer(asked.name, kind, asker.ip(), reply), 10),
+                Step::Local(local) => (local.answer(asked, kind, reply), 11),
+                Step::Chaos(chaos) => (chaos.answer(asked, kind, reply), 8),
+                Step::Whoami => (whoami(asked, asker, reply), 9),
+                Step::Template(step) => (step.answer(asked, kind, asker.ip(), reply), 6),
                 Step::Hosts(step) => (step.answer(tables, asked, kind, reply), 4),
                 Step::Kubernetes(step) => (step.answer(tables, asked, kind, reply), 1),
                 Step::Any if kind == packet::ANY => {
@@ -187,7 +213,8 @@ impl Chain {
                 return (given, plugin);
             }
         }
-        (Given::Done(if self.steps.is_empty() { packet::REFUSED } else { packet::SERVER_FAILURE }), 0)
+        let nobody = self.steps.is_empty() || reply.class != packet::IN;
+        (Given::Done(if nobody { packet::REFUSED } else { packet::SERVER_FAILURE }), 0)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::step::{Given, Problem, names, zone_of};
 use crate::zone::Place;
 use regex::{Captures, Regex};
 use std::net::IpAddr;
-use wire::corefile::{self, TemplatePart, TemplateRecord};
+use wire::corefile::{self, ExtendedError, TemplatePart, TemplateRecord};
 use wire::names::NameRecord;
 
 pub struct Template {
@@ -16,12 +16,14 @@ pub struct Template {
 }
 
 struct Rule {
+    class: u16,
     kind: u16,
     zones: Vec<Name>,
     patterns: Vec<Regex>,
     /// Answer, authority, additional.
     sections: [Vec<TemplateRecord>; 3],
     code: u16,
+    extended_error: Option<ExtendedError>,
     fallthrough: Vec<Name>,
 }
 
@@ -30,6 +32,7 @@ struct Filling<'a> {
     name: &'a str,
     zone: &'a Name,
     kind: u16,
+    class: u16,
     client: IpAddr,
     groups: Captures<'a>,
 }
@@ -37,20 +40,19 @@ struct Filling<'a> {
 impl Template {
     pub fn new(step: &corefile::Template) -> Result<Template, Problem> {
         let rule = |rule: &corefile::TemplateRule| {
-            if !matches!(rule.class, packet::IN | packet::ANY) {
-                return Err(Problem::new("template serves class IN only", "write IN or ANY"));
-            }
             let all = vec![String::new()];
             let patterns = if rule.patterns.is_empty() { &all } else { &rule.patterns };
             let pattern = |text: &String| {
                 Regex::new(text).map_err(|error| Problem::new(error.to_string(), "correct the pattern"))
             };
             Ok(Rule {
+                class: rule.class,
                 kind: rule.kind,
                 zones: names(&rule.zones)?,
                 patterns: patterns.iter().map(pattern).collect::<Result<_, _>>()?,
                 sections: [rule.answer.clone(), rule.authority.clone(), rule.additional.clone()],
                 code: rule.rcode,
+                extended_error: rule.extended_error.clone(),
                 fallthrough: names(rule.fallthrough.as_deref().unwrap_or_default())?,
             })
         };
@@ -61,12 +63,13 @@ impl Template {
         let name = Shown(asked.name).to_string();
         for rule in &self.rules {
             let Some(zone) = zone_of(&rule.zones, asked.name) else { continue };
-            if ![rule.kind, kind].contains(&packet::ANY) && rule.kind != kind {
+            let differs = |ours: u16, theirs: u16| ![ours, theirs].contains(&packet::ANY) && ours != theirs;
+            if differs(rule.kind, kind) || differs(rule.class, reply.class) {
                 continue;
             }
             match rule.patterns.iter().find_map(|pattern| pattern.captures(&name)) {
                 Some(groups) => {
-                    let filling = Filling { name: &name, zone, kind, client, groups };
+                    let filling = Filling { name: &name, zone, kind, class: reply.class, client, groups };
                     return rule.put(asked, &filling, reply).unwrap_or(Given::Done(packet::SERVER_FAILURE));
                 }
                 None if rule.fallthrough.iter().any(|zone| within(asked.name, zone.wire())) => {}
@@ -80,6 +83,9 @@ impl Template {
 impl Rule {
     /// `None`: what was filled in is no record.
     fn put(&self, asked: Place, filling: &Filling, reply: &mut Reply) -> Option<Given> {
+        if let Some(error) = &self.extended_error {
+            reply.extended_error(error.code, &error.text);
+        }
         let mut alias = None;
         for (section, records) in
             [Section::Answer, Section::Authority, Section::Additional].into_iter().zip(&self.sections)
@@ -99,7 +105,9 @@ impl Rule {
         }
         Some(match alias {
             // What an alias stands for is looked up by the whole chain, unless the template says it.
-            Some(offset) if filling.kind != packet::CNAME && filling.kind != packet::ANY => Given::Elsewhere { offset },
+            Some(offset) if ![packet::CNAME, packet::ANY].contains(&filling.kind) && self.code == packet::NO_ERROR => {
+                Given::Elsewhere { offset }
+            }
             _ => Given::Done(self.code),
         })
     }
@@ -116,7 +124,11 @@ impl Filling<'_> {
             TemplatePart::Text(text) => text.clone(),
             TemplatePart::Name => self.name.to_string(),
             TemplatePart::Zone => self.zone.to_string(),
-            TemplatePart::Class => "IN".to_string(),
+            TemplatePart::Class => match self.class {
+                packet::IN => "IN".to_string(),
+                packet::CHAOS => "CH".to_string(),
+                other => format!("CLASS{other}"),
+            },
             TemplatePart::Type => match crate::metrics::TYPES.iter().find(|(number, _)| *number == self.kind) {
                 Some((_, name)) => name.to_string(),
                 None => format!("TYPE{}", self.kind),
