@@ -36,7 +36,7 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   problems.markSynced()
   const parts = { carrier, observer, log, signal, name: options.name, problems }
   let service: DnsService | null = null
-  const status = await serveDnsStatus({ options, service: () => service, problems, observer, log })
+  const status = await serveDnsStatus({ options, service: () => service, carrier, problems, observer, log })
   const corefile = new CorefileWatcher(resolve(options.corefile), disk, systemClock, Math.random)
   log.info('DNS controller started', { name: options.name, version, corefile: options.corefile })
   for await (const reading of corefile.readings(signal)) {

@@ -13,6 +13,7 @@ import type { Configuration, Server } from '../dns/corefile/configuration.ts'
 import { disk } from '../dns/corefile/disk.ts'
 import { deriveNames } from '../dns/derive.ts'
 import { FileNames } from '../dns/filenames.ts'
+import { zonesOf } from '../dns/names.ts'
 import type { NameOptions } from '../dns/options.ts'
 import type { Log } from '../status/log.ts'
 import type { Observer } from '../status/observer.ts'
@@ -96,6 +97,11 @@ export class DnsService {
   get shown(): readonly Readable<unknown>[] {
     const { services, slices, namespaces, pods, serviceImports } = this.tables
     return [services, slices, namespaces, pods, serviceImports, this.names, this.#servers]
+  }
+
+  /** Of names of this cluster: absolute, lower case. */
+  get zones(): readonly string[] {
+    return this.#configuration.kubernetes.flatMap(({ options }) => zonesOf(options).own)
   }
 
   /** How many there are of a kind that is followed. */

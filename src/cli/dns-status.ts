@@ -1,4 +1,5 @@
 /** The side of the DNS controller that only reads: metrics, statusz, Events. /health and /ready are the carrier's. */
+import type { Connection } from '../carrier/connection.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Readable } from '../core/table.ts'
 import { readConnections } from '../kernel/conntrack.ts'
@@ -7,7 +8,9 @@ import { gauges } from '../status/gauges.ts'
 import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
+import type { Questions } from '../status/server.ts'
 import { statusz } from '../status/statusz.ts'
+import { lookUp } from './dns-lookup.ts'
 import type { DnsService } from './dns-service.ts'
 import { listen, metricsAnswer } from './listen.ts'
 import { version } from './version.ts'
@@ -16,6 +19,7 @@ export interface DnsStatusParts {
   readonly options: { readonly name: string; readonly metricsBindAddress: string; readonly statusSocket?: string }
   /** null: no Corefile could be used yet. */
   readonly service: () => DnsService | null
+  readonly carrier: Connection
   /** Of the Corefile. */
   readonly problems: Readable<Rejection>
   readonly observer: Observer
@@ -48,10 +52,13 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
     },
     sources: () => [...shown.sources()].map((state) => ({ state, objects: service()?.objectsOf(state.kind) ?? 0 })),
   })
+  const questions: Questions = {
+    '/dns/query': (query) => lookUp(query, parts.carrier, service()),
+  }
   const routes = { '/metrics': () => metricsAnswer(metrics), '/statusz': status }
   const servers = [
-    await listen(options.metricsBindAddress, routes, log),
-    ...(options.statusSocket ? [await listen(options.statusSocket, routes, log)] : []),
+    await listen(options.metricsBindAddress, routes, log, questions),
+    ...(options.statusSocket ? [await listen(options.statusSocket, routes, log, questions)] : []),
   ]
   const events = problemEvents(options.name, (event) => service()?.source.post(event))
   const timer = tellProblems(events, () => ({ rejections: rejectionsOf(parts), refused: [] }))

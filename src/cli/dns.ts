@@ -1,6 +1,7 @@
 /** `fairlead dns`: the cluster's DNS. Follows the cluster and a Corefile, and tells the carrier beside it what to answer; ends on SIGTERM, and then the carrier answers on. */
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
+import { registerQuery } from './dns-query.ts'
 import { runDns, type DnsOptions } from './dns-run.ts'
 import { addLogOption, logBy } from './log-option.ts'
 import { addSourceOptions } from './source.ts'
@@ -17,6 +18,7 @@ export function register(program: Command): void {
     .option('--metrics-bind-address <address>', 'metrics and statusz of this process', '127.0.0.1:9154')
     .option('--status-socket <path>', 'statusz on a Unix socket, too')
   addLogOption(command).addHelpText('after', EXAMPLES).action(dns)
+  registerQuery(command)
 }
 
 async function dns(options: DnsOptions & { readonly log: string }): Promise<void> {

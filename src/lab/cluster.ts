@@ -1,4 +1,5 @@
 /** Everything that runs inside the lab, put together: store, kubelets, agents, files. */
+import { mkdirSync } from 'node:fs'
 import { Agent } from './agent.ts'
 import { Announcer } from './announce.ts'
 import { applyObjects } from './api/apply.ts'
@@ -15,6 +16,7 @@ import { followNews } from './news.ts'
 import type { LabOptions } from './outer.ts'
 import { pageOf } from './page.ts'
 import type { PodRunner } from './pod.ts'
+import { dnsIn } from './place.ts'
 import { PodFiles } from './podfiles.ts'
 import { CARRIER } from './program.ts'
 import { seconds, type Progress } from './progress.ts'
@@ -64,6 +66,7 @@ export class Cluster implements ControlAnswers {
     )
     this.#publisher.start()
     this.#plane.start()
+    mkdirSync(dnsIn(this.options.place), { recursive: true })
     applyObjects(this.store, [...dnsObjects(this.options.place, nodes.length)], { owner: 'dns' })
     this.#files = followFiles(this.store, this.options.files, this.#progress)
     await this.#files.applied

@@ -1,7 +1,7 @@
 /** One container of a pod: a process behind `fairlead-carrier container`, its output, its end. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { start } from '../kernel/exec.ts'
-import { WORKDIR } from './env.ts'
+import { expand, WORKDIR } from './env.ts'
 import type { BoundedLog } from './log.ts'
 import { FILES_FOLDER } from './podfiles.ts'
 import type { ContainerSpec } from './podspec.ts'
@@ -14,11 +14,11 @@ export interface Work {
   readonly detail: string
 }
 
-/** Its own command if this machine has it, else a stand-in that listens on its ports and says who it is. */
-export function workOf(container: ContainerSpec, path: string): Work {
-  const [program] = container.command ?? []
-  if (program !== undefined && hasProgram(program, path)) {
-    const command = [...container.command!, ...(container.args ?? [])]
+/** Its own command, $(NAME) of the environment in place, if this machine has it, else a stand-in that listens on its ports and says who it is. */
+export function workOf(container: ContainerSpec, env: Readonly<Record<string, string>>): Work {
+  const [program, ...rest] = (container.command ?? []).map((word) => expand(word, env))
+  if (program !== undefined && hasProgram(program, env['PATH'] ?? '')) {
+    const command = [program, ...rest, ...(container.args ?? []).map((word) => expand(word, env))]
     return { kind: 'command', command, detail: `runs ${program}` }
   }
   const listens = (container.ports ?? [])

@@ -1,7 +1,7 @@
 /** The cluster's DNS in the lab: as on a real cluster a Deployment and the Service kube-dns, with the shipped programs in it. */
 import type { Raw } from '../cluster/raw.ts'
 import { join } from 'node:path'
-import { apiSocketIn } from './place.ts'
+import { apiSocketIn, dnsIn } from './place.ts'
 import { CACHE, CARRIER, COMMAND } from './program.ts'
 import type { ClusterDns } from './resolvconf.ts'
 
@@ -68,7 +68,7 @@ function podSpec(place: string): object {
       {
         name: 'controller',
         command: [COMMAND, 'dns', '--corefile', '/etc/coredns/Corefile', '--socket', join(SOCKET_FOLDER, 'dns.sock')],
-        args: ['--api-server', `unix://${apiSocketIn(place)}`],
+        args: ['--api-server', `unix://${apiSocketIn(place)}`, '--status-socket', join(dnsIn(place), '$(POD_IP).sock')],
         env: [{ name: 'NODE_COMPILE_CACHE', value: join(CACHE, 'node') }],
         volumeMounts: [socket, { name: 'config', mountPath: '/etc/coredns', readOnly: true }],
       },

@@ -111,7 +111,7 @@ export class ContainerKeeper {
     if (environment.kind === 'failed') return this.#cannotStart(environment.reason)
     const volumes = berth.volumes(view.spec)
     if (volumes.kind === 'failed') return this.#cannotStart(volumes.reason)
-    const work = workOf(view.spec, environment.env['PATH'] ?? '')
+    const work = workOf(view.spec, environment.env)
     if (view.restarts === 0) {
       berth.event('Normal', 'Started', `container ${view.spec.name} ${work.detail}`)
       if (work.kind === 'command') for (const why of volumes.left) berth.event('Warning', 'VolumeNotShown', why)

@@ -27,6 +27,8 @@ export function placeOf(env: NodeJS.ProcessEnv = process.env, uid = process.getu
 export const apiSocketIn = (place: string): string => join(place, 'api.sock')
 export const controlSocketIn = (place: string): string => join(place, 'lab.sock')
 export const logIn = (place: string): string => join(place, 'lab.log')
+/** Sockets of the pods of the DNS, by their addresses. */
+export const dnsIn = (place: string): string => join(place, 'dns')
 export const nodesIn = (place: string): string => join(place, 'nodes')
 const recordIn = (place: string): string => join(place, 'lab.json')
 
@@ -91,6 +93,6 @@ export function startTime(pid: number): string | null {
 
 /** sun_path of unix(7), less its final zero byte; the longest socket's name in the folder. */
 const SOCKET_PATH_MAX_BYTES = 107
-const LONGEST = 'nodes/n50.status.sock'
-/** nodes: the agents' sockets; hosts: hosts files and the like of pods; volumes: theirs; run: where the lab's own /run is put together. */
-const FOLDERS = ['nodes', 'hosts', 'volumes', 'run', 'logs']
+const LONGEST = 'dns/10.244.255.255.sock'
+/** nodes, dns: sockets to ask for status; hosts: hosts files and the like of pods; volumes: theirs; run: where the lab's own /run is put together. */
+const FOLDERS = ['nodes', 'dns', 'hosts', 'volumes', 'run', 'logs']

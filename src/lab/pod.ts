@@ -145,7 +145,7 @@ export class PodRunner {
       await Promise.race([init.started, aborted(signal)])
       return !signal.aborted
     }
-    if (workOf(spec, process.env['PATH'] ?? '').kind !== 'command') {
+    if (workOf(spec, { PATH: process.env['PATH'] ?? '' }).kind !== 'command') {
       const program = spec.command?.[0] ?? spec.image ?? 'it'
       const message = `init container ${spec.name} skipped: ${program} is not on this machine`
       this.#around.event(this.#pod, 'Warning', 'InitContainerSkipped', message)

@@ -1,6 +1,6 @@
 /** HTTP servers of the status side: a few fixed paths, GET and HEAD only, small bounds. They can never hurt the data path. */
 import { unlink } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 
 export interface Answer {
@@ -13,6 +13,9 @@ export interface Answer {
 /** By exact path; `*` answers any path that has no entry. */
 export type Routes = Readonly<Record<string, () => Answer>>
 
+/** As Routes, for what depends on the query and takes a while. By exact path; they come first. */
+export type Questions = Readonly<Record<string, (query: URLSearchParams) => Promise<Answer>>>
+
 /** Where to listen: a TCP address (`host` '' means every address of both families) or the path of a Unix socket. */
 export type Where = { readonly host: string; readonly port: number } | { readonly path: string }
 
@@ -21,19 +24,21 @@ export type Listening =
   | { readonly kind: 'refused'; readonly reason: string; readonly remedy: string }
 
 /** Never rejects: a port that is taken is a value. */
-export async function serve(where: Where, routes: Routes): Promise<Listening> {
+export async function serve(where: Where, routes: Routes, questions: Questions = {}): Promise<Listening> {
   const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, keepAliveTimeout: 5_000 })
   server.maxConnections = CONNECTIONS_MAX
   server.on('request', (request, response) => {
-    const answer = request.method === 'GET' || request.method === 'HEAD' ? route(routes, request.url ?? '/') : NO_METHOD
-    response.writeHead(answer.status, {
-      'content-type': answer.type,
-      'content-length': Buffer.byteLength(answer.body),
-      'x-content-type-options': 'nosniff',
-      ...answer.headers,
-    })
-    response.end(request.method === 'HEAD' ? undefined : answer.body)
+    const isHead = request.method === 'HEAD'
+    const [path, query] = (request.url ?? '/').split('?', 2)
+    const question = Object.hasOwn(questions, path!) ? questions[path!] : undefined
     request.resume()
+    if (request.method !== 'GET' && !isHead) write(response, NO_METHOD, isHead)
+    else if (question === undefined) write(response, route(routes, path!), isHead)
+    else
+      question(new URLSearchParams(query)).then(
+        (answer) => write(response, answer, isHead),
+        (error: unknown) => write(response, bug(error), isHead),
+      )
   })
   let error = await listen(server, where)
   // No IPv6 on this machine: every address then means every IPv4 address.
@@ -67,16 +72,30 @@ export const json = (status: number, body: unknown, headers?: Readonly<Record<st
   ...(headers && { headers }),
 })
 
-function route(routes: Routes, url: string): Answer {
-  const path = url.split('?', 1)[0]!
+function write(response: ServerResponse, answer: Answer, isHead: boolean): void {
+  response.writeHead(answer.status, {
+    'content-type': answer.type,
+    'content-length': Buffer.byteLength(answer.body),
+    'x-content-type-options': 'nosniff',
+    ...answer.headers,
+  })
+  response.end(isHead ? undefined : answer.body)
+}
+
+function route(routes: Routes, path: string): Answer {
   const handler = routes[path] ?? routes['*'] // paths begin with /, so none is a member of Object.prototype
   if (!handler) return NOT_FOUND
   try {
     return handler()
   } catch (error) {
-    return { status: 500, type: 'text/plain', body: `${error instanceof Error ? error.stack : String(error)}\n` }
+    return bug(error)
   }
 }
+
+const bug = (error: unknown): Answer => ({
+  ...{ status: 500, type: 'text/plain' },
+  body: `${error instanceof Error ? error.stack : String(error)}\n`,
+})
 
 function listen(server: Server, where: Where): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => {

@@ -36,6 +36,21 @@ for (const who of everybody) {
     await until(async () => (await addresses('store-2.store-pods')) !== '', 'one that comes has one, too', lab)
     t.match(await lab.inside('deploy/web', 'curl', '-sm5', 'http://api'), /^pod: api-/, 'what is named is reached')
 
+    const web = (await lab.json<{ items: { metadata: { name: string } }[] }>('pods', '-l', 'app=web')).items[0]!
+    const query = (...words: string[]) => lab.cli('dns', 'query', ...words)
+    const found = await query('api', '--from', web.metadata.name)
+    t.match(found, { kind: 'done', stdout: /^api\.default\.svc\.cluster\.local\.\t30\tIN\tA\t10\./m })
+    t.match(found, { stdout: /by: +kubernetes: Service default\/api$/m })
+    t.match(await query('apy', '--from', `default/${web.metadata.name}`), {
+      ...{ kind: 'failed', code: 2 },
+      stderr:
+        /before: +apy\.default\.svc\.cluster\.local\. NXDOMAIN: no Service apy in namespace default; did you mean api\?/,
+    })
+    t.match(await query('apy.default.svc.cluster.local'), {
+      ...{ kind: 'failed', code: 1 },
+      stderr: /why: +no Service apy in namespace default; did you mean api\?/,
+    })
+
     t.match(await lab.cli('scale', '-n', 'kube-system', 'deploy/coredns', '--replicas', '1'), { kind: 'done' })
     const servers = async (): Promise<number> => {
       const all = {

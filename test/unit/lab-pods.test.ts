@@ -16,8 +16,9 @@ import { targetOf } from '../../src/lab/target.ts'
 const path = '/usr/bin:/bin'
 
 t.test('what a container does', async (t) => {
-  const work = (spec: Partial<ContainerSpec>) => workOf({ name: 'c', ...spec }, path)
+  const work = (spec: Partial<ContainerSpec>) => workOf({ name: 'c', ...spec }, { PATH: path, POD_NAME: 'p-0' })
   t.match(work({ command: ['sh', '-c'], args: ['exit 3'] }), { kind: 'command', command: ['sh', '-c', 'exit 3'] })
+  t.match(work({ command: ['sh', '$(POD_NAME)', '$(NO)'] }).command, ['sh', 'p-0', '$(NO)'])
   t.match(work({ command: ['/bin/sh'] }), { kind: 'command' })
   const ports = [
     { containerPort: 80 },

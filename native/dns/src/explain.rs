@@ -1,6 +1,7 @@
 //! What gives the answer to a question, for people.
 
 use crate::answer::{Asker, State};
+use crate::cache::{Hit, Key};
 use crate::metrics::PLUGINS;
 use crate::name::{Name, Shown, within};
 use crate::packet::{self, HEADER_BYTES, Query};
@@ -12,7 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 use wire::protocol::Explain;
 
-/// `{ place, zone, plugin, object, code }`: of the first place that serves the name. `code` is null where others are asked.
+/// `{ place, zone, plugin, object, alias, code, cached, upstreams }`: of the first place that serves the name. `code` is null
+/// where others are asked, and `cached` whether they were already; `place` is null when no server block is for the name.
 pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
     let name = Name::parse(&asked.name)?;
     let kind = number(&asked.kind).ok_or_else(|| format!("{:?} is no type of records", asked.kind))?;
@@ -25,7 +27,10 @@ pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
         Some((listener, zone, served))
     });
     let Some((listener, zone, served)) = held else {
-        return Ok(json!({ "place": null, "zone": null, "plugin": null, "object": null, "code": packet::REFUSED }));
+        return Ok(json!({
+            "place": null, "zone": null, "plugin": null, "object": null, "alias": null, "code": packet::REFUSED,
+            "cached": false, "upstreams": [],
+        }));
     };
     let mut packet = vec![0; HEADER_BYTES];
     packet[5] = 1;
@@ -48,15 +53,32 @@ pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
         }
         _ => None,
     };
+    let key = Key::new(name.wire(), kind, false, false);
+    let cached = match given {
+        Given::Upstream(_) => {
+            let cache = served.chain.cache.as_ref().filter(|cache| cache.holds(name.wire()));
+            matches!(cache.and_then(|cache| cache.get(&key, Instant::now())), Some(Hit::Fresh { .. }))
+        }
+        _ => false,
+    };
+    let upstreams = match given {
+        Given::Upstream(step) => served.chain.forward(step),
+        _ => None,
+    };
     let sets = served.chain.steps.iter().filter_map(Step::set).filter_map(|set| state.tables.sets.get(set));
     let object = sets.filter_map(|set| set.get(name.wire())?.object()).next();
     Ok(json!({
-        "place": listener.place.address.to_string(),
+        "place": { "address": listener.place.address, "transport": listener.place.transport },
         "zone": zone.to_string(),
-        "plugin": PLUGINS[plugin],
+        "plugin": if plugin == 0 { None } else { Some(PLUGINS[plugin]) },
         "object": object,
         "alias": alias,
         "code": if let Given::Done(code) = given { Some(code) } else { None },
+        "dropped": given == Given::Drop,
+        "cached": cached,
+        "upstreams": upstreams.map_or(json!([]), |forward| {
+            forward.upstreams().map(|(address, down)| json!({ "address": address, "down": down })).collect()
+        }),
     }))
 }
 

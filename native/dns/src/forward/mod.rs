@@ -12,6 +12,7 @@ use crate::reply::{Head, Reply, Transport, UDP_SIZE};
 use crate::step::{Problem, names};
 use exchange::{Ask, Failure};
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -79,6 +80,11 @@ impl Forward {
 
     pub fn matches(&self, name: &[u8]) -> bool {
         within(name, self.from.wire()) && !self.except.iter().any(|zone| within(name, zone.wire()))
+    }
+
+    /// Who is asked, and whether it is down.
+    pub fn upstreams(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        self.upstreams.iter().map(|upstream| (upstream.address, upstream.is_down()))
     }
 
     /// Whether the Corefile has the next step asked after such an answer.

@@ -1,0 +1,173 @@
+/** A real carrier process, and a controller's end of it, for tests. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ChildProcess } from 'node:child_process'
+import { Connection } from '../../src/carrier/connection.ts'
+import { CarrierTarget } from '../../src/carrier/target.ts'
+import type { ServerRow } from '../../src/carrier/servers.ts'
+import type { NameRow } from '../../src/carrier/wire.ts'
+import type { Binding } from '../../src/core/binding.ts'
+import { Graph } from '../../src/core/graph.ts'
+import { Runner } from '../../src/core/runner.ts'
+import { InputTable } from '../../src/core/table.ts'
+import { carrier } from '../../src/kernel/carrier.ts'
+import { start } from '../../src/kernel/exec.ts'
+
+type Names = InputTable<NameRow>
+type Servers = InputTable<ServerRow>
+
+export interface World {
+  readonly port: number
+  readonly names: Names
+  readonly servers: Servers
+  controller: Controller
+  /** kill -9 of the carrier, and a new one with the same state. */
+  restart(): Promise<void>
+  newController(): Promise<void>
+  killWorker(): void
+}
+
+export async function makeWorld(t: { teardown(end: () => Promise<void>): void }): Promise<World> {
+  const dir = mkdtempSync(join(tmpdir(), 'fairlead-carrier-contract-'))
+  const port = await freePort()
+  const socket = join(dir, 'socket')
+  let said = ''
+  const launch = (): ChildProcess => {
+    const flags = ['--socket', socket, '--state', join(dir, 'state'), '--threads', '2']
+    const child = start([carrier, 'dns', ...flags], { stdio: ['ignore', 'ignore', 'pipe'] })
+    child.stderr!.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-10_000)))
+    return child
+  }
+  let child = launch()
+  const names: Names = new InputTable('names')
+  const servers: Servers = new InputTable('servers')
+  servers.put('0', server(port))
+  servers.markSynced()
+  const world: World = {
+    ...{ port, names, servers },
+    controller: new Controller(socket, names, servers),
+    async restart() {
+      await end(child)
+      child = launch()
+    },
+    async newController() {
+      await world.controller.end()
+      world.controller = new Controller(socket, names, servers)
+    },
+    killWorker() {
+      const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()
+      if (children !== '') process.kill(Number(children.split(' ')[0]), 'SIGKILL')
+    },
+  }
+  t.teardown(async () => {
+    await world.controller.end()
+    await end(child)
+    if (/panicked/.test(said)) throw new Error(said)
+    const left = readdirSync(join(dir, 'state')).filter((name) => name.endsWith('.damaged'))
+    if (left.length > 0) throw new Error(`${left.join()}: ${said}`)
+    rmSync(dir, { recursive: true })
+  })
+  return world
+}
+
+/** A controller process, but in this one: its epoch is new each time. */
+export class Controller {
+  readonly connection: Connection
+  readonly names: Binding<NameRow>
+  readonly servers: Binding<ServerRow>
+  readonly #ending = new AbortController()
+  readonly #unwatch: (() => void)[] = []
+  readonly #running: Promise<unknown>
+
+  constructor(path: string, names: Names, servers: Servers) {
+    const { signal } = this.#ending
+    const backoff = { firstMs: 5, maxMs: 50 }
+    this.connection = new Connection({ path, backoff })
+    const runner = new Runner(new Graph(), { signal, backoff, auditEveryMs: 0 })
+    const attach = <Row>(table: InputTable<Row>): Binding<Row> => {
+      const copy = new InputTable<Row>(table.name)
+      const follower = {
+        changed: (key: string, _: unknown, now: Row | undefined) =>
+          now === undefined ? copy.drop(key) : copy.put(key, now),
+      }
+      table.watch(follower)
+      this.#unwatch.push(() => table.unwatch(follower))
+      copy.replace([...table.entries()])
+      copy.markSynced()
+      const target = new CarrierTarget<Row>(table.name, this.connection, (why) => binding.recover(why))
+      const binding = runner.attach(copy, target)
+      return binding
+    }
+    this.names = attach(names)
+    this.servers = attach(servers)
+    this.#running = Promise.all([this.connection.run(signal), runner.run()])
+  }
+
+  /** What the tables say now is in force. */
+  async settled(): Promise<void> {
+    for (const binding of [this.names, this.servers]) {
+      const deadline = Date.now() + 30_000
+      while (
+        binding.status().pending > 0 ||
+        binding.status().pendingSince !== null ||
+        binding.status().applied === null
+      ) {
+        if (Date.now() > deadline) throw new Error(`not in force: ${binding.status().lastError?.message}`)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    for (const unwatch of this.#unwatch.splice(0)) unwatch()
+    this.#ending.abort()
+    await this.#running
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGKILL')
+  await ended
+}
+
+export function host(name: string): string {
+  return `${name}.ns1.svc.cluster.local.`
+}
+
+export function entry(name: string, ip: string): [string, NameRow] {
+  return [`k0 ${host(name)}`, { set: 'k0', name: host(name), records: [{ type: 'A', ip }] }]
+}
+
+export function server(port: number): ServerRow {
+  const soa = {
+    primary: 'ns.dns',
+    mailbox: 'hostmaster',
+    ttl: 5,
+    refresh: 7200,
+    retry: 1800,
+    expire: 86_400,
+    minimum: 5,
+  }
+  const step = { plugin: 'kubernetes', set: 'k0', zones: ['cluster.local.'], ttl: 30, fallthrough: null, soa } as const
+  return {
+    listen: [{ transport: 'dns', address: '127.0.0.1', port }],
+    zones: ['.'],
+    steps: [{ ...step, zones: [...step.zones] }],
+  }
+}
+
+/** Free for TCP, and very likely for UDP; below those that the kernel gives to clients. */
+async function freePort(): Promise<number> {
+  for (let port = 30_000 + (process.pid % 2500); ; port++) {
+    const probe = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    await new Promise((resolve) => probe.close(resolve))
+    if (free) return port
+  }
+}
