@@ -10,6 +10,8 @@ use crate::packet::{self, HEADER_BYTES, Query, Wrong};
 use crate::reply::{Head, Reply, Transport, UDP_SIZE, pointer, refuse};
 use crate::resolve::Fetched;
 use crate::step::{Chain, Given, Tables};
+use crate::stream::Timeouts;
+use crate::tls_server::ServerTls;
 use crate::zone::Place;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,6 +29,9 @@ pub struct Listener {
     pub place: supervisor::Place,
     /// The longest zone first.
     pub zones: Vec<(Name, Arc<Served>)>,
+    /// Of the first server block that says so.
+    pub timeouts: Timeouts,
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// A zone of a server block.

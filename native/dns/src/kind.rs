@@ -78,11 +78,12 @@ fn pack_name(key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> 
 /// A server row as it is, once it is known to be servable.
 fn pack_server(row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
     let read: ServerRow = serde_json::from_str(row).map_err(unread)?;
-    if read.listen.iter().any(|listen| listen.transport == ServerTransport::Tls) {
-        return Err(Problem::new("tls:// is not served yet", "remove it from the Corefile"));
-    }
     crate::step::names(&read.zones)?;
-    Chain::new(&read.steps, |_| 0)?;
+    let chain = Chain::new(&read.steps, |_| 0)?;
+    chain.load()?;
+    if chain.tls.is_none() && read.listen.iter().any(|listen| listen.transport == ServerTransport::Tls) {
+        return Err(Problem::new("a server of TLS has no certificate", "write tls CERT KEY in its block"));
+    }
     packed.extend(row.as_bytes());
     Ok(())
 }

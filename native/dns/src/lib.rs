@@ -27,6 +27,8 @@ mod step;
 mod stream;
 pub mod table;
 mod template;
+mod tls;
+mod tls_server;
 mod udp;
 mod worker;
 mod zone;

@@ -14,8 +14,10 @@ use crate::name::{Name, within};
 use crate::packet;
 use crate::reply::{Reply, pointer};
 use crate::rewrite::Rewrite;
+use crate::stream::Timeouts;
 use crate::table::Set;
 use crate::template::Template;
+use crate::tls_server::{ServerTls, server_tls};
 use crate::zone::Place;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -128,6 +130,8 @@ pub struct Chain {
     pub minimal: bool,
     /// How long a query may take.
     pub patience: Option<Duration>,
+    pub timeouts: Option<Timeouts>,
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 impl Chain {
@@ -153,6 +157,8 @@ impl Chain {
                     chain.recursive = true;
                     chain.steps.push(Step::Forward(Arc::new(Forward::new(step)?)));
                 }
+                corefile::Step::Timeouts(step) => chain.timeouts = Some(Timeouts::new(step)),
+                corefile::Step::Tls(step) => chain.tls = Some(Arc::new(server_tls(step))),
                 corefile::Step::Bufsize(step) => chain.bufsize = step.size,
                 corefile::Step::Prometheus(_) => chain.counted = true,
                 // What these ask for is done by others: the supervisor, the controller.
@@ -169,6 +175,11 @@ impl Chain {
             }
         }
         Ok(chain)
+    }
+
+    /// Reads the files that its steps name.
+    pub fn load(&self) -> Result<(), Problem> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.load())
     }
 
     pub fn forward(&self, step: usize) -> Option<&Arc<Forward>> {

@@ -1,11 +1,12 @@
-//! Queries over connections (RFC 7766): pipelined, answered as soon as each answer is known, bounded in number, time and
-//! memory. All run on the event loop.
+//! Queries over connections (RFC 7766), of TCP or TLS (RFC 7858): pipelined, answered as soon as each answer is known,
+//! bounded in number, time and memory. All run on the event loop.
 
 use crate::answer::{Asker, Outcome, State, answer};
 use crate::later::{Later, Reach};
 use crate::packet::HEADER_BYTES;
 use crate::reply::Transport;
 use crate::resolve::refresh;
+use crate::tls::HANDSHAKE_FAILURES;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,14 +15,47 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use supervisor::Place;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use wire::corefile;
+
+/// Of the connections to a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Of a handshake, of the first query, and of what is left of one that has begun.
+    read: Duration,
+    write: Duration,
+    /// Until the next query begins.
+    idle: Duration,
+    queries_max: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        let most = Duration::from_secs(10);
+        Timeouts { read: most, write: most, idle: most, queries_max: u32::MAX }
+    }
+}
+
+impl Timeouts {
+    pub fn new(step: &corefile::Timeouts) -> Timeouts {
+        let default = Timeouts::default();
+        let or = |ms: Option<u32>, default| ms.map_or(default, |ms| Duration::from_millis(ms.into()));
+        Timeouts {
+            read: or(step.read_ms, default.read),
+            write: or(step.write_ms, default.write),
+            idle: or(step.idle_ms, default.idle),
+            queries_max: step.max_queries.unwrap_or(default.queries_max),
+        }
+    }
+}
 
 /// What all connections share.
 pub struct Streams {
@@ -75,10 +109,36 @@ impl Streams {
 
     async fn connection(&self, stream: TcpStream, peer: SocketAddr, place: &Place) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let (reader, writer) = stream.into_split();
+        let held = self.state.load();
+        let Some(listener) = held.listener(place) else { return Ok(()) };
+        let (timeouts, tls) = (listener.timeouts, listener.tls.clone());
+        drop(held);
+        if place.transport != "tls" {
+            let (reader, writer) = stream.into_split();
+            return self.converse(reader, writer, Asked { peer, place, transport: Transport::Tcp, timeouts }).await;
+        }
+        let handshake = async {
+            // There is none while its files are not in order, which was said.
+            let config = tls.and_then(|tls| tls.get()).ok_or(io::ErrorKind::NotFound)?;
+            within(timeouts.read, TlsAcceptor::from(config).accept(stream)).await
+        };
+        let failed = |_: &io::Error| {
+            HANDSHAKE_FAILURES.fetch_add(1, Ordering::Relaxed);
+        };
+        let stream = handshake.await.inspect_err(failed)?;
+        let (reader, writer) = tokio::io::split(stream);
+        self.converse(reader, writer, Asked { peer, place, transport: Transport::Tls, timeouts }).await
+    }
+
+    async fn converse(
+        &self,
+        reader: impl AsyncRead + Unpin,
+        writer: impl AsyncWrite + Unpin + 'static,
+        asked: Asked<'_>,
+    ) -> io::Result<()> {
         let (answers, queue) = mpsc::channel(ANSWERS_MAX);
-        let writing = spawn_local(write(writer, queue));
-        let read = self.read(BufReader::with_capacity(READ_BYTES, reader), answers, peer, place).await;
+        let writing = spawn_local(write(writer, queue, asked.timeouts.write));
+        let read = self.read(BufReader::with_capacity(READ_BYTES, reader), answers, asked).await;
         // Answers that are still to come hold the queue open.
         let _ = writing.await;
         read
@@ -86,15 +146,16 @@ impl Streams {
 
     async fn read(
         &self,
-        mut reader: BufReader<tokio::net::tcp::OwnedReadHalf>,
+        mut reader: impl AsyncRead + Unpin,
         answers: mpsc::Sender<Vec<u8>>,
-        peer: SocketAddr,
-        place: &Place,
+        asked: Asked<'_>,
     ) -> io::Result<()> {
-        let mut packet = Vec::new();
-        loop {
-            within(IDLE, async {
-                let length = usize::from(reader.read_u16().await?);
+        let (mut packet, timeouts) = (Vec::new(), asked.timeouts);
+        for number in 0..timeouts.queries_max {
+            let patience = if number == 0 { timeouts.read } else { timeouts.idle };
+            let high = within(patience, reader.read_u8()).await?;
+            within(timeouts.read, async {
+                let length = usize::from(u16::from_be_bytes([high, reader.read_u8().await?]));
                 if length < HEADER_BYTES {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
@@ -102,29 +163,25 @@ impl Streams {
                 reader.read_exact(&mut packet).await
             })
             .await?;
-            let answer = self.answer(&packet, peer, place, &answers);
+            let answer = self.answer(&packet, &asked, &answers);
             // A client that does not read its answers is not read from.
             if let Some(answer) = answer {
-                within(IDLE, async { answers.send(answer).await.map_err(|_| io::ErrorKind::BrokenPipe.into()) })
-                    .await?;
+                let closed = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+                within(timeouts.write, async { answers.send(answer).await.map_err(closed) }).await?;
             }
             if packet.capacity() > READ_BYTES {
                 packet = Vec::new();
             }
         }
+        Ok(())
     }
 
-    fn answer(
-        &self,
-        packet: &[u8],
-        peer: SocketAddr,
-        place: &Place,
-        answers: &mpsc::Sender<Vec<u8>>,
-    ) -> Option<Vec<u8>> {
+    fn answer(&self, packet: &[u8], asked: &Asked, answers: &mpsc::Sender<Vec<u8>>) -> Option<Vec<u8>> {
+        let Asked { peer, place, transport, .. } = *asked;
         let state = self.state.load();
         let listener = state.listener(place)?;
         let turn = self.turn.replace_with(|turn| turn.wrapping_add(1));
-        let asker = Asker { peer, transport: Transport::Tcp, came: Instant::now(), lane: self.lane, turn };
+        let asker = Asker { peer, transport, came: Instant::now(), lane: self.lane, turn };
         let mut room = self.room.borrow_mut();
         let length = match answer(&state.tables, listener, packet, asker, &mut room) {
             Outcome::Nothing => 0,
@@ -139,15 +196,32 @@ impl Streams {
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+/// Where queries of a connection come from, and by what.
+struct Asked<'a> {
+    peer: SocketAddr,
+    place: &'a Place,
+    transport: Transport,
+    timeouts: Timeouts,
+}
+
+async fn write(
+    mut writer: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    patience: Duration,
+) -> io::Result<()> {
     while let Some(mut octets) = queue.recv().await {
         while octets.len() < WRITE_BYTES {
             let Ok(next) = queue.try_recv() else { break };
             octets.extend(next);
         }
-        within(IDLE, writer.write_all(&octets)).await?;
+        // TLS holds on to what it made of them until it is flushed.
+        within(patience, async {
+            writer.write_all(&octets).await?;
+            writer.flush().await
+        })
+        .await?;
     }
-    writer.shutdown().await
+    within(patience, writer.shutdown()).await
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -188,8 +262,6 @@ impl Drop for Seat {
     }
 }
 
-/// Without a whole query; of a write.
-const IDLE: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 4096;
 const CLIENT_CONNECTIONS_MAX: usize = 128;
 /// Of a connection, not yet written.

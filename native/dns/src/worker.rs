@@ -9,7 +9,9 @@ use crate::metrics::{Counters, head, render};
 use crate::name::Name;
 use crate::serving::{Order, Serving};
 use crate::step::{Chain, Problem, Step, names};
+use crate::stream::Timeouts;
 use crate::table::{Set, SetBuilder};
+use crate::tls;
 use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
@@ -126,9 +128,15 @@ impl DnsWorker {
             for place in places(&block.row) {
                 let server = format!("{}://:{}", place.transport, place.address.port());
                 let at = listeners.iter().position(|listener| listener.place == place).unwrap_or_else(|| {
-                    listeners.push(Listener { place, zones: Vec::new() });
+                    listeners.push(Listener { place, zones: Vec::new(), timeouts: Timeouts::default(), tls: None });
                     listeners.len() - 1
                 });
+                if listeners[at].tls.is_none() {
+                    listeners[at].tls = block.chain.tls.clone();
+                }
+                if let Some(timeouts) = block.chain.timeouts.filter(|_| listeners[at].timeouts == Timeouts::default()) {
+                    listeners[at].timeouts = timeouts;
+                }
                 for zone in names(&block.row.zones).unwrap_or_default() {
                     let label = (server.clone(), zone.to_string());
                     let fresh = || Arc::new(Counters::new(&label.0, &label.1));
@@ -178,11 +186,13 @@ impl Worker for DnsWorker {
             Question::Metrics => {
                 let mut text = render(self.counters.values().map(|counters| &**counters));
                 let caches = self.blocks.values().filter_map(|block| {
-                    let port = block.row.listen.first()?.port;
-                    let labels = format!("server=\"dns://:{port}\",zones=\"{}\"", block.row.zones.join(","));
+                    let place = places(&block.row).next()?;
+                    let (transport, port) = (&place.transport, place.address.port());
+                    let labels = format!("server=\"{transport}://:{port}\",zones=\"{}\"", block.row.zones.join(","));
                     Some((labels, block.chain.cache.as_ref()?))
                 });
                 cache_metrics::render(&mut text, caches);
+                tls::render(&mut text);
                 let name = "coredns_forward_max_concurrent_rejects_total";
                 head(&mut text, name, "counter", "Counter of the number of queries rejected.");
                 let chains = self.blocks.values().map(|block| &block.chain);
@@ -213,6 +223,11 @@ fn block(row: &[u8], numbers: &mut HashMap<String, usize>) -> Result<Block, Prob
     let row: ServerRow = serde_json::from_slice(row)
         .map_err(|error| Problem::new(format!("the row cannot be read: {error}"), "send it again"))?;
     let chain = Arc::new(Chain::new(&row.steps, |set| number(numbers, set))?);
+    // They were in order when the row was taken. If they no longer are, it is served as far as that goes: they are looked
+    // at again whenever they are needed.
+    if let Err(Problem { reason, remedy }) = chain.load() {
+        eprintln!("dns: {reason}: {remedy}");
+    }
     Ok(Block { row, chain })
 }
 

@@ -1,6 +1,8 @@
 //! A worker with tables of its own on loopback, and a client that speaks octets.
 #![allow(dead_code)] // Each test file uses a part.
 
+pub mod certificates;
+
 use dns::Dns;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
@@ -39,6 +41,11 @@ impl Server {
 
     /// A server that has no names yet. `OWN_PORT` in the steps is the port that it got.
     pub fn unsynced(address: &str, steps: &str) -> Server {
+        Server::of("dns", address, steps)
+    }
+
+    /// `transport`: `dns` or `tls`.
+    pub fn of(transport: &str, address: &str, steps: &str) -> Server {
         let address: SocketAddr = address.parse().unwrap();
         let socket = |kind, protocol, at: SocketAddr| {
             let socket = Socket::new(Domain::for_address(at), kind, Some(protocol)).unwrap();
@@ -59,13 +66,17 @@ impl Server {
         tcp.set_nonblocking(true).unwrap();
         let tcp: TcpListener = tcp.into();
         let address = tcp.local_addr().unwrap();
-        let place = Place { transport: "dns".to_string(), address, udp: true, tcp: true };
+        let plain = transport == "dns";
+        let place = Place { transport: transport.to_string(), address, udp: plain, tcp: true };
         let mut worker = Dns.worker(1).unwrap();
         let steps = steps.replace("OWN_PORT", &address.port().to_string());
-        let listen = format!(r#"{{"transport":"dns","address":"{}","port":{}}}"#, address.ip(), address.port());
+        let listen = format!(r#"{{"transport":"{transport}","address":"{}","port":{}}}"#, address.ip(), address.port());
         let row = format!(r#"{{"listen":[{listen}],"zones":["."],"steps":[{steps}]}}"#);
         commit(&mut *worker, "servers", true, &[("0", &row)], &[]);
-        worker.listen(vec![Sockets { place: place.clone(), udp: vec![udp], tcp: Some(tcp) }], &[]);
+        worker.listen(
+            vec![Sockets { place: place.clone(), udp: if plain { vec![udp] } else { vec![] }, tcp: Some(tcp) }],
+            &[],
+        );
         Server { worker, place, address }
     }
 
@@ -115,7 +126,7 @@ pub fn framed(packet: &[u8]) -> Vec<u8> {
     [&(packet.len() as u16).to_be_bytes(), packet].concat()
 }
 
-pub fn read(stream: &mut TcpStream) -> Vec<u8> {
+pub fn read(stream: &mut impl Read) -> Vec<u8> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u16::from_be_bytes(length).into()];
