@@ -57,7 +57,7 @@ export async function freePorts(count: number): Promise<number[]> {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  { deadlineMs = 30_000, everyMs = 20, signal }: { deadlineMs?: number; everyMs?: number; signal?: AbortSignal } = {},
+  { deadlineMs = 60_000, everyMs = 20, signal }: { deadlineMs?: number; everyMs?: number; signal?: AbortSignal } = {},
 ): Promise<void> {
   const end = Date.now() + deadlineMs
   let last: unknown

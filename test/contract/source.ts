@@ -255,5 +255,5 @@ export const node = (name: string, zone: string): Object_ => ({
   metadata: { name, labels: { 'topology.kubernetes.io/zone': zone } },
 })
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 60_000
 const LOOK_MS = 2

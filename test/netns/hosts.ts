@@ -115,4 +115,4 @@ export function split(endpoint: string): [string, number] {
 }
 
 const host = (endpoint: string | null): string | null => (endpoint === null ? null : split(endpoint)[0])
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 60_000

@@ -63,11 +63,11 @@ for (const variant of ['legacy', 'nft'] as const) {
       [iptables, '-t', 'nat', '-F'],
       [iptables, '-t', 'nat', '-F', 'FAIRLEAD-FRONTENDS'],
       [iptables, '-t', 'nat', '-D', 'PREROUTING', '-j', 'FAIRLEAD-SERVICES'],
-      ['sh', '-c', `${iptables} -t nat -F; ${iptables} -t nat -X`],
+      ['sh', '-ec', `${iptables} -t nat -F; ${iptables} -t nat -X`],
       ...(variant === 'nft' ? [['nft', 'flush', 'ruleset']] : []),
     ] as [string, ...string[]][]) {
       const began = performance.now()
-      await inside('n1', ...command)
+      await agent.frozen(() => inside('n1', ...command))
       await until(`repaired after ${command.join(' ')}`, async () => (await ask(POD, IP)) === 'answered')
       t.comment(`${command.join(' ')}: repaired after ${(performance.now() - began).toFixed(0)} ms`)
       t.equal(await ask(OUTSIDE, IP), 'answered', command.join(' '))

@@ -105,9 +105,13 @@ t.test('somebody else loads our table: told, repaired, and no connection fails',
   const steady = [POD, OUTSIDE].map((from) => run(hosts.name(from), 'load', 'steady', '--to', `${IP}:80`, '--rate', '100', '--from', from)) // prettier-ignore
   for (const load of steady) await ready(load)
   const other = new Stage()
-  // What it loads is taken from it, perhaps before it has looked.
+  // What it loads is taken from it, perhaps before it has looked, or before it is whole: then it loads again.
   await other.put(...web(A, B)).catch(() => {})
-  await until('it knows', () => one.said.some((line) => /another agent/.test(line)))
+  await until('it knows', async () => {
+    const isSaid = one.said.some((line) => /another agent/.test(line))
+    if (!isSaid) await other.reload().catch(() => {})
+    return isSaid
+  })
   for (const endpoints of [[B], [A, B]]) {
     shipped.write(...web(...endpoints))
     await until(`it follows: ${endpoints.join()}`, async () => {

@@ -75,10 +75,24 @@ export class Agent {
     await this.ended
   }
 
-  /** What `change` does in several steps comes about as one: an agent that runs would repair the first before the second. */
-  async frozen(change: () => Promise<unknown>): Promise<void> {
+  /**
+   * What `change` does in several steps comes about as one: an agent that runs would repair the first before the second.
+   * A repair that it had begun may still be on its way: the change is made again until it succeeds and `shows`.
+   */
+  async frozen(change: () => Promise<unknown>, shows: () => Promise<boolean> = async () => true): Promise<void> {
     this.child.kill('SIGSTOP')
-    await change().finally(() => this.child.kill('SIGCONT'))
+    let failure: Error | null = null
+    await until('the change is made', async () => {
+      failure = await change().then(
+        () => null,
+        (error: Error) => error,
+      )
+      return failure === null && (await shows())
+    })
+      .catch((error: Error) => {
+        throw failure ?? error
+      })
+      .finally(() => this.child.kill('SIGCONT'))
   }
 
   settled(...targets: readonly string[]): Promise<void> {

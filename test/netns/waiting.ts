@@ -19,4 +19,5 @@ export function ended(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('close', (code) => resolve(code)))
 }
 
-const DEADLINE_MS = 20_000
+/** Nothing waits so long that comes true: only a machine at its limit gets near. */
+const DEADLINE_MS = 60_000

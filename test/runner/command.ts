@@ -11,11 +11,16 @@ export interface Ran {
 }
 
 /** Runs a command to its end with its output kept in `log`. It and all it started are killed after `limitMs`. */
-export async function command(argv: readonly [string, ...string[]], log: string, limitMs: number): Promise<Ran> {
+export async function command(
+  argv: readonly [string, ...string[]],
+  log: string,
+  limitMs: number,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Ran> {
   const begun = performance.now()
   const [tool, ...args] = argv
   // A process group of its own, so that what hangs is killed with all its children.
-  const child = spawn(tool, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const child = spawn(tool, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env })
   running.add(child.pid ?? 0)
   const chunks: Buffer[] = []
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void chunks.push(chunk))

@@ -142,9 +142,9 @@ interface Begun extends Table {
 
 /** Waits until it is true; fails after 20 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`did not come true within 20 s: ${what}`)
+    if (Date.now() > deadline) throw new Error(`did not come true within 60 s: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
