@@ -1,5 +1,5 @@
 /** Whole agents on a real API server: Fairlead's and the real kube-proxy, from start to first connection, and through changes. */
-import { buildComponents, whyNotBuilt } from '../../test/cluster/build.ts'
+import { build, whyNotBuilt } from '../../test/cluster/build.ts'
 import type { Journey, Who } from '../agents.ts'
 import { openApi } from '../api.ts'
 import type { Size } from '../cluster.ts'
@@ -18,7 +18,7 @@ type TravelBy = (who: Who, changes: number) => Promise<Journey>
 export async function agents(short: boolean, progress: (words: string) => void): Promise<Report> {
   const missing = await whyNotBuilt()
   if (missing !== null) return { ...NOTHING, notes: [`Left out, no real API server and kube-proxy here: ${missing}.`] }
-  const built = await buildComponents()
+  const built = await build('components')
   if (built.kind !== 'built') throw new Error(built.hint)
   progress('agents: kube-apiserver and etcd')
   const api = await openApi()

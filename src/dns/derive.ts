@@ -63,7 +63,8 @@ function deriveSet(graph: Graph, inputs: NameInputs, options: NameOptions): Name
     rows: (key, namespace) => (isExposed(namespace, options) ? [[key, true]] : []),
   })
   const zones = zonesOf(options)
-  const setting: Setting = { set, zones, exposed, slices: options.noEndpoints ? null : inputs.slices }
+  const { noEndpoints, endpointPodNames: podNames } = options
+  const setting: Setting = { set, zones, exposed, slices: noEndpoints ? null : inputs.slices, podNames }
   const namespaces = derive<NameRow, true>(graph, {
     name: `${set} names of namespaces`,
     driver: exposed,

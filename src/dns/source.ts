@@ -22,6 +22,8 @@ export interface Setting {
   readonly exposed: Readable<true>
   /** null: endpoints are not looked at. */
   readonly slices: Readable<EndpointSlice> | null
+  /** Endpoints are called as their pods; else names of pods that are in slices are another set's. */
+  readonly podNames: boolean
 }
 
 /** A kind of object that has a name, and endpoints with names below: Service, or ServiceImport. */
@@ -49,7 +51,7 @@ export function deriveSource<Row extends { readonly namespace: string; readonly 
   setting: Setting,
   source: Source<Row>,
 ): NameTables {
-  const { set, zones, exposed, slices } = setting
+  const { set, zones, exposed, slices, podNames } = setting
   const { kind, driver } = source
   const plans = derive<Plan, Row>(graph, {
     name: `${set} ${kind}s`,
@@ -57,7 +59,9 @@ export function deriveSource<Row extends { readonly namespace: string; readonly 
     inputs: slices === null ? [exposed] : [exposed, slices],
     rows: (key, row, read) => {
       if (!isLabel(row.name) || read.get(exposed, row.namespace) === undefined) return []
-      const plan = source.plan(row, () => (slices === null ? [] : readySlices(read, slices, source.index, key)))
+      const plan = source.plan(row, () =>
+        slices === null ? [] : readySlices(read, slices, source.index, key).map((it) => called(it, podNames)),
+      )
       return plan === null ? [] : [[key, plan]]
     },
   })
@@ -88,7 +92,7 @@ export function deriveSource<Row extends { readonly namespace: string; readonly 
 
 function deriveEndpoints<Row>(
   graph: Graph,
-  { set, zones, exposed }: Setting,
+  { set, zones, exposed, podNames }: Setting,
   { kind, driver, owner, crew }: Source<Row>,
   slices: Readable<EndpointSlice>,
 ): NameTables {
@@ -97,7 +101,7 @@ function deriveEndpoints<Row>(
     driver: slices,
     inputs: [driver, exposed],
     rows: (key, slice, read) => {
-      const { namespace, endpoints } = slice
+      const { namespace, endpoints } = called(slice, podNames)
       const name = owner(slice)
       if (!isLabel(name) || !hasReady(endpoints) || read.get(exposed, namespace) === undefined) return []
       const row = read.get(driver, `${namespace}/${name}`)
@@ -124,6 +128,9 @@ function deriveEndpoints<Row>(
 
 const readySlices = (read: Read, slices: Readable<EndpointSlice>, index: 'service' | 'import', key: Key) =>
   read.by(slices, index, key).flatMap(([, slice]) => (hasReady(slice.endpoints) ? [slice] : []))
+
+const called = (slice: EndpointSlice, podNames: boolean): EndpointSlice =>
+  podNames || slice.endpoints.pods === null ? slice : { ...slice, endpoints: { ...slice.endpoints, pods: null } }
 
 const numbered = (prefix: string, rejections: Iterable<Rejection>): [Key, Rejection][] =>
   [...rejections].map((rejection, i) => [`${prefix} ${i}`, rejection])

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Agent, request } from 'undici'
 import { describe, exec } from '../../src/kernel/exec.ts'
-import { buildComponents } from './build.ts'
+import { build } from './build.ts'
 import { freePorts, startDaemon, until, type Daemon } from './process.ts'
 
 export interface ApiServer {
@@ -46,7 +46,7 @@ export async function startApiServer(options: {
   flags?: readonly string[]
   say?: (line: string) => void
 }): Promise<ApiServer> {
-  const built = await buildComponents(options.say)
+  const built = await build('components', options.say)
   if (built.kind !== 'built') throw new Error(built.hint)
   const folder = await mkdtemp(join(tmpdir(), 'kube-apiserver-'))
   const daemons: Daemon[] = []

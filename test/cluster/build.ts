@@ -1,6 +1,6 @@
 /**
- * Builds the Kubernetes components (see components/main.go) once, into a cache outside the checkout. A second call finds
- * them there. Run by hand: `node test/cluster/build.ts` prints the path of the binary.
+ * Builds the Go programs that tests talk to (components/main.go: those of Kubernetes; coredns/main.go) once, into a cache
+ * outside the checkout. A second call finds them there. Run by hand: `node test/cluster/build.ts` prints their paths.
  */
 import { createHash } from 'node:crypto'
 import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
@@ -14,9 +14,11 @@ export type Built =
   /** `missing`: no Go that is new enough. */
   | { readonly kind: 'missing' | 'failed'; readonly hint: string }
 
-/** Path of the binary; builds it when the cache does not hold it (about 4 minutes on 2 cores, 1 GB of Go modules). */
-export async function buildComponents(say: (line: string) => void = () => {}): Promise<Built> {
-  const binary = await binaryPath()
+export type Program = 'components' | 'coredns'
+
+/** Path of the binary; builds it when the cache does not hold it (minutes on 2 cores, 1 GB of Go modules). */
+export async function build(program: Program, say: (line: string) => void = () => {}): Promise<Built> {
+  const binary = await binaryPath(program)
   const folder = dirname(binary)
   if (await exists(binary)) return { kind: 'built', binary }
   const go = await checkGo()
@@ -25,17 +27,19 @@ export async function buildComponents(say: (line: string) => void = () => {}): P
   const unlock = await lock(join(folder, 'lock'))
   try {
     if (await exists(binary)) return { kind: 'built', binary }
-    say(`building the Kubernetes components into ${folder}: about 4 minutes, once`)
-    return await compile(binary)
+    say(`building ${program} into ${folder}: ${MINUTES[program]}, once`)
+    return await compile(program, binary)
   } finally {
     await unlock()
   }
 }
 
-/** null when the binary is there; else what builds it, or what to install first. */
-export async function whyNotBuilt(): Promise<string | null> {
-  if (await exists(await binaryPath())) return null
-  return (await checkGo()) ?? 'build it once: bin/test components (about 4 minutes)'
+/** null when the binaries are there; else what builds them, or what to install first. */
+export async function whyNotBuilt(...programs: readonly Program[]): Promise<string | null> {
+  for (const program of ['components', ...programs] as const)
+    if (!(await exists(await binaryPath(program))))
+      return (await checkGo()) ?? `build ${program} once: bin/test components (${MINUTES[program]})`
+  return null
 }
 
 /** Where things that are dear to make are kept between runs. */
@@ -43,14 +47,15 @@ export function cacheFolder(): string {
   return process.env['FAIRLEAD_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'fairlead')
 }
 
-async function binaryPath(): Promise<string> {
-  return join(cacheFolder(), `components-${await contentHash()}`, 'components')
+async function binaryPath(program: Program): Promise<string> {
+  return join(cacheFolder(), `${program}-${await contentHash(program)}`, program)
 }
 
-async function compile(binary: string): Promise<Built> {
+async function compile(program: Program, binary: string): Promise<Built> {
   const fresh = `${binary}.${process.pid}`
   const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${await kubernetesVersion()}`
-  const result = await exec(['nice', 'go', 'build', '-C', SOURCE, '-trimpath', '-ldflags', flags, '-o', fresh, '.'], {
+  const source = join(import.meta.dirname, program)
+  const result = await exec(['nice', 'go', 'build', '-C', source, '-trimpath', '-ldflags', flags, '-o', fresh, '.'], {
     env: { ...process.env, CGO_ENABLED: '0' },
     timeoutMs: BUILD_TIMEOUT_MS,
   })
@@ -72,13 +77,13 @@ async function checkGo(): Promise<string | null> {
 
 // So that `kubectl version` and /version tell the truth; go.mod is the only place that names it.
 async function kubernetesVersion(): Promise<string> {
-  const mod = await readFile(join(SOURCE, 'go.mod'), 'utf8')
+  const mod = await readFile(join(import.meta.dirname, 'components/go.mod'), 'utf8')
   return /k8s\.io\/kubernetes (v\S+)/.exec(mod)![1]!
 }
 
-async function contentHash(): Promise<string> {
+async function contentHash(program: Program): Promise<string> {
   const hash = createHash('sha256')
-  for (const file of ['main.go', 'certs.go', 'go.mod', 'go.sum']) hash.update(await readFile(join(SOURCE, file)))
+  for (const file of PROGRAMS[program]) hash.update(await readFile(join(import.meta.dirname, program, file)))
   return hash.digest('hex').slice(0, 12)
 }
 
@@ -109,13 +114,21 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-const SOURCE = join(import.meta.dirname, 'components')
+/** Each a folder beside this file, and the files that it is made of. */
+const PROGRAMS: Readonly<Record<Program, readonly string[]>> = {
+  components: ['main.go', 'certs.go', 'go.mod', 'go.sum'],
+  coredns: ['main.go', 'go.mod', 'go.sum'],
+}
+const MINUTES = { components: 'about 4 minutes', coredns: 'about 2 minutes' } as const
 const GO_WANTED = [1, 26] as const
 const BUILD_TIMEOUT_MS = 30 * 60_000
 const LOCK_POLL_MS = 500
 
 if (process.argv[1] === import.meta.filename) {
-  const built = await buildComponents((line) => console.error(line))
-  console.log(built.kind === 'built' ? built.binary : built.hint)
-  process.exitCode = { built: 0, failed: 1, missing: 3 }[built.kind]
+  for (const program of ['components', 'coredns'] as const) {
+    const built = await build(program, (line) => console.error(line))
+    console.log(built.kind === 'built' ? built.binary : built.hint)
+    process.exitCode = { built: 0, failed: 1, missing: 3 }[built.kind]
+    if (built.kind !== 'built') break
+  }
 }

@@ -1,58 +1,110 @@
-/** Asks a DNS server over UDP: enough of RFC 1035 to see an answer. */
-import { createSocket } from 'node:dgram'
+/** Asks a DNS server over UDP, as a resolver does: again until an answer comes. */
+import { createSocket, type Socket } from 'node:dgram'
+import { connect } from 'node:net'
+import { decode, encode, labelsOf, TYPES, type Message, type Question } from './dns-message.ts'
 
 export interface DnsAnswer {
   readonly rcode: number
-  /** Of the answer section, in the order of the packet; only A records. */
+  /** Of the answer section; only A records. */
   readonly addresses: readonly string[]
 }
 
-/** Asks again every 300 ms, as a resolver does, until an answer comes; rejects after `limitMs`. */
+/** Asks again every 300 ms, until an answer comes; rejects after `limitMs`. */
 export async function ask(port: number, name: string, limitMs = 20_000): Promise<DnsAnswer> {
-  const socket = createSocket('udp4')
-  const id = Math.floor(Math.random() * 65_536)
-  const answered = Promise.withResolvers<DnsAnswer>()
-  socket.on('message', (packet) => {
-    if (packet.length >= 12 && packet.readUInt16BE(0) === id) answered.resolve(read(packet))
-  })
-  socket.on('error', () => {}) // nobody listens yet
-  const send = (): void => socket.send(question(id, name), port, '127.0.0.1')
-  const again = setInterval(send, 300)
-  const limit = setTimeout(() => answered.reject(new Error(`no answer for ${name} within ${limitMs} ms`)), limitMs)
+  const client = new UdpClient(port)
   try {
-    send()
-    return await answered.promise
+    const { rcode, answer } = await client.ask({ labels: labelsOf(name), type: TYPES.A }, limitMs)
+    return { rcode, addresses: answer.flatMap((record) => / A (\S+)$/.exec(record)?.[1] ?? []) }
   } finally {
-    clearInterval(again)
+    client.close()
+  }
+}
+
+/** Many questions at a time, from one socket. */
+export class UdpClient {
+  readonly #socket: Socket = createSocket('udp4')
+  readonly #waiting = new Waiting()
+  readonly #port: number
+
+  constructor(port: number) {
+    this.#port = port
+    this.#socket.on('message', (packet) => this.#waiting.answer(packet))
+    this.#socket.on('error', () => {}) // nobody listens yet
+  }
+
+  async ask(question: Question, limitMs = 20_000): Promise<Message> {
+    const { id, answered } = this.#waiting.ask()
+    const packet = encode(id, question)
+    const send = (): void => this.#socket.send(packet, this.#port, '127.0.0.1')
+    const again = setInterval(send, 300)
+    const limit = setTimeout(() => this.#waiting.fail(id, new Error(`no answer within ${limitMs} ms`)), limitMs)
+    try {
+      send()
+      return await answered
+    } finally {
+      clearInterval(again)
+      clearTimeout(limit)
+    }
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+}
+
+/** One question over a connection of its own. */
+export async function askTcp(port: number, question: Question, limitMs = 20_000): Promise<Message> {
+  const waiting = new Waiting()
+  const { id, answered } = waiting.ask()
+  const packet = encode(id, question)
+  const socket = connect({ port, host: '127.0.0.1' })
+  let got = Buffer.alloc(0)
+  socket.on('data', (data: Buffer) => {
+    got = Buffer.concat([got, data])
+    if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0))
+      waiting.answer(got.subarray(2, 2 + got.readUInt16BE(0)))
+  })
+  socket.on('error', (error) => waiting.fail(id, error))
+  socket.on('close', () => waiting.fail(id, new Error('closed without an answer')))
+  const limit = setTimeout(() => waiting.fail(id, new Error(`no answer within ${limitMs} ms`)), limitMs)
+  try {
+    socket.write(Buffer.concat([Buffer.from([packet.length >> 8, packet.length & 255]), packet]))
+    return await answered
+  } finally {
     clearTimeout(limit)
-    socket.close()
+    socket.destroy()
   }
 }
 
-function question(id: number, name: string): Buffer {
-  const labels = name.split('.').filter((label) => label !== '')
-  const parts = labels.flatMap((label) => [Buffer.from([label.length]), Buffer.from(label)])
-  const head = Buffer.from([id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0])
-  return Buffer.concat([head, ...parts, Buffer.from([0, 0, 1, 0, 1])])
-}
+/** Questions that have no answer yet, by id. */
+class Waiting {
+  readonly #asked = new Map<number, PromiseWithResolvers<Message>>()
+  #next = Math.floor(Math.random() * 65_536)
 
-function read(packet: Buffer): DnsAnswer {
-  let at = skipName(packet, 12) + 4
-  const addresses: string[] = []
-  for (let left = packet.readUInt16BE(6); left > 0; left--) {
-    at = skipName(packet, at)
-    const length = packet.readUInt16BE(at + 8)
-    const data = packet.subarray(at + 10, at + 10 + length)
-    if (packet.readUInt16BE(at) === 1) addresses.push(data.join('.'))
-    at += 10 + length
+  ask(): { readonly id: number; readonly answered: Promise<Message> } {
+    const id = (this.#next = (this.#next + 1) & 0xffff)
+    const waiter = Promise.withResolvers<Message>()
+    this.#asked.set(id, waiter)
+    return { id, answered: waiter.promise }
   }
-  return { rcode: packet[3]! & 15, addresses }
-}
 
-function skipName(packet: Buffer, at: number): number {
-  while (packet[at] !== 0) {
-    if (packet[at]! >= 0xc0) return at + 2
-    at += 1 + packet[at]!
+  answer(packet: Buffer): void {
+    if (packet.length < 12) return
+    const waiter = this.#take(packet.readUInt16BE(0))
+    try {
+      waiter?.resolve(decode(packet))
+    } catch (error) {
+      waiter?.reject(new Error(`no DNS message: ${packet.toString('hex')}`, { cause: error }))
+    }
   }
-  return at + 1
+
+  fail(id: number, error: Error): void {
+    this.#take(id)?.reject(error)
+  }
+
+  #take(id: number): PromiseWithResolvers<Message> | undefined {
+    const waiter = this.#asked.get(id)
+    this.#asked.delete(id)
+    return waiter
+  }
 }

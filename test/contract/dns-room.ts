@@ -23,7 +23,8 @@ export class NameRoom {
   /** Starts with these objects, synced. */
   constructor(options: Partial<NameOptions> = {}, objects: readonly Raw[] = []) {
     const all = { ...DEFAULT_OPTIONS, set: 'k0', zones: ZONES, ...options }
-    this.#inlets = createInlets(this.tables, { podNames: all.endpointPodNames })
+    // As beside another `kubernetes`, which wants them.
+    this.#inlets = createInlets(this.tables, { podNames: true })
     this.names = deriveNames(this.graph, this.tables, [all])
     this.fake = new Fake(all.set, all.zones)
     this.#cursor = new Cursor(this.names.rows as Table<NameRow>, this.graph.epoch)

@@ -58,11 +58,12 @@ export const kubernetes: Parse = (directives, setting) => {
     soa: {
       primary: 'ns.dns',
       mailbox: 'hostmaster',
-      ttl: SOA_TTL,
+      ttl: Math.min(found.ttl, SOA_TTL_MAX),
       refresh: 7200,
       retry: 1800,
       expire: 86_400,
-      minimum: SOA_TTL,
+      // How long a denial is kept (RFC 2308): as long as an answer, as CoreDNS has it.
+      minimum: found.ttl,
     },
   }
 }
@@ -155,5 +156,6 @@ function selector(line: Statement, problems: Problems): Selector | null {
 }
 
 const REVERSE = ['in-addr.arpa.', 'ip6.arpa.']
-const SOA_TTL = 5
+/** As CoreDNS. */
+const SOA_TTL_MAX = 300
 const HOUR_MS = 3_600_000
