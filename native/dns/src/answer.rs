@@ -1,21 +1,19 @@
 //! From a query's octets to those of its answer: the path of every message, whatever it came by.
 
 pub use crate::asker::Asker;
-use crate::cache::{Hit, Key, count};
-use crate::circle::Circle;
+use crate::known::{Known, Wanted};
+use crate::layer::{Layers, Request};
 use crate::log::Event;
+use crate::lookup::{Lookup, Said, set_flags};
+use crate::message::Message;
 use crate::metrics::{Counters, Exchange};
 use crate::name::{Name, within};
-use crate::packet::{self, HEADER_BYTES, Query, Wrong};
-use crate::reply::{Head, Reply, Transport, UDP_SIZE, pointer, refuse};
-use crate::resolve::Fetched;
-use crate::step::{Chain, Given, Tables};
+use crate::packet::{self, Query, Wrong};
+use crate::reply::{Head, Reply, Transport, UDP_SIZE, refuse};
+use crate::step::{Chain, Tables};
 use crate::stream::Timeouts;
 use crate::tls_server::ServerTls;
-use crate::zone::Place;
 use std::sync::Arc;
-use std::time::Instant;
-use wire::corefile::Flag;
 
 /// What is in force.
 #[derive(Clone, Default)]
@@ -51,10 +49,6 @@ pub enum Outcome {
     /// There is an answer, and it is to be fetched anew.
     Renew(usize),
 }
-
-/// What was learnt from others: by forward step and name.
-#[derive(Default)]
-pub struct Known(pub Vec<(usize, Vec<u8>, Fetched)>);
 
 impl State {
     pub fn listener(&self, place: &supervisor::Place) -> Option<&Listener> {
@@ -96,30 +90,39 @@ pub fn answer_knowing(
     if let Some(identifier) = chain.identifier.as_ref().filter(|_| query.wants_identifier) {
         reply.option(packet::NSID, &[identifier]);
     }
-    let said = match say(tables, chain, &query, known, &asker, &mut reply) {
+    let server = listener.place.address;
+    let lookup = Lookup { tables, chain, query: &query, known, asker: &asker, server, options: &[] };
+    let mut told = Ok(Said::default());
+    let mut in_layers = chain.is_layered(name, query.kind, query.class, &asker);
+    if !in_layers {
+        told = lookup.say(0, chain.steps.len(), &mut reply);
+        in_layers = told.as_ref().is_ok_and(|said| said.alias.is_some());
+    }
+    if in_layers {
+        reply.clear(&query);
+        told = layered(&lookup, &mut reply);
+    }
+    let said = match told {
         Ok(said) => said,
         Err(_) if known.is_none() => return Outcome::Later,
         Err(_) => Said { code: packet::SERVER_FAILURE, ..Said::default() },
     };
-    if matches!(said.code, packet::SERVER_FAILURE | packet::REFUSED) {
+    if !in_layers && matches!(said.code, packet::SERVER_FAILURE | packet::REFUSED) {
         reply.clear(&query);
     }
     if said.dropped {
         return Outcome::Nothing;
     }
-    if chain.minimal && said.code == packet::NO_ERROR {
-        reply.minimize();
-    }
     let mut head = Head {
         code: said.code,
-        authoritative: said.authoritative
-            && reply.authoritative
-            && matches!(said.code, packet::NO_ERROR | packet::NAME_ERROR),
+        authoritative: said.authoritative && reply.authoritative,
         recursion_available: chain.recursive,
         authentic: said.authentic && query.edns.is_some_and(|edns| edns.dnssec_ok),
     };
-    if let Some(header) = &chain.header {
-        set_flags(header, &mut query, &mut head);
+    if let Some((available, desired)) = said.flags {
+        (head.recursion_available, query.recursion_desired) = (available, desired);
+    } else {
+        shape(chain, &mut reply, &mut query, &mut head);
     }
     let length = reply.finish(&query, head);
     if let Some(log) = &chain.log {
@@ -150,135 +153,40 @@ pub fn answer_knowing(
     if said.renew { Outcome::Renew(length) } else { Outcome::Answer(length) }
 }
 
-/// The header step: RD of the query is what the answer repeats.
-fn set_flags(header: &wire::corefile::Header, query: &mut Query, head: &mut Head) {
-    for rule in &header.query {
-        if rule.flag == Flag::Rd {
-            query.recursion_desired = rule.set;
-        }
+/// What the steps minimal and header do.
+fn shape(chain: &Chain, reply: &mut Reply, query: &mut Query, head: &mut Head) {
+    head.authoritative &= matches!(head.code, packet::NO_ERROR | packet::NAME_ERROR);
+    if chain.minimal && head.code == packet::NO_ERROR {
+        reply.minimize();
     }
-    for rule in &header.response {
-        match rule.flag {
-            Flag::Aa => head.authoritative = rule.set,
-            Flag::Ra => head.recursion_available = rule.set,
-            Flag::Rd => query.recursion_desired = rule.set,
-        }
-    }
-}
-
-/// What the header and the counters are to know.
-#[derive(Default)]
-struct Said {
-    code: u16,
-    plugin: usize,
-    authoritative: bool,
-    authentic: bool,
-    renew: bool,
-    /// There is to be no answer.
-    dropped: bool,
-}
-
-/// The forward step and the name that has to be asked for.
-type Wanted = (usize, Vec<u8>);
-
-/// Runs the chain for the question, then for what it turns out to be an alias of.
-fn say(
-    tables: &Tables,
-    chain: &Chain,
-    query: &Query,
-    known: Option<&Known>,
-    asker: &Asker,
-    reply: &mut Reply,
-) -> Result<Said, Wanted> {
-    let (mut name, mut offset, mut from) = (query.name.clone(), HEADER_BYTES, 0);
-    let mut said = Said { authoritative: true, ..Said::default() };
-    let other = chain.rewrite.as_ref().and_then(|rewrite| rewrite.name(name.wire()));
-    let mut rewritten = other.is_some();
-    if let Some(other) = other {
-        name = packet::LowerName::of(other.wire());
-    }
-    for _ in 0..crate::kubernetes::ALIASES_MAX {
-        let place = Place { name: name.wire(), offset, rewritten };
-        let (given, plugin) = chain.run(from, tables, place, query.kind, asker, reply);
-        if said.plugin == 0 {
-            said.plugin = plugin;
-        }
-        match given {
-            Given::Done(code) => return Ok(Said { code, ..said }),
-            Given::Pass => break,
-            Given::Drop => return Ok(Said { dropped: true, ..said }),
-            Given::Elsewhere { offset: target } => {
-                let wire = &reply.written()[target..];
-                let length = packet::plain_name(wire).unwrap_or(0);
-                name = packet::LowerName::of(&wire[..length]);
-                (offset, from, rewritten) = (target, 0, false);
-            }
-            Given::Upstream(_) if chain.circle.as_ref().is_some_and(Circle::is_closed) => break,
-            Given::Upstream(step) => {
-                said.authoritative = false;
-                let owner = pointer(offset).unwrap_or(crate::record::OWNER);
-                let wanted = || (step, name.wire().to_vec());
-                let Some(known) = known else {
-                    return cached(chain, &name, query, asker.came, owner, reply, said).ok_or_else(wanted);
-                };
-                let told = known.0.iter().find(|(asked, held, _)| *asked == step && held == name.wire());
-                match told.map(|(.., fetched)| fetched) {
-                    None => return Err(wanted()),
-                    Some(Fetched::Answer(stored, ttl)) => {
-                        if chain.forward(step).is_some_and(|forward| forward.passes(stored)) {
-                            from = step + 1;
-                            continue;
-                        }
-                        stored.put(reply, owner, *ttl);
-                        return Ok(Said { code: stored.code, authentic: stored.authentic, ..said });
-                    }
-                    Some(Fetched::Refused) => return Ok(Said { code: packet::REFUSED, ..said }),
-                    Some(Fetched::Nothing) => break,
-                }
-            }
-        }
-    }
-    Ok(Said { code: packet::SERVER_FAILURE, ..said })
-}
-
-/// From the cache, without asking.
-fn cached(
-    chain: &Chain,
-    name: &packet::LowerName,
-    query: &Query,
-    now: Instant,
-    owner: u16,
-    reply: &mut Reply,
-    said: Said,
-) -> Option<Said> {
-    let cache = chain.cache.as_ref().filter(|cache| cache.holds(name.wire()))?;
-    let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-    let key = Key::new(name.wire(), query.kind, dnssec_ok, query.checking_disabled);
-    let Some(hit) = cache.get(&key, now) else {
-        count(&cache.counts.misses);
-        return None;
-    };
-    match hit {
-        Hit::Fresh { kept, ttl, refresh } => {
-            kept.stored.put(reply, owner, Some(ttl));
-            let (code, authentic) = (kept.stored.code, kept.stored.authentic);
-            Some(Said { code, authentic, plugin: CACHE, renew: refresh, ..said })
-        }
-        Hit::Stale { .. } => None,
+    if let Some(header) = &chain.header {
+        set_flags(header, query, head);
     }
 }
 
 /// What the chain wants to know and does not yet.
-pub fn chase_of(
-    tables: &Tables,
-    chain: &Chain,
-    query: &Query,
-    asker: &Asker,
-    room: &mut [u8],
-    known: &Known,
-) -> Option<Wanted> {
+pub fn wanted(lookup: &Lookup, room: &mut [u8]) -> Option<Wanted> {
+    let query = lookup.query;
+    if lookup.chain.is_layered(query.name.wire(), query.kind, query.class, lookup.asker) {
+        return Layers::new(*lookup).whole(&Request::of(query)).err();
+    }
     let mut reply = Reply::new(room, query, Transport::Tcp, UDP_SIZE);
-    say(tables, chain, query, Some(known), asker, &mut reply).err()
+    match lookup.say(0, lookup.chain.steps.len(), &mut reply) {
+        Ok(Said { alias: None, .. }) => None,
+        Ok(_) => Layers::new(*lookup).whole(&Request::of(query)).err(),
+        Err(wanted) => Some(wanted),
+    }
+}
+
+/// The answer as a message, where a layer has a say in it.
+fn layered(lookup: &Lookup, reply: &mut Reply) -> Result<Said, Wanted> {
+    let Some(message) = Layers::new(*lookup).whole(&Request::of(lookup.query))? else {
+        return Ok(Said { dropped: true, ..Said::default() });
+    };
+    message.put(lookup.query, reply);
+    let Message { code, plugin, authoritative, authentic, renew, .. } = message;
+    let flags = Some((message.recursion_available, message.recursion_desired));
+    Ok(Said { code, plugin, authoritative, authentic, renew, flags, ..Said::default() })
 }
 
 /// SERVFAIL to a query that was fine. Returns its length.
@@ -291,6 +199,3 @@ pub fn failed(packet: &[u8], transport: Transport, room: &mut [u8]) -> usize {
 fn refused(room: &mut [u8], query: &Query, transport: Transport) -> usize {
     Reply::new(room, query, transport, UDP_SIZE).finish(query, Head { code: packet::REFUSED, ..Head::default() })
 }
-
-/// Index into `metrics::PLUGINS`.
-const CACHE: usize = 3;

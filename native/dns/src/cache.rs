@@ -15,18 +15,28 @@ use wire::corefile;
 /// Name in lower case, type, DO, CD: who has asked for less must not get what was fetched for more.
 #[derive(Clone)]
 pub struct Key {
-    octets: [u8; NAME_MAX + TAIL_BYTES],
+    octets: [u8; NAME_MAX + TAIL_BYTES + TOLD_BYTES],
     length: usize,
+    name_bytes: usize,
 }
 
 impl Key {
     pub fn new(name: &[u8], kind: u16, dnssec_ok: bool, checking_disabled: bool) -> Key {
         let [high, low] = kind.to_be_bytes();
         let tail = [high, low, u8::from(dnssec_ok) | u8::from(checking_disabled) << 1];
-        let mut key = Key { octets: [0; NAME_MAX + TAIL_BYTES], length: name.len() + TAIL_BYTES };
+        let octets = [0; NAME_MAX + TAIL_BYTES + TOLD_BYTES];
+        let mut key = Key { octets, length: name.len() + TAIL_BYTES, name_bytes: name.len() };
         key.octets[..name.len()].copy_from_slice(name);
         key.octets[name.len()..key.length].copy_from_slice(&tail);
         key
+    }
+
+    /// What else the server is told, in options of EDNS: with others it may say something else.
+    pub fn tell(&mut self, options: &[u8]) {
+        if !options.is_empty() {
+            self.octets[self.length..self.length + TOLD_BYTES].copy_from_slice(&hash(options).to_be_bytes());
+            self.length += TOLD_BYTES;
+        }
     }
 
     pub fn octets(&self) -> &[u8] {
@@ -34,11 +44,11 @@ impl Key {
     }
 
     pub fn dnssec_ok(&self) -> bool {
-        self.octets[self.length - 1] & 1 != 0
+        self.octets[self.name_bytes + TAIL_BYTES - 1] & 1 != 0
     }
 
     fn name(&self) -> &[u8] {
-        &self.octets[..self.length - TAIL_BYTES]
+        &self.octets[..self.name_bytes]
     }
 }
 
@@ -264,3 +274,5 @@ pub fn count(counter: &AtomicU64) {
 const SHARDS: usize = 64;
 /// Type and flags.
 const TAIL_BYTES: usize = 3;
+/// A hash of options.
+const TOLD_BYTES: usize = 8;

@@ -39,13 +39,13 @@ pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
     let query: Query = packet::parse(&packet).map_err(|_| format!("{name} cannot be asked for"))?;
     let mut room = vec![0; usize::from(u16::MAX)];
     let mut reply = Reply::new(&mut room, &query, Transport::Tcp, UDP_SIZE);
-    let rewritten = served.chain.rewrite.as_ref().and_then(|rewrite| rewrite.name(name.wire()));
-    let is_rewritten = rewritten.is_some();
-    let name = rewritten.unwrap_or(name);
     let asker =
         Asker { peer: SocketAddr::new(client, 0), transport: Transport::Udp, came: Instant::now(), lane: 0, turn: 0 };
-    let place = Place { name: name.wire(), offset: HEADER_BYTES, rewritten: is_rewritten };
-    let (given, plugin) = served.chain.run(0, &state.tables, place, kind, &asker, &mut reply);
+    let chain = &served.chain;
+    let name = chain.rewritten(&query, &asker, listener.place.address).unwrap_or(name);
+    let place = Place { name: name.wire(), offset: HEADER_BYTES };
+    let (given, plugin) = chain.run(0..chain.steps.len(), &state.tables, place, kind, &asker, &mut reply);
+    let given = if given == Given::Pass { Given::Done(chain.code_of_nobody(packet::IN)) } else { given };
     let alias = match given {
         Given::Elsewhere { offset } => {
             let wire = &reply.written()[offset..];

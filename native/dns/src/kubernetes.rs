@@ -96,7 +96,7 @@ impl Kubernetes {
             let Some(start) = reply.put(Section::Answer, alias, owner, self.ttl) else {
                 return Given::Done(packet::NO_ERROR);
             };
-            at = Place { name: target, offset: start + crate::record::FIXED_BYTES, rewritten: false };
+            at = Place { name: target, offset: start + crate::record::FIXED_BYTES };
             match zone_of(&self.zones, target) {
                 Some(next) => zone = next,
                 None => return Given::Elsewhere { offset: at.offset },

@@ -196,6 +196,9 @@ fn histogram(text: &mut String, name: &str, labels: &str, bounds: &[f64], counts
 pub const PLUGINS: [&str; 12] =
     ["", "kubernetes", "forward", "cache", "hosts", "file", "template", "any", "chaos", "whoami", "acl", "local"];
 
+/// Index into `PLUGINS`.
+pub const FILE: usize = 5;
+
 /// The types that CoreDNS tells apart; of the others, `other`.
 pub const TYPES: [(u16, &str); 17] = [
     (packet::A, "A"),

@@ -17,6 +17,8 @@ pub struct Query<'a> {
     pub edns: Option<Edns>,
     /// Whether the client asked for the server's identifier (RFC 5001).
     pub wants_identifier: bool,
+    /// Of EDNS, in wire form.
+    pub options: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,7 @@ pub fn parse(packet: &[u8]) -> Result<Query<'_>, Wrong> {
         class: u16::from_be_bytes([tail[2], tail[3]]),
         edns: None,
         wants_identifier: false,
+        options: &[],
     };
     let mut rest = &body[name_bytes + 4..];
     let authorities = usize::from(count(8));
@@ -94,6 +97,7 @@ pub fn parse(packet: &[u8]) -> Result<Query<'_>, Wrong> {
                 return Err(format_error);
             }
             query.wants_identifier = options(record.data).ok_or(format_error)?;
+            query.options = record.data;
             query.edns = Some(Edns { size: record.class, dnssec_ok: record.ttl & 0x8000 != 0 });
             if record.ttl >> 16 & 0xff != 0 {
                 return Err(Wrong::Refuse { code: BAD_VERSION, opt: true });

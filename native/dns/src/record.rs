@@ -91,7 +91,7 @@ fn character_strings(texts: &[String]) -> Result<Vec<u8>, String> {
     if data.is_empty() { Err("a TXT record has at least one text".into()) } else { Ok(data) }
 }
 
-fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
+pub fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("{text:?} is not pairs of hexadecimal digits");
     if text.len() % 2 != 0 || !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
         return Err(wrong());

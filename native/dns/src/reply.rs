@@ -109,6 +109,11 @@ impl<'b> Reply<'b> {
         self.counts
     }
 
+    /// Of EDNS, in wire form.
+    pub fn options(&self) -> &[u8] {
+        &self.options
+    }
+
     pub fn is_truncated(&self) -> bool {
         self.truncated
     }
@@ -203,7 +208,7 @@ impl<'b> Reply<'b> {
     }
 
     pub fn finish(mut self, query: &Query, head: Head) -> usize {
-        let [high, low] = flags(query.recursion_desired, query.checking_disabled, head, self.truncated);
+        let [high, low] = flags(query.recursion_desired, query.checking_disabled, head, self.truncated && !self.stream);
         let [answers, authorities, additional] = self.counts.map(u16::to_be_bytes);
         let additional = (u16::from_be_bytes(additional) + u16::from(self.opt)).to_be_bytes();
         if self.opt {

@@ -1,17 +1,20 @@
 //! Queries that take asking others, on the event loop: what the chain cannot say is fetched, once for all who ask for it
 //! meanwhile, and then the chain is run again with what was learnt.
 
-use crate::answer::{Asker, Known, Outcome, State, answer_knowing, chase_of, failed};
+use crate::answer::{Asker, Outcome, State, answer_knowing, failed, wanted};
 use crate::cache::{Hit, Key};
 use crate::forward::stored::Stored;
 use crate::forward::{Forward, Told};
+use crate::known::{Fetched, Known, Wanted};
 use crate::later::{Later, Miss, Reach};
+use crate::lookup::Lookup;
 use crate::name::within;
 use crate::packet::{self, Query};
 use crate::step::Chain;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,15 +32,6 @@ pub struct Resolver {
 
 type Flight = (usize, Box<[u8]>);
 
-/// What came of fetching: shared by all who waited.
-#[derive(Clone)]
-pub enum Fetched {
-    /// And its TTL, if it is kept; else each record has its own.
-    Answer(Arc<Stored>, Option<u32>),
-    Refused,
-    Nothing,
-}
-
 impl Resolver {
     pub fn new(state: Arc<ArcSwap<State>>) -> Rc<Resolver> {
         let room = RefCell::new(vec![0; usize::from(u16::MAX)]);
@@ -54,7 +48,7 @@ impl Resolver {
         let Some((_, served)) = served else { return };
         let refresh = matches!(reach, Reach::Nobody);
         let mut known = Known::default();
-        let learning = self.learn(&state, &served.chain, &query, &asker, refresh, &mut known);
+        let learning = self.learn(&state, &served.chain, &query, (&asker, listener.place.address), refresh, &mut known);
         // What is known when the time is over is what there is: without it the answer is SERVFAIL.
         match served.chain.patience {
             Some(patience) => drop(timeout(patience.saturating_sub(asker.came.elapsed()), learning).await),
@@ -84,16 +78,17 @@ impl Resolver {
         state: &State,
         chain: &Arc<Chain>,
         query: &Query<'_>,
-        asker: &Asker,
+        (asker, server): (&Asker, SocketAddr),
         refresh: bool,
         known: &mut Known,
     ) {
         for _ in 0..FETCHES_MAX {
-            let wanted = chase_of(&state.tables, chain, query, asker, &mut self.room.borrow_mut(), known);
-            let Some((step, name)) = wanted else { break };
-            let Some(forward) = chain.forward(step) else { break };
-            let fetched = self.fetch(chain, forward, &name, query, refresh).await;
-            known.0.push((step, name, fetched));
+            let tables = &state.tables;
+            let lookup = Lookup { tables, chain, query, known: Some(known), asker, server, options: &[] };
+            let Some(wanted) = wanted(&lookup, &mut self.room.borrow_mut()) else { break };
+            let Some(forward) = chain.forward(wanted.step) else { break };
+            let fetched = self.fetch(chain, forward, &wanted, query, refresh).await;
+            known.0.push((wanted, fetched));
         }
     }
 
@@ -101,13 +96,14 @@ impl Resolver {
         self: &Rc<Resolver>,
         chain: &Arc<Chain>,
         forward: &Arc<Forward>,
-        name: &[u8],
+        wanted: &Wanted,
         query: &Query<'_>,
         refresh: bool,
     ) -> Fetched {
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        let key = Key::new(name, query.kind, dnssec_ok, query.checking_disabled);
-        let cache = chain.cache.as_ref().filter(|cache| cache.holds(name));
+        let mut key = Key::new(&wanted.name, wanted.kind, dnssec_ok, query.checking_disabled);
+        key.tell(&wanted.options);
+        let cache = chain.cache.as_ref().filter(|cache| cache.holds(&wanted.name));
         let hit = if refresh { None } else { cache.and_then(|cache| cache.get(&key, Instant::now())) };
         let (stale, patience) = match hit {
             Some(Hit::Fresh { kept, ttl, .. }) => return Fetched::Answer(Arc::new(kept.stored.clone()), Some(ttl)),
@@ -116,7 +112,7 @@ impl Resolver {
             }
             None => (None, None),
         };
-        let fetching = self.fly(chain, forward, key, name, query);
+        let fetching = self.fly(chain, forward, key, wanted, query.checking_disabled);
         let fetched = match patience {
             Some(patience) => timeout(patience, fetching).await.unwrap_or(Fetched::Nothing),
             None => fetching.await,
@@ -135,10 +131,9 @@ impl Resolver {
         chain: &Arc<Chain>,
         forward: &Arc<Forward>,
         key: Key,
-        name: &[u8],
-        query: &Query<'_>,
+        wanted: &Wanted,
+        checking_disabled: bool,
     ) -> Fetched {
-        let (kind, checking_disabled) = (query.kind, query.checking_disabled);
         let (sender, receiver) = oneshot::channel();
         let flight: Flight = (Arc::as_ptr(forward) as usize, key.octets().into());
         let first = {
@@ -148,10 +143,10 @@ impl Resolver {
             waiting.len() == 1
         };
         if first {
-            let (resolver, chain, forward, name) = (self.clone(), chain.clone(), forward.clone(), name.to_vec());
+            let (resolver, chain, forward, wanted) = (self.clone(), chain.clone(), forward.clone(), wanted.clone());
             spawn_local(async move {
-                let told = forward.ask(&name, kind, key.dnssec_ok(), checking_disabled).await;
-                let cache = chain.cache.as_ref().filter(|cache| cache.holds(&name));
+                let told = forward.ask(&wanted, key.dnssec_ok(), checking_disabled).await;
+                let cache = chain.cache.as_ref().filter(|cache| cache.holds(&wanted.name));
                 let fetched = match told {
                     Told::Answer(stored) => {
                         let ttl = cache.and_then(|cache| cache.keep(&key, &stored, Instant::now()));
@@ -177,7 +172,7 @@ pub fn refresh(later: &Later, packet: &[u8], place: &supervisor::Place, asker: A
     let _ = later.ask(packet, place, asker, Reach::Nobody, &mut []);
 }
 
-/// Of one question: the name and what it is an alias of.
-const FETCHES_MAX: usize = 4;
+/// Of one question: the name, what it is an alias of, and what layers make of it.
+const FETCHES_MAX: usize = 12;
 /// Queries at a time; more wait in the queue.
 const UNDER_WAY_MAX: usize = 8192;

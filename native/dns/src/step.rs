@@ -2,16 +2,20 @@
 
 use crate::acl::Acl;
 use crate::asker::Asker;
+use crate::autopath::Autopath;
 use crate::cache::Cache;
 use crate::chaos::{Chaos, whoami};
 use crate::circle::Circle;
+use crate::dns64::Dns64;
 use crate::forward::Forward;
 use crate::hosts::Hosts;
 use crate::kubernetes::{Kubernetes, any};
+use crate::layer::{Layer, Request};
 use crate::local::Local;
 use crate::log::Log;
 use crate::name::{Name, within};
-use crate::packet;
+use crate::packet::{self, Query};
+use crate::prefer::Prefer;
 use crate::reply::{Reply, pointer};
 use crate::rewrite::Rewrite;
 use crate::stream::Timeouts;
@@ -19,6 +23,8 @@ use crate::table::Set;
 use crate::template::Template;
 use crate::tls_server::{ServerTls, server_tls};
 use crate::zone::Place;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -122,7 +128,8 @@ pub struct Chain {
     pub cache: Option<Cache>,
     pub circle: Option<Circle>,
     pub log: Option<Log>,
-    pub rewrite: Option<Rewrite>,
+    /// What changes questions and answers of the steps behind it; in front of all that changes nothing.
+    pub layers: Vec<Layer>,
     /// Of the server, for who asks for it (RFC 5001).
     pub identifier: Option<Vec<u8>>,
     pub header: Option<corefile::Header>,
@@ -147,11 +154,17 @@ impl Chain {
                 corefile::Step::Template(step) => chain.steps.push(Step::Template(Template::new(step)?)),
                 corefile::Step::Acl(step) => chain.steps.push(Step::Acl(Acl::new(step)?)),
                 corefile::Step::Any(_) => chain.steps.push(Step::Any),
-                corefile::Step::Loadbalance(step) if step.prefer.is_empty() => chain.rotate = true,
-                corefile::Step::Loadbalance(_) => return Err(Problem::unbuilt("loadbalance with preferred networks")),
+                corefile::Step::Loadbalance(step) => {
+                    chain.rotate = true;
+                    if !step.prefer.is_empty() {
+                        chain.wrap(Layer::Prefer(Prefer::new(&step.prefer)?));
+                    }
+                }
                 corefile::Step::Cache(step) => chain.cache = Some(Cache::new(step)?),
                 corefile::Step::Log(step) => chain.log = Some(Log::new(step)?),
-                corefile::Step::Rewrite(step) => chain.rewrite = Some(Rewrite::new(step)?),
+                corefile::Step::Rewrite(step) => chain.wrap(Layer::Rewrite(Rewrite::new(step)?)),
+                corefile::Step::Dns64(step) => chain.wrap(Layer::Dns64(Dns64::new(step)?)),
+                corefile::Step::Autopath(step) => chain.wrap(Layer::Autopath(Autopath::new(step)?)),
                 corefile::Step::Loop(step) => chain.circle = Some(Circle::new(&step.zone)?),
                 corefile::Step::Forward(step) => {
                     chain.recursive = true;
@@ -182,6 +195,32 @@ impl Chain {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.load())
     }
 
+    /// Puts a layer around the steps that are still to come.
+    fn wrap(&mut self, layer: Layer) {
+        let from = self.layers.iter().rev().find_map(|layer| match layer {
+            Layer::Steps(_, to) => Some(*to),
+            _ => None,
+        });
+        let (from, to) = (from.unwrap_or(0), self.steps.len());
+        if from < to {
+            self.layers.push(Layer::Steps(from, to));
+        }
+        self.layers.push(layer);
+    }
+
+    /// The name that the steps are asked for, if it is another.
+    pub fn rewritten(&self, query: &Query, asker: &Asker, server: SocketAddr) -> Option<Name> {
+        self.layers.iter().find_map(|layer| match layer {
+            Layer::Rewrite(rewrite) => rewrite.name(&Request::of(query), asker, server),
+            _ => None,
+        })
+    }
+
+    /// Whether a layer has a say in a question.
+    pub fn is_layered(&self, name: &[u8], kind: u16, class: u16, asker: &Asker) -> bool {
+        self.layers.iter().any(|layer| layer.concerns(name, kind, class, asker))
+    }
+
     pub fn forward(&self, step: usize) -> Option<&Arc<Forward>> {
         match self.steps.get(step) {
             Some(Step::Forward(forward)) => Some(forward),
@@ -189,18 +228,17 @@ impl Chain {
         }
     }
 
-    /// What the first step from `from` on that does not pass says, and its index into `metrics::PLUGINS`. All pass: SERVFAIL as CoreDNS
-    /// has it, and REFUSED where there is no step.
+    /// What the first of these steps that does not pass says, and its index into `metrics::PLUGINS`.
     pub fn run(
         &self,
-        from: usize,
+        steps: Range<usize>,
         tables: &Tables,
         asked: Place,
         kind: u16,
         asker: &Asker,
         reply: &mut Reply,
     ) -> (Given, usize) {
-        for (index, step) in self.steps.iter().enumerate().skip(from) {
+        for (index, step) in self.steps.iter().enumerate().take(steps.end).skip(steps.start) {
             if reply.class != packet::IN && !step.serves_any_class() {
                 continue;
             }
@@ -224,8 +262,12 @@ impl Chain {
                 return (given, plugin);
             }
         }
-        let nobody = self.steps.is_empty() || reply.class != packet::IN;
-        (Given::Done(if nobody { packet::REFUSED } else { packet::SERVER_FAILURE }), 0)
+        (Given::Pass, 0)
+    }
+
+    /// When all steps pass: SERVFAIL as CoreDNS has it, and REFUSED where there is no step.
+    pub fn code_of_nobody(&self, class: u16) -> u16 {
+        if self.steps.is_empty() || class != packet::IN { packet::REFUSED } else { packet::SERVER_FAILURE }
     }
 }
 

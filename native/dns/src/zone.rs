@@ -11,8 +11,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Place<'a> {
     pub name: &'a [u8],
     pub offset: usize,
-    /// Another name is written there, in whose place this one is looked up.
-    pub rewritten: bool,
 }
 
 /// What a name is in a set.
@@ -106,8 +104,7 @@ impl StartOfAuthority {
     pub fn put(&self, reply: &mut Reply, section: Section, at: Place, zone: &[u8], serial: u32) {
         let [refresh, retry, expire, minimum] = &self.times;
         let Some(pointer) = zone_pointer(at.name, zone, at.offset) else { return };
-        let pointer = pointer.to_be_bytes();
-        let owner = if at.rewritten { zone } else { &pointer };
+        let owner = &pointer.to_be_bytes();
         let serial = serial.to_be_bytes();
         let data: [&[u8]; 9] = [&self.primary, owner, &self.mailbox, owner, &serial, refresh, retry, expire, minimum];
         // RFC 2308 5: of a denial, no longer than the minimum.

@@ -48,6 +48,13 @@ impl Ask {
         Ask { message, question_bytes }
     }
 
+    /// Options of EDNS, in wire form: OPT is the last record, and they are its data.
+    pub fn tell(&mut self, options: &[u8]) {
+        let length = self.message.len();
+        self.message[length - 2..].copy_from_slice(&(options.len() as u16).to_be_bytes());
+        self.message.extend(options);
+    }
+
     pub fn recursive(&mut self, desired: bool) {
         self.message[2] = u8::from(desired);
     }

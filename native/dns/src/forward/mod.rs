@@ -5,6 +5,7 @@ mod response;
 pub mod stored;
 mod upstream;
 
+use crate::known::Wanted;
 use crate::name::{Name, within};
 use crate::packet;
 use crate::record::OWNER;
@@ -94,7 +95,7 @@ impl Forward {
 
     /// Asks until an upstream answers or the time is over: the next one after a while, without giving up on the one
     /// before, and at once when one fails.
-    pub async fn ask(&self, name: &[u8], kind: u16, dnssec_ok: bool, checking_disabled: bool) -> Told {
+    pub async fn ask(&self, wanted: &Wanted, dnssec_ok: bool, checking_disabled: bool) -> Told {
         let _one = Concurrent(&self.concurrent);
         if self.concurrent.fetch_add(1, Ordering::Relaxed) >= self.max_concurrent {
             self.rejected.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +126,8 @@ impl Forward {
                 },
                 () = sleep_until(next), if may_ask => {
                     let upstream = order[asked % order.len()].clone();
-                    let ask = Ask::new(name, kind, dnssec_ok, checking_disabled);
+                    let mut ask = Ask::new(&wanted.name, wanted.kind, dnssec_ok, checking_disabled);
+                    ask.tell(&wanted.options);
                     let (force_tcp, patience) = (self.force_tcp, self.read_timeout);
                     tries.spawn_local(async move { upstream.ask(ask, force_tcp, patience).await });
                     asked += 1;
