@@ -65,7 +65,7 @@ pub fn explain(state: &State, asked: &Explain) -> Result<Value, String> {
         Given::Upstream(step) => served.chain.forward(step),
         _ => None,
     };
-    let sets = served.chain.steps.iter().filter_map(Step::set).filter_map(|set| state.tables.sets.get(set));
+    let sets = served.chain.steps.iter().flat_map(Step::sets).filter_map(|set| state.tables.sets.get(set));
     let object = sets.filter_map(|set| set.get(name.wire())?.object()).next();
     Ok(json!({
         "place": { "address": listener.place.address, "transport": listener.place.transport },

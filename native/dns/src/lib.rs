@@ -10,6 +10,7 @@ mod chaos;
 mod circle;
 mod dns64;
 mod explain;
+mod file;
 mod forward;
 mod hosts;
 mod kind;

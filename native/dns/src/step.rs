@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::chaos::{Chaos, whoami};
 use crate::circle::Circle;
 use crate::dns64::Dns64;
+use crate::file::File;
 use crate::forward::Forward;
 use crate::hosts::Hosts;
 use crate::kubernetes::{Kubernetes, any};
@@ -63,18 +64,20 @@ pub enum Step {
     Any,
     Forward(Arc<Forward>),
     Template(Template),
+    File(File),
     Local(Local),
     Chaos(Chaos),
     Whoami,
 }
 
 impl Step {
-    /// The set it answers from.
-    pub fn set(&self) -> Option<usize> {
+    /// The sets it answers from.
+    pub fn sets(&self) -> Vec<usize> {
         match self {
-            Step::Kubernetes(step) => Some(step.set),
-            Step::Hosts(step) => Some(step.set),
-            _ => None,
+            Step::Kubernetes(step) => vec![step.set],
+            Step::Hosts(step) => vec![step.set],
+            Step::File(step) => step.sets().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -106,10 +109,6 @@ impl Problem {
 
     pub fn name(reason: String) -> Problem {
         Problem::new(reason, "write names absolute, with their final dot")
-    }
-
-    fn unbuilt(what: &str) -> Problem {
-        Problem::new(format!("{what} is not served yet"), "remove it from the Corefile")
     }
 }
 
@@ -151,6 +150,7 @@ impl Chain {
                     chain.steps.push(Step::Kubernetes(Kubernetes::new(step, set(&step.set))?));
                 }
                 corefile::Step::Hosts(step) => chain.steps.push(Step::Hosts(Hosts::new(step, set(&step.set))?)),
+                corefile::Step::File(step) => chain.steps.push(Step::File(File::new(step, &mut set)?)),
                 corefile::Step::Template(step) => chain.steps.push(Step::Template(Template::new(step)?)),
                 corefile::Step::Acl(step) => chain.steps.push(Step::Acl(Acl::new(step)?)),
                 corefile::Step::Any(_) => chain.steps.push(Step::Any),
@@ -184,7 +184,6 @@ impl Chain {
                 corefile::Step::Header(step) => chain.header = Some(step.clone()),
                 corefile::Step::Minimal(_) => chain.minimal = true,
                 corefile::Step::Cancel(step) => chain.patience = Some(Duration::from_millis(step.timeout_ms.into())),
-                other => return Err(Problem::unbuilt(&plugin(other))),
             }
         }
         Ok(chain)
@@ -250,6 +249,7 @@ impl Chain {
                 Step::Template(step) => (step.answer(asked, kind, asker.ip(), reply), 6),
                 Step::Hosts(step) => (step.answer(tables, asked, kind, reply), 4),
                 Step::Kubernetes(step) => (step.answer(tables, asked, kind, reply), 1),
+                Step::File(file) => (file.answer(tables, asked, kind, reply), crate::metrics::FILE),
                 Step::Any if kind == packet::ANY => {
                     any(reply, pointer(asked.offset).unwrap_or(crate::record::OWNER));
                     (Given::Done(packet::NO_ERROR), 7)
@@ -281,10 +281,4 @@ pub fn names(texts: &[String]) -> Result<Vec<Name>, Problem> {
 /// The longest of `zones`, which has the longest first, that holds a name.
 pub fn zone_of<'a>(zones: &'a [Name], name: &[u8]) -> Option<&'a Name> {
     zones.iter().find(|zone| within(name, zone.wire()))
-}
-
-/// As the Corefile calls it.
-fn plugin(step: &corefile::Step) -> String {
-    let value = serde_json::to_value(step).unwrap_or_default();
-    value["plugin"].as_str().unwrap_or("a step").to_string()
 }

@@ -177,7 +177,7 @@ impl Worker for DnsWorker {
 
     fn unready(&self) -> Vec<String> {
         let synced = self.state.load().tables.synced;
-        let waits = self.blocks.values().any(|block| block.chain.steps.iter().any(|step| step.set().is_some()));
+        let waits = self.blocks.values().any(|block| block.chain.steps.iter().any(|step| !step.sets().is_empty()));
         if synced || !waits { Vec::new() } else { vec!["kubernetes".to_string()] }
     }
 

@@ -58,7 +58,7 @@ pub fn dashed_address(label: &[u8]) -> Option<IpAddr> {
 pub fn add_targets(reply: &mut Reply, answer: RecordSet, at: usize, set: &Set, zones: &[&[u8]], ttl: u32) {
     let before = match answer.kind {
         packet::SRV => 6,
-        packet::MX => 2,
+        packet::MX | 64 | 65 => 2, // SVCB, HTTPS
         packet::NS => 0,
         _ => return,
     };
