@@ -9,6 +9,7 @@ mod cache_metrics;
 mod chaos;
 mod circle;
 mod dns64;
+mod errors;
 mod explain;
 mod file;
 mod forward;

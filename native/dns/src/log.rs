@@ -112,7 +112,7 @@ impl Event<'_> {
 }
 
 /// To standard output, as CoreDNS does. When lines come faster than they are taken, some are lost, and counted.
-fn print(line: String) {
+pub fn print(line: String) {
     static LOST: AtomicU64 = AtomicU64::new(0);
     static LINES: LazyLock<SyncSender<String>> = LazyLock::new(|| {
         let (sender, lines) = sync_channel::<String>(LINES_MAX);

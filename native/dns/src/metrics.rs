@@ -180,7 +180,7 @@ pub fn line(text: &mut String, name: &str, labels: &str, value: impl std::fmt::D
     let _ = writeln!(text, "{name}{{{labels}}} {value}");
 }
 
-fn histogram(text: &mut String, name: &str, labels: &str, bounds: &[f64], counts: &[u64], sum: f64) {
+pub fn histogram(text: &mut String, name: &str, labels: &str, bounds: &[f64], counts: &[u64], sum: f64) {
     let mut total = 0;
     for (bound, count) in bounds.iter().zip(counts) {
         total += count;
@@ -222,7 +222,7 @@ pub const TYPES: [(u16, &str); 17] = [
 pub const CODES: [&str; 7] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"];
 /// As `Transport` numbers them.
 pub const PROTOCOLS: [&str; 3] = ["udp", "tcp", "tls"];
-const DURATIONS_US: [u64; 16] = {
+pub const DURATIONS_US: [u64; 16] = {
     let mut bounds = [250; 16];
     let mut at = 1;
     while at < 16 {

@@ -146,14 +146,22 @@ impl Resolver {
             let (resolver, chain, forward, wanted) = (self.clone(), chain.clone(), forward.clone(), wanted.clone());
             spawn_local(async move {
                 let told = forward.ask(&wanted, key.dnssec_ok(), checking_disabled).await;
+                let failed = match &told {
+                    Told::Answer(_) => None,
+                    Told::Busy(why) => Some((packet::REFUSED, why)),
+                    Told::Nothing(why) => Some((packet::SERVER_FAILURE, why)),
+                };
+                if let (Some((code, why)), Some(errors)) = (failed, &chain.errors) {
+                    errors.tell(code, &wanted.name, wanted.kind, why);
+                }
                 let cache = chain.cache.as_ref().filter(|cache| cache.holds(&wanted.name));
                 let fetched = match told {
                     Told::Answer(stored) => {
                         let ttl = cache.and_then(|cache| cache.keep(&key, &stored, Instant::now()));
                         Fetched::Answer(Arc::new(stored), ttl)
                     }
-                    Told::Busy => Fetched::Refused,
-                    Told::Nothing => {
+                    Told::Busy(_) => Fetched::Refused,
+                    Told::Nothing(_) => {
                         let failure = Stored::empty(packet::SERVER_FAILURE);
                         cache.and_then(|cache| cache.keep(&key, &failure, Instant::now()));
                         Fetched::Nothing

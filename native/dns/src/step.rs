@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::chaos::{Chaos, whoami};
 use crate::circle::Circle;
 use crate::dns64::Dns64;
+use crate::errors::Errors;
 use crate::file::File;
 use crate::forward::Forward;
 use crate::hosts::Hosts;
@@ -27,7 +28,6 @@ use crate::zone::Place;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use wire::corefile;
 
@@ -85,14 +85,6 @@ impl Step {
     fn serves_any_class(&self) -> bool {
         matches!(self, Step::Acl(_) | Step::Chaos(_) | Step::Template(_) | Step::Whoami)
     }
-
-    /// Queries that were too many at a time.
-    pub fn rejected(&self) -> Option<usize> {
-        match self {
-            Step::Forward(forward) => Some(forward.rejected.load(Ordering::Relaxed)),
-            _ => None,
-        }
-    }
 }
 
 /// Why a server block cannot be served, and what to do.
@@ -136,6 +128,7 @@ pub struct Chain {
     pub minimal: bool,
     /// How long a query may take.
     pub patience: Option<Duration>,
+    pub errors: Option<Errors>,
     pub timeouts: Option<Timeouts>,
     pub tls: Option<Arc<ServerTls>>,
 }
@@ -175,7 +168,8 @@ impl Chain {
                 corefile::Step::Bufsize(step) => chain.bufsize = step.size,
                 corefile::Step::Prometheus(_) => chain.counted = true,
                 // What these ask for is done by others: the supervisor, the controller.
-                corefile::Step::Health(_) | corefile::Step::Ready(_) | corefile::Step::Errors(_) => {}
+                corefile::Step::Health(_) | corefile::Step::Ready(_) => {}
+                corefile::Step::Errors(step) => chain.errors = Some(Errors::new(step)?),
                 corefile::Step::Metadata(_) => {}
                 corefile::Step::Local(step) => chain.steps.push(Step::Local(Local::new(step)?)),
                 corefile::Step::Chaos(step) => chain.steps.push(Step::Chaos(Chaos::new(step))),
@@ -191,7 +185,9 @@ impl Chain {
 
     /// Reads the files that its steps name.
     pub fn load(&self) -> Result<(), Problem> {
-        self.tls.as_ref().map_or(Ok(()), |tls| tls.load())
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.load())?;
+        let mut forwards = (0..self.steps.len()).filter_map(|step| self.forward(step));
+        forwards.try_for_each(|forward| forward.load())
     }
 
     /// Puts a layer around the steps that are still to come.

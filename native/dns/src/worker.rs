@@ -3,12 +3,13 @@
 use crate::answer::{Listener, Served, State};
 use crate::cache_metrics;
 use crate::explain::explain;
+use crate::forward::figures;
 use crate::kind::places;
 use crate::later::Later;
-use crate::metrics::{Counters, head, render};
+use crate::metrics::{Counters, render};
 use crate::name::Name;
 use crate::serving::{Order, Serving};
-use crate::step::{Chain, Problem, Step, names};
+use crate::step::{Chain, Problem, names};
 use crate::stream::Timeouts;
 use crate::table::{Set, SetBuilder};
 use crate::tls;
@@ -16,7 +17,6 @@ use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
@@ -193,11 +193,7 @@ impl Worker for DnsWorker {
                 });
                 cache_metrics::render(&mut text, caches);
                 tls::render(&mut text);
-                let name = "coredns_forward_max_concurrent_rejects_total";
-                head(&mut text, name, "counter", "Counter of the number of queries rejected.");
-                let chains = self.blocks.values().map(|block| &block.chain);
-                let rejected = chains.flat_map(|chain| chain.steps.iter().filter_map(Step::rejected)).sum::<usize>();
-                let _ = writeln!(text, "{name} {rejected}");
+                figures::render(&mut text);
                 Ok(Value::String(text))
             }
             Question::Stats => {

@@ -2,103 +2,15 @@
 
 mod common;
 
+use common::upstream::{CACHE, Upstream, address, answer, code, forward};
 use common::{Server, Shown, framed, query, read};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const A: u16 = 1;
 const KUBERNETES: &str = r#"{"plugin":"kubernetes","set":"k0","zones":["cluster.local."],"ttl":30,"fallthrough":null,
     "soa":{"primary":"ns.dns","mailbox":"hostmaster","ttl":5,"refresh":7200,"retry":1800,"expire":86400,"minimum":5}}"#;
-const CACHE: &str = r#"{"plugin":"cache","zones":["."],"success":{"capacity":9984,"maxTtl":3600,"minTtl":5,"except":[]},
-    "denial":{"capacity":9984,"maxTtl":1800,"minTtl":5,"except":[]},"prefetch":null,"serveStale":null,"servfailMs":5000,"keepTtl":false}"#;
-
-/// A scripted upstream on UDP and TCP of one port: from the query and how many came before to messages to send.
-struct Upstream {
-    address: SocketAddr,
-    datagrams: Arc<AtomicUsize>,
-    streams: Arc<AtomicUsize>,
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-impl Upstream {
-    fn start(
-        datagram: impl Fn(&[u8], usize) -> Vec<Vec<u8>> + Send + 'static,
-        stream: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
-    ) -> Upstream {
-        let (udp, tcp) = (0..100)
-            .find_map(|_| {
-                let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-                Some((UdpSocket::bind(tcp.local_addr().unwrap()).ok()?, tcp))
-            })
-            .unwrap();
-        let address = udp.local_addr().unwrap();
-        let (datagrams, streams) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (count, list) = (datagrams.clone(), seen.clone());
-        std::thread::spawn(move || {
-            let mut room = [0; 4096];
-            while let Ok((length, from)) = udp.recv_from(&mut room) {
-                let number = count.fetch_add(1, Ordering::SeqCst);
-                list.lock().unwrap().push(room[..length].to_vec());
-                datagram(&room[..length], number).iter().for_each(|answer| drop(udp.send_to(answer, from)));
-            }
-        });
-        let count = streams.clone();
-        std::thread::spawn(move || {
-            while let Ok((mut connection, _)) = tcp.accept() {
-                count.fetch_add(1, Ordering::SeqCst);
-                let mut length = [0; 2];
-                if connection.read_exact(&mut length).is_ok() {
-                    let mut packet = vec![0; u16::from_be_bytes(length).into()];
-                    let _ = connection.read_exact(&mut packet);
-                    let _ = connection.write_all(&framed(&stream(&packet)));
-                }
-            }
-        });
-        Upstream { address, datagrams, streams, seen }
-    }
-
-    fn plain(datagram: impl Fn(&[u8], usize) -> Vec<Vec<u8>> + Send + 'static) -> Upstream {
-        Upstream::start(datagram, |packet| address(packet, 99))
-    }
-
-    fn asked(&self) -> usize {
-        self.datagrams.load(Ordering::SeqCst)
-    }
-}
-
-/// An answer with a header of these flags, the question, and records.
-fn answer(packet: &[u8], flags: u16, counts: [u8; 2], records: &[u8]) -> Vec<u8> {
-    let end = packet[12..].iter().position(|octet| *octet == 0).unwrap() + 17;
-    let [high, low] = flags.to_be_bytes();
-    let head = [packet[0], packet[1], high, low, 0, 1, 0, counts[0], 0, counts[1], 0, 0];
-    [&head[..], &packet[12..end], records].concat()
-}
-
-fn address(packet: &[u8], last: u8) -> Vec<u8> {
-    answer(packet, 0x8180, [1, 0], &[&b"\xc0\x0c\0\x01\0\x01\0\0\x01\x2c\0\x04\x0a\x09\x08"[..], &[last]].concat())
-}
-
-fn code(packet: &[u8], code: u16) -> Vec<u8> {
-    answer(packet, 0x8180 | code, [0, 0], b"")
-}
-
-fn forward(upstreams: &[&Upstream], extra: &str) -> String {
-    let each = upstreams.iter().map(|upstream| {
-        let address = upstream.address;
-        format!(r#"{{"transport":"dns","address":"{}","port":{}}}"#, address.ip(), address.port())
-    });
-    let upstreams = each.collect::<Vec<_>>().join(",");
-    format!(
-        r#"{{"plugin":"forward","from":".","except":[],"upstreams":[{upstreams}],"policy":"sequential","forceTcp":false,
-        "preferUdp":false,"expireMs":10000,"readTimeoutMs":2000,"maxFails":2,"next":[],"nextOnNodata":false,"failover":[],"failFast":false,
-        "healthCheck":{{"intervalMs":500,"recursionDesired":true,"domain":"."}},"tls":{{}}{extra}}}"#
-    )
-}
-
 fn start(steps: &[&str]) -> Server {
     let outside =
         r#"{"set":"k0","name":"outside.ns.svc.cluster.local.","records":[{"type":"CNAME","target":"example.org."}]}"#;

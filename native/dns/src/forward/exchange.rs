@@ -1,6 +1,8 @@
 //! One query to one server. Nobody who does not see it can forge the answer: the id, the port and the case of the name
 //! (draft-vixie-dnsext-dns0x20) are random, and only what the server's address sends is heard.
 
+use super::dial::said;
+use super::figures::Proto;
 use super::random;
 use super::response::{Bad, read};
 use super::stored::Stored;
@@ -9,13 +11,28 @@ use crate::packet::{self, HEADER_BYTES};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// The server did not answer, or nothing that could be used.
 #[derive(Debug)]
-pub struct Failure;
+pub struct Failure {
+    /// In CoreDNS's words.
+    pub reason: String,
+    /// It sent something.
+    pub answered: bool,
+}
+
+impl Failure {
+    fn silent(reason: String) -> Failure {
+        Failure { reason, answered: false }
+    }
+
+    fn unusable(upstream: &Upstream, bad: Bad) -> Failure {
+        let what = if bad == Bad::Truncated { "truncated" } else { "broken" };
+        Failure { reason: format!("the answer of {} is {what}", upstream.dial.address), answered: true }
+    }
+}
 
 /// A query, ready to be sent.
 pub struct Ask {
@@ -59,53 +76,56 @@ impl Ask {
         self.message[2] = u8::from(desired);
     }
 
-    /// Over UDP; over TCP if it has to be, or the answer says so.
-    pub async fn of(&self, upstream: &Upstream, force_tcp: bool, patience: Duration) -> Result<Stored, Failure> {
-        if !force_tcp {
-            match timeout(patience, self.datagram(upstream)).await {
-                Ok(Ok(Some(stored))) => return Ok(stored),
-                Ok(Ok(None)) => {}
-                Ok(Err(_)) | Err(_) => return Err(Failure),
-            }
+    /// Over UDP; over TCP or TLS if it has to be, or the answer says so.
+    pub async fn of(&self, upstream: &Upstream, patience: Duration) -> Result<Stored, Failure> {
+        if !upstream.force_tcp
+            && let Some(stored) = self.datagram(upstream, patience).await?
+        {
+            return Ok(stored);
         }
-        match timeout(patience, self.stream(upstream)).await {
-            Ok(Ok(stored)) => Ok(stored),
-            _ => Err(Failure),
-        }
+        self.stream(upstream, patience).await
     }
 
     /// `None`: to be asked over TCP.
-    async fn datagram(&self, upstream: &Upstream) -> io::Result<Option<Stored>> {
-        let socket = bind(upstream).await?;
-        // Connected: the kernel drops what comes from elsewhere, and ICMP errors are heard.
-        socket.connect(upstream.address).await?;
-        socket.send(&self.message).await?;
+    async fn datagram(&self, upstream: &Upstream, patience: Duration) -> Result<Option<Stored>, Failure> {
+        let to = upstream.dial.address;
+        upstream.figures.cached(Proto::Udp, false);
+        let begun = async {
+            let socket = bind(upstream).await?;
+            // Connected: the kernel drops what comes from elsewhere, and ICMP errors are heard.
+            socket.connect(to).await?;
+            socket.send(&self.message).await?;
+            Ok(socket)
+        };
+        let socket = begun.await.map_err(|error| Failure::silent(format!("dial udp {to}: {}", said(&error))))?;
+        let from = || socket.local_addr().map_or_else(|_| String::new(), |from| from.to_string());
+        match timeout(patience, self.hear(&socket)).await {
+            Ok(Ok(Ok(stored))) => Ok(stored),
+            Ok(Ok(Err(bad))) => Err(Failure::unusable(upstream, bad)),
+            Ok(Err(error)) => Err(Failure::silent(format!("read udp {}->{to}: read: {}", from(), said(&error)))),
+            Err(_) => Err(Failure::silent(format!("read udp {}->{to}: i/o timeout", from()))),
+        }
+    }
+
+    async fn hear(&self, socket: &UdpSocket) -> io::Result<Result<Option<Stored>, Bad>> {
         let mut room = vec![0; ROOM_BYTES];
         // A forger's guesses are bounded by what passes in the time there is; waiting goes on, or he would win by guessing.
         for _ in 0..FOREIGN_MAX {
             let length = socket.recv(&mut room).await?;
             match read(&room[..length], &self.message, self.question_bytes) {
-                Ok(stored) => return Ok(Some(stored)),
+                Ok(stored) => return Ok(Ok(Some(stored))),
                 Err(Bad::Foreign) => continue,
-                Err(Bad::Truncated | Bad::Case) => return Ok(None),
-                Err(Bad::Broken) => return Err(io::ErrorKind::InvalidData.into()),
+                Err(Bad::Truncated | Bad::Case) => return Ok(Ok(None)),
+                Err(Bad::Broken) => return Ok(Err(Bad::Broken)),
             }
         }
         // So many: somebody is at it. A connection cannot be forged blindly.
-        Ok(None)
+        Ok(Ok(None))
     }
 
-    async fn stream(&self, upstream: &Upstream) -> io::Result<Stored> {
-        let socket = if upstream.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(source) = upstream.source {
-            socket.bind(SocketAddr::new(source, 0))?;
-        }
-        let mut stream = socket.connect(upstream.address).await?;
-        stream.set_nodelay(true)?;
-        stream.write_all(&[&(self.message.len() as u16).to_be_bytes(), &self.message[..]].concat()).await?;
-        let length = stream.read_u16().await?;
-        let mut answer = vec![0; length.into()];
-        stream.read_exact(&mut answer).await?;
+    async fn stream(&self, upstream: &Upstream, patience: Duration) -> Result<Stored, Failure> {
+        let asking = upstream.pool.ask(&self.message, self.question_bytes, patience);
+        let mut answer = asking.await.map_err(Failure::silent)?;
         // Over a connection, case protects nothing: a server that changes it is heard.
         if answer.len() >= HEADER_BYTES + self.question_bytes {
             let theirs = &mut answer[HEADER_BYTES..HEADER_BYTES + self.question_bytes];
@@ -114,18 +134,18 @@ impl Ask {
                 theirs.copy_from_slice(ours);
             }
         }
-        read(&answer, &self.message, self.question_bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+        read(&answer, &self.message, self.question_bytes).map_err(|bad| Failure::unusable(upstream, bad))
     }
 }
 
 /// A socket of its own for each query, at a port that the kernel picks at random, from the range it has for that: another
 /// one might be that of a service.
 async fn bind(upstream: &Upstream) -> io::Result<UdpSocket> {
-    let any = match upstream.address {
+    let any = match upstream.dial.address {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    UdpSocket::bind(SocketAddr::new(upstream.source.unwrap_or(any), 0)).await
+    UdpSocket::bind(SocketAddr::new(upstream.dial.source.unwrap_or(any), 0)).await
 }
 
 /// More than was said to fit: what is longer is cut, and broken.

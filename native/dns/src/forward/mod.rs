@@ -1,6 +1,10 @@
 //! The forward step: other servers are asked. What is here decides whom; `exchange` asks one.
 
+mod connection;
+mod dial;
 mod exchange;
+pub mod figures;
+mod pool;
 mod response;
 pub mod stored;
 mod upstream;
@@ -11,6 +15,7 @@ use crate::packet;
 use crate::record::OWNER;
 use crate::reply::{Head, Reply, Transport, UDP_SIZE};
 use crate::step::{Problem, names};
+use dial::{ClientTls, client_tls};
 use exchange::{Ask, Failure};
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -21,19 +26,18 @@ use stored::Stored;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use upstream::Upstream;
-use wire::corefile::{self, Policy};
+use wire::corefile::{self, Policy, UpstreamTransport};
 
 pub struct Forward {
     from: Name,
     except: Vec<Name>,
     upstreams: Vec<Arc<Upstream>>,
     policy: Policy,
-    force_tcp: bool,
+    tls: Option<Arc<ClientTls>>,
     read_timeout: Duration,
     attempts_max: usize,
     max_concurrent: usize,
     concurrent: AtomicUsize,
-    pub rejected: AtomicUsize,
     failover: Vec<u16>,
     next: Vec<u16>,
     next_on_nodata: bool,
@@ -45,15 +49,16 @@ pub struct Forward {
 pub enum Told {
     Answer(Stored),
     /// Too much is being asked already.
-    Busy,
-    Nothing,
+    Busy(String),
+    /// And why.
+    Nothing(String),
 }
 
 impl Forward {
     pub fn new(step: &corefile::Forward) -> Result<Forward, Problem> {
-        let mut upstreams = Vec::new();
+        let (tls, mut upstreams) = (Arc::new(client_tls(&step.tls)), Vec::new());
         for upstream in &step.upstreams {
-            upstreams.push(Arc::new(Upstream::new(upstream, step)?));
+            upstreams.push(Arc::new(Upstream::new(upstream, step, &tls)?));
         }
         if upstreams.is_empty() {
             return Err(Problem::new("forward has no upstream", "name one"));
@@ -64,13 +69,12 @@ impl Forward {
             except: names(&step.except)?,
             upstreams,
             policy: step.policy,
-            force_tcp: step.force_tcp,
+            tls: step.upstreams.iter().any(|upstream| upstream.transport == UpstreamTransport::Tls).then_some(tls),
             read_timeout: Duration::from_millis(step.read_timeout_ms.into()),
             // Never fewer than two: a lost datagram is not a failed query.
             attempts_max: if attempts == 0 { ATTEMPTS_MAX } else { attempts.clamp(2, ATTEMPTS_MAX) },
             max_concurrent: step.max_concurrent.filter(|most| *most > 0).map_or(CONCURRENT_MAX, |most| most as usize),
             concurrent: AtomicUsize::new(0),
-            rejected: AtomicUsize::new(0),
             failover: step.failover.clone(),
             next: step.next.clone(),
             next_on_nodata: step.next_on_nodata,
@@ -79,13 +83,18 @@ impl Forward {
         })
     }
 
+    /// Reads the files of TLS, if there is an upstream for them.
+    pub fn load(&self) -> Result<(), Problem> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.load())
+    }
+
     pub fn matches(&self, name: &[u8]) -> bool {
         within(name, self.from.wire()) && !self.except.iter().any(|zone| within(name, zone.wire()))
     }
 
     /// Who is asked, and whether it is down.
     pub fn upstreams(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
-        self.upstreams.iter().map(|upstream| (upstream.address, upstream.is_down()))
+        self.upstreams.iter().map(|upstream| (upstream.dial.address, upstream.is_down()))
     }
 
     /// Whether the Corefile has the next step asked after such an answer.
@@ -98,38 +107,38 @@ impl Forward {
     pub async fn ask(&self, wanted: &Wanted, dnssec_ok: bool, checking_disabled: bool) -> Told {
         let _one = Concurrent(&self.concurrent);
         if self.concurrent.fetch_add(1, Ordering::Relaxed) >= self.max_concurrent {
-            self.rejected.fetch_add(1, Ordering::Relaxed);
-            return Told::Busy;
+            figures::REJECTED.fetch_add(1, Ordering::Relaxed);
+            return Told::Busy(format!("concurrent queries exceeded maximum {}", self.max_concurrent));
         }
         let order = self.order();
         if order.is_empty() {
-            return Told::Nothing;
+            return Told::Nothing("no healthy proxies".to_string());
         }
         let (begun, mut tries) = (Instant::now(), JoinSet::new());
         let (end, mut next, mut asked) = (begun + BUDGET, begun, 0);
-        let mut fallback = None;
+        let (mut fallback, mut why) = (None, "i/o timeout".to_string());
         loop {
             let may_ask = asked < self.attempts_max;
             if !may_ask && tries.is_empty() {
-                return fallback.map_or(Told::Nothing, Told::Answer);
+                return fallback.map_or(Told::Nothing(why), Told::Answer);
             }
             tokio::select! {
                 biased;
-                () = sleep_until(end) => return fallback.map_or(Told::Nothing, Told::Answer),
+                () = sleep_until(end) => return fallback.map_or(Told::Nothing(why), Told::Answer),
                 Some(tried) = tries.join_next(), if !tries.is_empty() => match tried {
                     Ok(Ok(stored)) if self.is_answer(&stored) => return Told::Answer(stored),
                     Ok(Ok(stored)) => {
                         fallback = Some(stored);
                         next = Instant::now();
                     }
-                    Ok(Err(Failure)) | Err(_) => next = Instant::now(),
+                    Ok(Err(Failure { reason, .. })) => (next, why) = (Instant::now(), reason),
+                    Err(_) => next = Instant::now(),
                 },
                 () = sleep_until(next), if may_ask => {
                     let upstream = order[asked % order.len()].clone();
                     let mut ask = Ask::new(&wanted.name, wanted.kind, dnssec_ok, checking_disabled);
                     ask.tell(&wanted.options);
-                    let (force_tcp, patience) = (self.force_tcp, self.read_timeout);
-                    tries.spawn_local(async move { upstream.ask(ask, force_tcp, patience).await });
+                    tries.spawn_local(upstream.ask(ask, self.read_timeout));
                     asked += 1;
                     next = Instant::now() + HEDGE;
                 }
@@ -153,6 +162,9 @@ impl Forward {
         };
         let all = (0..count).map(|at| &self.upstreams[(first + at) % count]);
         let up: Vec<_> = all.filter(|upstream| !upstream.is_down()).cloned().collect();
+        if up.is_empty() {
+            figures::ALL_DOWN.fetch_add(1, Ordering::Relaxed);
+        }
         if up.is_empty() && !self.fail_fast { vec![self.upstreams[random() as usize % count].clone()] } else { up }
     }
 }

@@ -1,21 +1,26 @@
 //! One server that is asked, and whether it is up.
 
+use super::dial::{ClientTls, Dial};
 use super::exchange::{Ask, Failure};
+use super::figures::Figures;
+use super::pool::Pool;
 use super::stored::Stored;
 use crate::name::Name;
 use crate::packet;
 use crate::step::Problem;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
-use wire::corefile::{self, UpstreamTransport};
+use wire::corefile;
 
 pub struct Upstream {
-    pub address: SocketAddr,
-    pub source: Option<IpAddr>,
+    pub dial: Arc<Dial>,
+    pub pool: Pool,
+    pub figures: Arc<Figures>,
+    /// Over connections only.
+    pub force_tcp: bool,
     /// Checks that failed in a row.
     fails: AtomicU32,
     max_fails: u32,
@@ -26,16 +31,18 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub fn new(upstream: &corefile::Upstream, step: &corefile::Forward) -> Result<Upstream, Problem> {
-        if upstream.transport == UpstreamTransport::Tls {
-            return Err(Problem::new("forward to tls:// is not served yet", "forward to the plain address"));
-        }
-        let address = |text: &str| -> Result<IpAddr, Problem> {
-            text.parse().map_err(|_| Problem::new(format!("{text:?} is no address"), "give an IPv4 or IPv6 address"))
-        };
+    pub fn new(
+        upstream: &corefile::Upstream,
+        step: &corefile::Forward,
+        tls: &Arc<ClientTls>,
+    ) -> Result<Upstream, Problem> {
+        let dial = Arc::new(Dial::new(upstream, step.source_address.as_deref(), tls)?);
+        let figures = Figures::of(dial.address);
         Ok(Upstream {
-            address: SocketAddr::new(address(&upstream.address)?, upstream.port),
-            source: step.source_address.as_deref().map(address).transpose()?,
+            pool: Pool::new(dial.clone(), step, figures.clone()),
+            figures,
+            force_tcp: step.force_tcp || dial.is_tls(),
+            dial,
             fails: AtomicU32::new(0),
             max_fails: step.max_fails,
             checking: AtomicBool::new(false),
@@ -49,10 +56,15 @@ impl Upstream {
         self.max_fails > 0 && self.fails.load(Ordering::Relaxed) >= self.max_fails
     }
 
-    pub async fn ask(self: Arc<Upstream>, ask: Ask, force_tcp: bool, patience: Duration) -> Result<Stored, Failure> {
-        let told = ask.of(&self, force_tcp, patience).await;
-        if told.is_err() && self.max_fails > 0 && !self.checking.swap(true, Ordering::Relaxed) {
-            spawn_local(self.clone().check());
+    pub async fn ask(self: Arc<Upstream>, ask: Ask, patience: Duration) -> Result<Stored, Failure> {
+        let begun = Instant::now();
+        let told = ask.of(&self, patience).await;
+        match &told {
+            Ok(stored) => self.figures.answered(stored.code, begun.elapsed()),
+            Err(_) if self.max_fails > 0 && !self.checking.swap(true, Ordering::Relaxed) => {
+                spawn_local(self.clone().check());
+            }
+            Err(_) => {}
         }
         told
     }
@@ -62,10 +74,13 @@ impl Upstream {
         while Arc::strong_count(&self) > 1 {
             let mut ask = Ask::new(self.check_name.wire(), packet::NS, false, false);
             ask.recursive(self.check_recursive);
-            if ask.of(&self, false, CHECK_PATIENCE).await.is_ok() {
+            let patience = if self.force_tcp { CONNECTION_PATIENCE } else { CHECK_PATIENCE };
+            let told = ask.of(&self, patience).await;
+            if told.is_ok() || told.is_err_and(|failure| failure.answered) {
                 self.fails.store(0, Ordering::Relaxed);
                 break;
             }
+            self.figures.check_failed();
             let fails = self.fails.load(Ordering::Relaxed);
             self.fails.store(fails.saturating_add(1), Ordering::Relaxed);
             sleep(self.interval).await;
@@ -75,3 +90,5 @@ impl Upstream {
 }
 
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
+/// With a handshake or two.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(3);

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file uses a part.
 
 pub mod certificates;
+pub mod upstream;
 
 use dns::Dns;
 use socket2::{Domain, Protocol, Socket, Type};
