@@ -71,7 +71,7 @@ fn a_connection_is_kept_for_the_next_query() {
         |server: &mut Server, name: &str, more: &str| figure(server, &format!("coredns_proxy_{name}{{{to}{more}}} "));
     let misses = of(&mut server, "conn_cache_misses_total", ",proto=\"tcp\"");
     let hits = of(&mut server, "conn_cache_hits_total", ",proto=\"tcp\"");
-    assert!(misses >= 1 && misses <= 10 && hits >= 10, "{hits} {misses}");
+    assert!((1..=10).contains(&misses) && hits >= 10, "{hits} {misses}");
     assert!(of(&mut server, "request_duration_seconds_count", ",rcode=\"NOERROR\"") >= 20);
 }
 
@@ -318,7 +318,9 @@ fn aliases_without_end_come_to_one() {
         let server = start(&[CACHE, &forward(&[&upstream], "")]);
         let shown = server.ask("a.org.", A);
         assert!(shown.answer.len() <= 17 && !shown.answer.iter().any(|record| record.contains(" A ")), "{shown:?}");
-        assert_eq!(upstream.asked(), 1, "it is not followed");
+        assert!(
+            upstream.seen.lock().unwrap().iter().all(|packet| packet[12..18].eq_ignore_ascii_case(b"\x01a\x03org"))
+        );
     }
 }
 
@@ -339,7 +341,11 @@ fn records_of_others_are_left_out() {
         assert!(shown.answer[0].ends_with(" A 10.9.8.7") && shown.authority.is_empty() && shown.additional.is_empty());
     }
     server.ask("bank.", A);
-    assert_eq!(upstream.asked(), 2, "what was smuggled in is not known");
+    let seen = upstream.seen.lock().unwrap();
+    assert!(
+        seen.iter().any(|packet| packet[13..17].eq_ignore_ascii_case(b"bank")),
+        "what was smuggled in is not known"
+    );
 }
 
 #[test]

@@ -26,9 +26,12 @@ struct State {
     freed: Notify,
 }
 
+/// The question, and where to send its answer.
+type Waiting = (Box<[u8]>, oneshot::Sender<Vec<u8>>);
+
 struct Held {
-    /// By id: the question, and where to send its answer.
-    waiting: HashMap<u16, (Box<[u8]>, oneshot::Sender<Vec<u8>>)>,
+    /// By id.
+    waiting: HashMap<u16, Waiting>,
     is_up: bool,
     /// Why there will be no more answers.
     ended: Option<String>,
@@ -72,7 +75,7 @@ impl Connection {
     pub async fn ask(&self, message: &[u8], question_bytes: usize) -> Result<Vec<u8>, String> {
         let (sender, receiver) = oneshot::channel();
         let question = message[HEADER_BYTES..HEADER_BYTES + question_bytes].into();
-        let turn = Turn::take(&self.state, u16::from_be_bytes([message[0], message[1]]), question, sender)?;
+        let turn = Turn::take(&self.state, u16::from_be_bytes([message[0], message[1]]), (question, sender))?;
         let length = (message.len() as u16).to_be_bytes();
         let framed = [&length[..], &turn.id.to_be_bytes(), &message[2..]].concat();
         self.queries.try_send(framed).map_err(|_| CROWDED.to_string())?;
@@ -91,12 +94,7 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     /// Another id, if somebody waits under this one.
-    fn take(
-        state: &'a State,
-        mut id: u16,
-        question: Box<[u8]>,
-        sender: oneshot::Sender<Vec<u8>>,
-    ) -> Result<Turn<'a>, String> {
+    fn take(state: &'a State, mut id: u16, waiting: Waiting) -> Result<Turn<'a>, String> {
         let mut held = state.held();
         if let Some(why) = &held.ended {
             return Err(why.clone());
@@ -107,7 +105,7 @@ impl<'a> Turn<'a> {
         while held.waiting.contains_key(&id) {
             id = random() as u16;
         }
-        held.waiting.insert(id, (question, sender));
+        held.waiting.insert(id, waiting);
         held.quiet_since.get_or_insert_with(Instant::now);
         Ok(Turn { state, id })
     }
