@@ -64,7 +64,10 @@ export type ClientCertificates = {
   pass: boolean
 }
 
-/** What is known of its endpoints (ejections, connections, who is stuck to which) outlives a change of this row. */
+/**
+ * What is known of its endpoints (ejections, connections, who is stuck to which) outlives a change of this row. Without an
+ * endpoint: 503. One whose endpoints are all draining sends to those.
+ */
 export type Cluster = {
   name: string
   protocol: BackendProtocol
@@ -94,7 +97,10 @@ export type Compression = {
 
 export type Condition = {
   on: On
-  /** Without regard to case for headers; empty for `method`. */
+  /**
+   * Without regard to case for headers; empty for `method`. X-Forwarded-* are those that the backend would get: of a
+   * client that is not trusted, the listener's own.
+   */
   name: string
   value: ValueMatch
 }
@@ -188,7 +194,7 @@ export type Filters = {
 }
 
 export type Forward = {
-  /** One is taken by weight; none with a weight: 503. */
+  /** One is taken by weight; none with a weight: 503. A client that is stuck to an endpoint of one of them stays with it. */
   clusters: Array<Weighted>
   rewrite?: Replacement
   /** The backend's Host; absent: as the client sent it. */

@@ -82,7 +82,7 @@ function roomOf(file: string): [room: string, target: boolean] {
 const LINES_MAX = 300
 /** By `npm run wire`, from Rust. */
 const GENERATED = '// Written by '
-const WIRE = ['src/carrier/wire.ts', 'src/carrier/servers.ts']
+const WIRE = ['src/carrier/wire.ts', 'src/carrier/servers.ts', 'src/carrier/proxy.ts']
 const DRAWER = /\/(utils?|helpers?|manager|common|misc)(\.ts$|\/)/
 const ONLY_SPAWNER = 'src/kernel/exec.ts'
 const PROCESSES = new Set(['node:child_process', 'child_process', 'node:cluster', 'cluster'])

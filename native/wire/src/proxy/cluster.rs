@@ -5,7 +5,8 @@ use std::net::IpAddr;
 #[cfg(test)]
 use ts_rs::TS;
 
-/// What is known of its endpoints (ejections, connections, who is stuck to which) outlives a change of this row.
+/// What is known of its endpoints (ejections, connections, who is stuck to which) outlives a change of this row. Without an
+/// endpoint: 503. One whose endpoints are all draining sends to those.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]

@@ -54,7 +54,8 @@ pub struct PathPattern {
 #[cfg_attr(test, derive(TS))]
 pub struct Condition {
     pub on: On,
-    /// Without regard to case for headers; empty for `method`.
+    /// Without regard to case for headers; empty for `method`. X-Forwarded-* are those that the backend would get: of a
+    /// client that is not trusted, the listener's own.
     pub name: String,
     pub value: ValueMatch,
 }
@@ -93,7 +94,7 @@ pub enum Action {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
 pub struct Forward {
-    /// One is taken by weight; none with a weight: 503.
+    /// One is taken by weight; none with a weight: 503. A client that is stuck to an endpoint of one of them stays with it.
     pub clusters: Vec<Weighted>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
