@@ -1,9 +1,13 @@
+import { parseConfigMap, type ConfigMap } from './configmap.ts'
 import { parseEndpointSlice, type EndpointSlice } from './endpointslice.ts'
+import { parseIngress, type Ingress } from './ingress.ts'
+import { parseIngressClass, type IngressClass } from './ingressclass.ts'
 import { objectKey } from './metadata.ts'
 import { parseNamespace, type Namespace } from './namespace.ts'
 import { parseNode, type Node } from './node.ts'
 import { parsePod, type Pod } from './pod.ts'
 import type { Parsed } from './rejection.ts'
+import { parseSecret, type Secret } from './secret.ts'
 import { parseService, type Service } from './service.ts'
 import { parseServiceCIDR, type ServiceCIDR } from './servicecidr.ts'
 import { parseServiceImport, type ServiceImport } from './serviceimport.ts'
@@ -70,8 +74,31 @@ export const serviceImports: Kind<ServiceImport> = {
   parse: parseServiceImport,
 }
 
+export const ingresses: Kind<Ingress> = {
+  ...{ kind: 'Ingress', plural: 'ingresses', group: 'networking.k8s.io', version: 'v1' },
+  ...{ namespaced: true, optional: false },
+  parse: parseIngress,
+}
+
+export const ingressClasses: Kind<IngressClass> = {
+  ...{ kind: 'IngressClass', plural: 'ingressclasses', group: 'networking.k8s.io', version: 'v1' },
+  ...{ namespaced: false, optional: false },
+  parse: parseIngressClass,
+}
+
+export const configMaps: Kind<ConfigMap> = {
+  ...{ kind: 'ConfigMap', plural: 'configmaps', group: '', version: 'v1', namespaced: true, optional: false },
+  parse: parseConfigMap,
+}
+
+export const secrets: Kind<Secret> = {
+  ...{ kind: 'Secret', plural: 'secrets', group: '', version: 'v1', namespaced: true, optional: false },
+  parse: parseSecret,
+}
+
 export const kinds: readonly Kind<unknown>[] = [
   ...[services, endpointSlices, nodes, namespaces, pods, serviceCIDRs, serviceImports],
+  ...[ingresses, ingressClasses, configMaps, secrets],
 ]
 
 /** `v1`, `discovery.k8s.io/v1`: as `apiVersion` of a manifest says it. */

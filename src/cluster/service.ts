@@ -43,6 +43,8 @@ export interface ServicePort {
   readonly port: number
   /** 0: none. */
   readonly nodePort: number
+  /** What is spoken there: `kubernetes.io/h2c`. Absent: not said. */
+  readonly appProtocol?: string
 }
 
 /** Of a core/v1 Service as JSON. Absent fields get the defaults an API server would have given them. Never throws. */
@@ -181,7 +183,9 @@ function ports(spec: Raw, exposed: boolean, report: Report): readonly ServicePor
     }
     for (const it of twins) taken.set(it, i)
     const nodePort = nodePortOf(item as Raw, field, exposed, port.protocol, taken, i, report)
-    found.push({ name: port.name, protocol: port.protocol, port: port.port, nodePort })
+    const appProtocol = (item as Raw)['appProtocol']
+    const said = typeof appProtocol === 'string' ? { appProtocol: intern(appProtocol) } : {}
+    found.push({ name: port.name, protocol: port.protocol, port: port.port, nodePort, ...said })
   }
   return found.length === 0 ? NONE : found
 }

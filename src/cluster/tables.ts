@@ -1,5 +1,8 @@
 import { InputTable } from '../core/table.ts'
+import type { ConfigMap } from './configmap.ts'
 import type { EndpointSlice } from './endpointslice.ts'
+import type { Ingress } from './ingress.ts'
+import type { IngressClass } from './ingressclass.ts'
 import { Inlet } from './inlet.ts'
 import * as kind from './kind.ts'
 import type { Namespace } from './namespace.ts'
@@ -7,6 +10,7 @@ import type { Node } from './node.ts'
 import type { Pod } from './pod.ts'
 import type { Protocol } from './protocol.ts'
 import type { Rejection } from './rejection.ts'
+import type { Secret } from './secret.ts'
 import type { Service } from './service.ts'
 import type { ServiceCIDR } from './servicecidr.ts'
 import type { ServiceImport } from './serviceimport.ts'
@@ -25,6 +29,11 @@ export interface Tables {
   readonly pods: InputTable<Pod>
   readonly serviceCIDRs: InputTable<ServiceCIDR>
   readonly serviceImports: InputTable<ServiceImport>
+  readonly ingresses: InputTable<Ingress>
+  /** Index: `default` (''; those of Ingresses that name none). */
+  readonly ingressClasses: InputTable<IngressClass>
+  readonly configMaps: InputTable<ConfigMap>
+  readonly secrets: InputTable<Secret>
   /** What could not be used, of all kinds. */
   readonly rejections: InputTable<Rejection>
 }
@@ -42,6 +51,12 @@ export function createTables(): Tables {
     pods: new InputTable<Pod>('pods', { indexes: podIndexes }),
     serviceCIDRs: new InputTable<ServiceCIDR>('serviceCIDRs'),
     serviceImports: new InputTable<ServiceImport>('serviceImports'),
+    ingresses: new InputTable<Ingress>('ingresses'),
+    ingressClasses: new InputTable<IngressClass>('ingressClasses', {
+      indexes: { default: ({ isDefault }) => (isDefault ? DEFAULT : NONE) },
+    }),
+    configMaps: new InputTable<ConfigMap>('configMaps'),
+    secrets: new InputTable<Secret>('secrets'),
     rejections,
   }
 }
@@ -54,6 +69,10 @@ export interface Inlets {
   readonly pods: Inlet<Pod>
   readonly serviceCIDRs: Inlet<ServiceCIDR>
   readonly serviceImports: Inlet<ServiceImport>
+  readonly ingresses: Inlet<Ingress>
+  readonly ingressClasses: Inlet<IngressClass>
+  readonly configMaps: Inlet<ConfigMap>
+  readonly secrets: Inlet<Secret>
 }
 
 /** One inlet a kind. A source is given those it shall fill: `[inlets.services, inlets.slices]`. `podNames`: of endpoints, for DNS. */
@@ -67,6 +86,10 @@ export function createInlets(tables: Tables, { podNames = false } = {}): Inlets 
     pods: new Inlet(kind.pods, tables.pods, rejections),
     serviceCIDRs: new Inlet(kind.serviceCIDRs, tables.serviceCIDRs, rejections),
     serviceImports: new Inlet(kind.serviceImports, tables.serviceImports, rejections),
+    ingresses: new Inlet(kind.ingresses, tables.ingresses, rejections),
+    ingressClasses: new Inlet(kind.ingressClasses, tables.ingressClasses, rejections),
+    configMaps: new Inlet(kind.configMaps, tables.configMaps, rejections),
+    secrets: new Inlet(kind.secrets, tables.secrets, rejections),
   }
 }
 
@@ -107,3 +130,4 @@ const pairs = (labels: ReadonlyMap<string, string>) => [...labels].map(([label, 
 
 const NONE: readonly string[] = Object.freeze([])
 const DNS: readonly string[] = Object.freeze([''])
+const DEFAULT = DNS

@@ -1,0 +1,162 @@
+import type { ConfigMap } from '../cluster/configmap.ts'
+import type { EndpointSlice } from '../cluster/endpointslice.ts'
+import type { Ingress } from '../cluster/ingress.ts'
+import type { IngressClass } from '../cluster/ingressclass.ts'
+import type { Rejection } from '../cluster/rejection.ts'
+import type { Secret } from '../cluster/secret.ts'
+import type { Service } from '../cluster/service.ts'
+import type { Key } from '../core/delta.ts'
+import { derive } from '../core/derive.ts'
+import { gather } from '../core/gather.ts'
+import type { Graph } from '../core/graph.ts'
+import { InputTable, type Readable } from '../core/table.ts'
+import { union } from '../core/union.ts'
+import { deriveDefault, deriveFacts, deriveSecretRows, deriveUses } from './certificates.ts'
+import { deriveClaims, rejectionsOfClaim } from './claims.ts'
+import type { ClusterPlan } from './clusters.ts'
+import { deriveEndpoints, deriveStaffed } from './endpoints.ts'
+import { deriveExpiries } from './expiries.ts'
+import { deriveHosts } from './hosts.ts'
+import { deriveHostRows, type HostPiece } from './hostrows.ts'
+import { deriveListeners, deriveStreams, type Stream } from './listeners.ts'
+import type { IngressOptions } from './options.ts'
+import { derivePlans, deriveSettings, type Plan } from './plan.ts'
+import { deriveReferences, type Reference } from './references.ts'
+import { derivePieces, type Piece } from './routes.ts'
+import { clusterRow, type ProxyRow, type SecretRow } from './rows.ts'
+import type { ParsedSettings } from './settings.ts'
+
+/** What the proxy's tables follow from. Keys and indexes as cluster/tables.ts makes them. */
+export interface IngressInputs {
+  readonly ingresses: Readable<Ingress>
+  readonly ingressClasses: Readable<IngressClass>
+  readonly services: Readable<Service>
+  /** With the names of pods, which are for people. */
+  readonly slices: Readable<EndpointSlice>
+  readonly configMaps: Readable<ConfigMap>
+  /** Synced once all that `references` names has been looked for. */
+  readonly secrets: Readable<Secret>
+  /** One row, of the key '': the certificate that is shown where there is no better one. */
+  readonly spare: Readable<SecretRow>
+  /** One row, of the key '': about what time it is, in ms since 1970. Only complaints about certificates follow from it. */
+  readonly now: Readable<number>
+}
+
+export interface Proxying {
+  /** For the carrier's table `proxy`. */
+  readonly rows: Readable<ProxyRow>
+  /** For its table `secrets`. */
+  readonly secrets: Readable<SecretRow>
+  readonly rejections: Readable<Rejection>
+  /** Secrets and ConfigMaps that something names, wherever they are. Does not wait for them. */
+  readonly references: Readable<Reference>
+  /** Those that are served, by `namespace/name`. */
+  readonly plans: Readable<Plan>
+}
+
+export function deriveProxying(graph: Graph, inputs: IngressInputs, told: IngressOptions): Proxying {
+  const { services, slices, configMaps, secrets } = inputs
+  const options = new InputTable<IngressOptions>('options')
+  options.put('', told)
+  options.markSynced()
+  const settings = deriveSettings(graph, { ...inputs, options })
+  const plans = derivePlans(graph, { ...inputs, options }, settings)
+  const hosts = deriveHosts(graph, plans)
+  const claims = deriveClaims(graph, plans)
+  const facts = deriveFacts(graph, secrets)
+  const staffed = deriveStaffed(graph, services, slices)
+  const pieces = derivePieces(graph, claims, { options, settings, plans, hosts, services, staffed, configMaps, facts })
+  const ofHosts = deriveHostRows(graph, { options, settings, plans, hosts, claims, services, facts })
+  const streams = deriveStreams(graph, { options, settings, configMaps, services })
+  const clusters = deriveClusters(graph, pieces, ofHosts, streams)
+  const uses = deriveUses(graph, plans)
+  return {
+    rows: union<ProxyRow>('proxy', [
+      deriveListeners(graph, { options, settings, configMaps, services }),
+      spread(graph, 'stream listeners', streams, ({ row }) => (row === null ? [] : [row])),
+      spread(graph, 'routes', pieces, ({ routes }) => routes),
+      spread(graph, 'rows of hosts', ofHosts, ({ rows }) => rows),
+      spread(graph, 'clusters', clusters, ({ cluster }) => [clusterRow(cluster)]),
+      ...deriveEndpoints(graph, slices, services, clusters),
+    ]),
+    secrets: union<SecretRow>('secrets', [
+      deriveSecretRows(graph, uses, secrets),
+      deriveDefault(graph, options, secrets, inputs.spare),
+    ]),
+    rejections: union<Rejection>('ingress rejections', [
+      complaints(graph, 'settings', settings, ({ rejections }: ParsedSettings) => rejections),
+      complaints(graph, 'annotations', plans, ({ rejections }: Plan) => rejections),
+      complaints(graph, 'claims', claims, rejectionsOfClaim),
+      complaints(graph, 'routes', pieces, ({ rejections }: Piece) => rejections),
+      complaints(graph, 'hosts', ofHosts, ({ rejections }: HostPiece) => rejections),
+      complaints(graph, 'streams', streams, ({ rejection }: Stream) => (rejection === null ? [] : [rejection])),
+      deriveExpiries(graph, plans, facts, inputs.now),
+    ]),
+    references: deriveReferences(graph, plans, settings, told),
+    plans,
+  }
+}
+
+/** All that anything sends requests to, by name. Index `slices`: the Service whose slices feed it. */
+function deriveClusters(
+  graph: Graph,
+  pieces: Readable<Piece>,
+  ofHosts: Readable<HostPiece>,
+  streams: Readable<Stream>,
+): Readable<ClusterPlan> {
+  const named = <T>(
+    name: string,
+    driver: Readable<T>,
+    plans: (row: T) => readonly ClusterPlan[],
+  ): Readable<ClusterPlan> =>
+    gather<ClusterPlan, T, ClusterPlan>(graph, {
+      name: `clusters of ${name}`,
+      driver,
+      parts: (_, row) => plans(row).map((plan) => [plan.cluster.name, plan]),
+      // The same in all: what a cluster is follows from its name and from what all of them read.
+      row: (_, [first]) => first!,
+      atHand: 1_000,
+    })
+  const all = union<ClusterPlan>('all clusters', [
+    named('routes', pieces, ({ clusters }) => clusters),
+    named('hosts', ofHosts, ({ clusters }) => clusters),
+    named('streams', streams, ({ cluster }) => (cluster === null ? [] : [cluster])),
+  ])
+  return derive<ClusterPlan, ClusterPlan>(graph, {
+    name: 'clusters by service',
+    driver: all,
+    inputs: [],
+    rows: (key, plan) => [[key, plan]],
+    indexes: { slices: ({ feed }) => (feed.from === 'slices' ? [feed.service] : NONE) },
+  })
+}
+
+/** Rows that a row holds, as rows of their own. Of one key in several, the first by the driver's key stands. */
+const spread = <In>(
+  graph: Graph,
+  name: string,
+  driver: Readable<In>,
+  rows: (row: In) => readonly (readonly [Key, ProxyRow])[],
+): Readable<ProxyRow> =>
+  gather<ProxyRow, In, ProxyRow>(graph, {
+    name,
+    driver,
+    parts: (_, row) => rows(row),
+    row: (_, [first]) => first!,
+    atHand: 1_000,
+  })
+
+const complaints = <In>(
+  graph: Graph,
+  name: string,
+  driver: Readable<In>,
+  of: (row: In) => Iterable<Rejection>,
+): Readable<Rejection> =>
+  derive<Rejection, In>(graph, {
+    name: `rejections of ${name}`,
+    driver,
+    inputs: [],
+    rows: (key, row) => [...of(row)].map((rejection, i) => [`${name} ${key} ${i}`, rejection]),
+  })
+
+const NONE: readonly string[] = []
