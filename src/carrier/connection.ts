@@ -6,6 +6,7 @@ import { backoffMs, systemClock, type Backoff, type Clock } from '../core/clock.
 import type { Refused } from '../core/delta.ts'
 import { COMMIT } from './lines.ts'
 import { Link } from './link.ts'
+import { heard, readMessage } from './message.ts'
 import type { Acknowledged, Ask, FromCarrier, Question, Revision } from './wire.ts'
 
 export type ConnectionEvent =
@@ -122,13 +123,14 @@ export class Connection {
   /** One connection, from its beginning to its end. `lived`: the carrier said hello. */
   async #live(signal: AbortSignal): Promise<{ reason: string; lived: boolean }> {
     let lived = false
-    const link = new Link(this.#options.path, (message) => {
+    const hear = (message: Said): void => {
       if ('hello' in message === lived) link.close(lived ? 'the carrier says hello twice' : 'the carrier says no hello')
       else if ('hello' in message) {
         lived = true
         this.#greet(link, message.hello)
       } else this.#hear(link, message)
-    })
+    }
+    const link = new Link(this.#options.path, (line) => heard(readMessage(line), hear))
     const silence = new AbortController()
     void this.#options.clock.after(HELLO_LIMIT_MS, AbortSignal.any([signal, silence.signal])).then(() => {
       if (signal.aborted) link.close('stopped')
@@ -184,7 +186,7 @@ export class Connection {
     }
   }
 
-  #hear(link: Link, message: FromCarrier): void {
+  #hear(link: Link, message: Said): void {
     if ('answer' in message) {
       const { id, value, error } = message.answer
       if (error === undefined) this.#asked.get(id)?.resolve(value)
@@ -224,6 +226,8 @@ export class Connection {
     }
   }
 }
+
+type Said = Exclude<FromCarrier, { error: unknown }>
 
 /** A delta that is under way. */
 interface Flight {

@@ -2,8 +2,6 @@
 import { connect, type Socket } from 'node:net'
 import { Lines } from '../core/lines.ts'
 import { LINE_MAX_BYTES } from './lines.ts'
-import { readMessage } from './message.ts'
-import type { FromCarrier } from './wire.ts'
 
 export class Link {
   /** Ends, with the reason, when the connection has. Never rejects. */
@@ -13,14 +11,17 @@ export class Link {
   #drained: PromiseWithResolvers<void> | null = null
   #open = true
 
-  /** `hear` is told each message, the carrier's `error` excepted: that ends the link. */
-  constructor(path: string, hear: (message: Exclude<FromCarrier, { error: unknown }>) => void) {
+  /** `hear` is told each line, and says why the link must end, or null. */
+  constructor(path: string, hear: (line: string) => string | null) {
     const lines = new Lines(LINE_MAX_BYTES)
     const socket = (this.#socket = connect({ path }))
     this.closed = this.#end.promise
     socket.on('data', (chunk: Buffer) => {
       try {
-        lines.push(chunk, (line) => this.#hear(line, hear))
+        lines.push(chunk, (line) => {
+          const problem = this.#open ? hear(line) : null
+          if (problem !== null) this.close(problem)
+        })
       } catch (error) {
         this.close(`the carrier says what it must not: ${(error as Error).message}`)
       }
@@ -47,14 +48,6 @@ export class Link {
     this.#socket.destroy()
     this.#drain()
     this.#end.resolve(reason)
-  }
-
-  #hear(line: string, hear: (message: Exclude<FromCarrier, { error: unknown }>) => void): void {
-    if (!this.#open) return
-    const message = readMessage(line)
-    if ('problem' in message) this.close(`a line of the carrier ${message.problem}`)
-    else if ('error' in message) this.close(`the carrier refuses this connection: ${message.error.reason}`)
-    else hear(message)
   }
 
   #drain(): void {

@@ -1,9 +1,29 @@
 /** What a carrier says, read strictly: a line is one of its messages, or says why it is none. */
-import type { Answer, FromCarrier, Hello, RefusedRow, Revision } from './wire.ts'
+import type { Answer, FromCarrier, Hello, ProtocolError, RefusedRow, Revision, SeenRow, ToReader } from './wire.ts'
 
-export type Heard = FromCarrier | { readonly problem: string }
+/** A message, or why a line is none. */
+export type Heard<Message> = Message | { readonly problem: string }
 
-export function readMessage(line: string): Heard {
+/** Passes a message on. Returns why the connection must end, or null. */
+export function heard<Message extends object>(
+  message: Heard<Message | { readonly error: ProtocolError }>,
+  hear: (message: Message) => void,
+): string | null {
+  if ('problem' in message) return `a line of the carrier ${message.problem}`
+  if ('error' in message) return `the carrier refuses this connection: ${message.error.reason}`
+  hear(message)
+  return null
+}
+
+/** To a controller. */
+export const readMessage = (line: string): Heard<FromCarrier> => readBy(READERS, line)
+
+/** To a reader of answers. */
+export const readReaderMessage = (line: string): Heard<ToReader> => readBy(TO_READER, line)
+
+type Readers<Message> = Readonly<Record<string, (body: Fields) => Message | null>>
+
+function readBy<Message>(readers: Readers<Message>, line: string): Heard<Message> {
   let raw: unknown
   try {
     raw = JSON.parse(line)
@@ -12,13 +32,13 @@ export function readMessage(line: string): Heard {
   }
   if (!isObject(raw)) return { problem: 'is no object' }
   const [[name, body] = ['', null], ...others] = Object.entries(raw)
-  const read = Object.hasOwn(READERS, name) ? READERS[name] : undefined
+  const read = Object.hasOwn(readers, name) ? readers[name] : undefined
   if (others.length > 0 || !isObject(body) || read === undefined)
     return { problem: `is no message that is known: ${Object.keys(raw).join(', ').slice(0, 100)}` }
   return read(body) ?? { problem: `says ${name} without what belongs to it` }
 }
 
-const READERS: Readonly<Record<string, (body: Fields) => FromCarrier | null>> = {
+const READERS: Readers<FromCarrier> = {
   hello(body) {
     const { version, tables } = body
     if (typeof version !== 'string' || !isObject(tables)) return null
@@ -54,6 +74,26 @@ const READERS: Readonly<Record<string, (body: Fields) => FromCarrier | null>> = 
   error({ reason }) {
     return typeof reason === 'string' ? { error: { reason } } : null
   },
+}
+
+const TO_READER: Readers<ToReader> = {
+  welcome: ({ version }) => (typeof version === 'string' ? { welcome: { version } } : null),
+  seen(body) {
+    const { from, to, rows, more } = body
+    if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to)) return null
+    if (!Array.isArray(rows) || !rows.every(isSeen)) return null
+    return { seen: { from: from as number, to: to as number, rows, more: more === true } }
+  },
+  error: ({ reason }) => (typeof reason === 'string' ? { error: { reason } } : null),
+}
+
+function isSeen(raw: unknown): raw is SeenRow {
+  if (!isObject(raw)) return false
+  const { names, addresses } = raw
+  if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) return false
+  const isAddress = (each: unknown): boolean =>
+    isObject(each) && typeof each['ip'] === 'string' && typeof each['ttl'] === 'number'
+  return Array.isArray(addresses) && addresses.every(isAddress)
 }
 
 /** `epoch` and `number` of anything that has them. */

@@ -32,6 +32,8 @@ export type FromCarrier =
   | { answer: Answer }
   | { error: ProtocolError }
 
+export type FromReader = { watch: Watch } | { taken: Taken }
+
 export type Hello = {
   version: string
   /** What the carrier holds. A table that is missing holds nothing. */
@@ -76,7 +78,7 @@ export type NameRow = {
 
 export type ProtocolError = { reason: string }
 
-export type Question = 'metrics' | 'stats' | { explain: Explain }
+export type Question = 'metrics' | 'stats' | { explain: Explain } | { tally: Tally } | { tallied: Tallied }
 
 export type RefusedRow = { key: string; reason: string; remedy: string }
 
@@ -91,6 +93,40 @@ export type RefusedRows = {
 
 export type Revision = { epoch: string; number: number }
 
+/** Rows to be added to those that the reader has; they end by their TTL only. */
+export type Seen = {
+  /** 0: all that is known. Else what was told before. */
+  from: number
+  to: number
+  /** Names that another reader wants may be among them. */
+  rows: Array<SeenRow>
+  /** Another line of the same numbers follows: they did not fit into one. */
+  more?: boolean
+}
+
+export type SeenAddress = {
+  ip: string
+  /** Seconds that are left of it. */
+  ttl: number
+}
+
+/**
+ * An answer with addresses. Who asked is not said: what a name may reach follows from the name, as Cilium's toFQDNs and
+ * Calico's domains have it, whoever of those that a policy selects has asked first.
+ */
+export type SeenRow = {
+  /** The name that was asked for, then what it is an alias of: absolute, lower case. At most 17. */
+  names: Array<string>
+  addresses: Array<SeenAddress>
+}
+
+/** What was told up to this number is in force with the reader. */
+export type Taken = { number: number }
+
+export type Tallied = { id: number }
+
+export type Tally = { seconds: number }
+
 /** From the controller. Rows stay text until their table reads them. */
 export type ToCarrier =
   | { begin: Begin }
@@ -98,3 +134,13 @@ export type ToCarrier =
   | { drop: ReadonlyArray<string> }
   | { commit: Commit }
   | { ask: Ask }
+
+export type ToReader = { welcome: Welcome } | { seen: Seen } | { error: ProtocolError }
+
+/** Instead of what was wanted before. All that is known comes again, from 0. */
+export type Watch = {
+  /** Absolute, lower case: `example.com.`, or `*.example.com.` for all names below it, however deep. At most 10,000. */
+  patterns: Array<string>
+}
+
+export type Welcome = { version: string }

@@ -20,6 +20,8 @@ type Servers = InputTable<ServerRow>
 
 export interface World {
   readonly port: number
+  /** Where answers are read. */
+  readonly readers: string
   readonly names: Names
   readonly servers: Servers
   controller: Controller
@@ -33,9 +35,10 @@ export async function makeWorld(t: { teardown(end: () => Promise<void>): void })
   const dir = mkdtempSync(join(tmpdir(), 'fairlead-carrier-contract-'))
   const port = await freePort()
   const socket = join(dir, 'socket')
+  const readers = join(dir, 'readers')
   let said = ''
   const launch = (): ChildProcess => {
-    const flags = ['--socket', socket, '--state', join(dir, 'state'), '--threads', '2']
+    const flags = ['--socket', socket, '--state', join(dir, 'state'), '--threads', '2', '--readers', readers]
     const child = start([carrier, 'dns', ...flags], { stdio: ['ignore', 'ignore', 'pipe'] })
     child.stderr!.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-10_000)))
     return child
@@ -46,7 +49,7 @@ export async function makeWorld(t: { teardown(end: () => Promise<void>): void })
   servers.put('0', server(port))
   servers.markSynced()
   const world: World = {
-    ...{ port, names, servers },
+    ...{ port, readers, names, servers },
     controller: new Controller(socket, names, servers),
     async restart() {
       await end(child)

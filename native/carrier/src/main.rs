@@ -71,12 +71,13 @@ const COMMANDS: &[Command] = &[
 const DNS_HELP: &str = "\
 Answers DNS queries from the tables that a controller sends.
 
-usage: fairlead-carrier dns --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N]
+usage: fairlead-carrier dns --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N] [--readers PATH]
 
   --socket PATH        where the controller connects (Unix socket; one at a time, the newest)
   --state DIR          keeps the tables, so that a restart answers without a controller; without it they are in memory
   --http ADDRESS:PORT  /health, /ready and /metrics there, too, whatever the Corefile says
   --threads N          threads that answer (default: one a core)
+  --readers PATH       where others (policies by domain name) read answers before clients get them (Unix socket)
 
 One process holds sockets and tables, another one answers, and is started again when it dies. SIGTERM ends both after the
 lameduck time of the Corefile; a second one at once.

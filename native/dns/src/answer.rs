@@ -10,9 +10,10 @@ use crate::metrics::{Counters, Exchange};
 use crate::name::{Name, within};
 use crate::packet::{self, Query, Wrong};
 use crate::reply::{Head, Reply, Transport, UDP_SIZE, refuse};
-use crate::step::{Chain, Tables};
+use crate::step::{Chain, Observers, Tables};
 use crate::stream::Timeouts;
 use crate::tls_server::ServerTls;
+use crate::watch::Sighting;
 use std::sync::Arc;
 
 /// What is in force.
@@ -46,6 +47,8 @@ pub enum Outcome {
     Answer(usize),
     /// The answer takes asking others.
     Later,
+    /// There is an answer, and some want to know of it before it goes.
+    Hold(usize, Sighting),
     /// There is an answer, and it is to be fetched anew.
     Renew(usize),
 }
@@ -149,6 +152,15 @@ pub fn answer_knowing(
             took: asker.came.elapsed(),
         };
         served.counters.add(asker.lane, &exchange);
+    }
+    let Observers { watch, top } = &*tables.observers;
+    if top.is_on() {
+        top.count(asker.lane, asker.peer.ip(), query.name.wire(), said.code);
+    }
+    if watch.is_on()
+        && let Some(sighting) = watch.see(&room[..length])
+    {
+        return Outcome::Hold(length, sighting);
     }
     if said.renew { Outcome::Renew(length) } else { Outcome::Answer(length) }
 }

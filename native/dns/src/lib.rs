@@ -27,6 +27,7 @@ mod metrics;
 pub mod name;
 pub mod packet;
 mod prefer;
+mod readers;
 mod record;
 pub mod reply;
 mod resolve;
@@ -38,7 +39,9 @@ pub mod table;
 mod template;
 mod tls;
 mod tls_server;
+mod top;
 mod udp;
+mod watch;
 mod worker;
 mod zone;
 

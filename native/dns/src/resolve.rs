@@ -57,15 +57,27 @@ impl Resolver {
         if refresh {
             return;
         }
-        let answer = {
+        let (answer, sighting) = {
             let mut room = self.room.borrow_mut();
             let outcome = answer_knowing(&state.tables, listener, &packet, asker, &mut room, Some(&known));
+            let mut sighting = None;
             let length = match outcome {
                 Outcome::Answer(length) | Outcome::Renew(length) => length,
+                Outcome::Hold(length, seen) => {
+                    sighting = Some(seen);
+                    length
+                }
                 Outcome::Later => failed(&packet, asker.transport, &mut room),
                 Outcome::Nothing => 0,
             };
-            room[..length].to_vec()
+            (room[..length].to_vec(), sighting)
+        };
+        let reach = match sighting {
+            Some(sighting) => match state.tables.observers.watch.hold(sighting, &answer, reach) {
+                Ok(()) => return,
+                Err(reach) => reach,
+            },
+            None => reach,
         };
         if !answer.is_empty() {
             reach.answer(&answer).await;

@@ -3,17 +3,20 @@
 use crate::answer::State;
 use crate::circle::watch;
 use crate::later::{Later, Miss};
+use crate::readers;
 use crate::resolve::Resolver;
 use crate::step::Chain;
 use crate::stream::Streams;
+use crate::watch::{Waiting, Watch};
 use arc_swap::ArcSwap;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use supervisor::Place;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 
 pub struct Serving {
@@ -26,6 +29,8 @@ pub enum Order {
     Close(Place),
     /// To look whether queries go round.
     Watch(Place, Weak<Chain>),
+    /// To tell who connects there what is answered.
+    Read(Arc<Watch>, UnixListener, mpsc::Receiver<Waiting>),
     /// Once nothing is under way, or the time is over.
     End(Duration),
 }
@@ -61,12 +66,16 @@ async fn next(resolver: &Resolver, misses: &mut mpsc::Receiver<Miss>) -> Option<
     Some((misses.recv().await?, seat))
 }
 
+/// For answers that are held back to go.
+const RELEASE: Duration = Duration::from_millis(10);
+
 async fn run(
     resolver: Rc<Resolver>,
     streams: Rc<Streams>,
     mut orders: mpsc::UnboundedReceiver<Order>,
     mut misses: mpsc::Receiver<Miss>,
 ) {
+    let release = Arc::new(Notify::new());
     let mut accepting: Vec<(Place, Task<()>)> = Vec::new();
     loop {
         tokio::select! {
@@ -82,7 +91,12 @@ async fn run(
                 Some(Order::Watch(place, chain)) => {
                     spawn_local(watch(chain, place, streams.later.clone()));
                 }
+                Some(Order::Read(watch, listener, queue)) => {
+                    spawn_local(readers::serve(watch, listener, queue, release.clone()));
+                }
                 Some(Order::End(within)) => {
+                    release.notify_one();
+                    tokio::time::sleep(RELEASE).await;
                     accepting.iter().for_each(|(_, task)| task.abort());
                     let _ = tokio::time::timeout(within, streams.idle()).await;
                     return;

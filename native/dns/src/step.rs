@@ -24,6 +24,8 @@ use crate::stream::Timeouts;
 use crate::table::Set;
 use crate::template::Template;
 use crate::tls_server::{ServerTls, server_tls};
+use crate::top::Top;
+use crate::watch::Watch;
 use crate::zone::Place;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -40,6 +42,14 @@ pub struct Tables {
     pub synced: bool,
     /// When the table was last changed, in seconds since 1970: the serial of the zones.
     pub serial: u32,
+    pub observers: Arc<Observers>,
+}
+
+/// Who looks on while answers are given; nobody, most of the time.
+#[derive(Default)]
+pub struct Observers {
+    pub watch: Arc<Watch>,
+    pub top: Top,
 }
 
 /// What a step says to a question.

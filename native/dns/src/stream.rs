@@ -190,6 +190,11 @@ impl Streams {
                 refresh(&self.later, packet, place, asker);
                 length
             }
+            Outcome::Hold(length, sighting) => {
+                let reach = Reach::Stream(answers.clone());
+                let held = state.tables.observers.watch.hold(sighting, &room[..length], reach);
+                if held.is_ok() { 0 } else { length }
+            }
             Outcome::Later => self.later.ask(packet, place, asker, Reach::Stream(answers.clone()), &mut room),
         };
         (length > 0).then(|| [&(length as u16).to_be_bytes(), &room[..length]].concat())

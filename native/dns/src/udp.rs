@@ -78,6 +78,11 @@ fn serve(
                     renew(later, packet, place, asker);
                     length
                 }
+                Outcome::Hold(length, sighting) => {
+                    let reach = Reach::Datagram { socket: socket.clone(), ends: Box::new(*ends) };
+                    let held = state.tables.observers.watch.hold(sighting, &room[..length], reach);
+                    if held.is_ok() { 0 } else { length }
+                }
                 Outcome::Nothing => 0,
                 Outcome::Later => {
                     let reach = Reach::Datagram { socket: socket.clone(), ends: Box::new(*ends) };

@@ -8,8 +8,9 @@ use crate::kind::places;
 use crate::later::Later;
 use crate::metrics::{Counters, render};
 use crate::name::Name;
+use crate::readers;
 use crate::serving::{Order, Serving};
-use crate::step::{Chain, Problem, names};
+use crate::step::{Chain, Observers, Problem, names};
 use crate::stream::Timeouts;
 use crate::table::{Set, SetBuilder};
 use crate::tls;
@@ -17,10 +18,11 @@ use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
-use wire::protocol::{Question, RefusedRow};
+use wire::protocol::{Question, RefusedRow, Tallied, Tally};
 use wire::servers::{ServerRow, TABLE as SERVERS};
 
 pub struct DnsWorker {
@@ -56,6 +58,10 @@ impl DnsWorker {
             later,
             serving,
         })
+    }
+
+    fn observers(&self) -> Arc<Observers> {
+        self.state.load().tables.observers.clone()
     }
 
     fn commit_names(&mut self, mut changes: Changes) -> Result<Committed, String> {
@@ -176,6 +182,7 @@ impl Worker for DnsWorker {
     }
 
     fn unready(&self) -> Vec<String> {
+        self.observers().top.prune(Instant::now());
         let synced = self.state.load().tables.synced;
         let waits = self.blocks.values().any(|block| block.chain.steps.iter().any(|step| !step.sets().is_empty()));
         if synced || !waits { Vec::new() } else { vec!["kubernetes".to_string()] }
@@ -194,6 +201,7 @@ impl Worker for DnsWorker {
                 cache_metrics::render(&mut text, caches);
                 tls::render(&mut text);
                 figures::render(&mut text);
+                self.observers().watch.render(&mut text);
                 Ok(Value::String(text))
             }
             Question::Stats => {
@@ -205,7 +213,18 @@ impl Worker for DnsWorker {
                 Ok(json!({ "sets": sets, "servers": self.blocks.len(), "synced": state.tables.synced }))
             }
             Question::Explain(asked) => explain(&self.state.load(), asked),
+            Question::Tally(Tally { seconds }) => self.observers().top.begin(*seconds, Instant::now()).map(Value::from),
+            Question::Tallied(Tallied { id }) => self.observers().top.end(*id, Instant::now()),
         }
+    }
+
+    fn welcome_readers(&mut self, path: &Path) -> Result<(), String> {
+        let listener = readers::listen(path).map_err(|error| error.to_string())?;
+        let watch = self.observers().watch.clone();
+        if let Some(queue) = watch.queue() {
+            self.serving.order(Order::Read(watch, listener, queue));
+        }
+        Ok(())
     }
 
     /// What came before is answered; connections end when their clients end them, or when the time is over.

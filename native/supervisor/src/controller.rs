@@ -1,7 +1,8 @@
-//! The controller's end of the Unix socket: lines in, lines out, both bounded.
+//! A Unix socket to a controller, or another who listens: lines in, lines out, both bounded.
 
 use cli::{Failure, failed};
 use nix::sys::stat::{Mode, umask};
+use serde::Serialize;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -11,7 +12,6 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wire::LINE_MAX_BYTES;
-use wire::protocol::FromCarrier;
 
 /// Only who we run as may connect.
 pub fn listen(path: &Path) -> Result<UnixListener, Failure> {
@@ -52,10 +52,13 @@ impl Connection {
     }
 
     /// False: it does not read what it is told, and had better go.
-    pub fn say(&self, message: &FromCarrier) -> bool {
-        let mut line = serde_json::to_vec(message).expect("messages are plain data");
-        line.push(b'\n');
-        self.output.try_send(line).is_ok()
+    pub fn say(&self, message: &impl Serialize) -> bool {
+        self.output.try_send(line(message)).is_ok()
+    }
+
+    /// Waits while there is no room. False: it is gone.
+    pub async fn tell(&self, message: &impl Serialize) -> bool {
+        self.output.send(line(message)).await.is_ok()
     }
 }
 
@@ -63,6 +66,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.reader.abort();
     }
+}
+
+fn line(message: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("messages are plain data");
+    line.push(b'\n');
+    line
 }
 
 async fn read(input: OwnedReadHalf, lines: mpsc::Sender<Result<Vec<u8>, &'static str>>) {

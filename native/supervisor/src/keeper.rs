@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use wire::protocol::Question;
@@ -17,6 +18,7 @@ use wire::protocol::Question;
 pub struct Keeper {
     kind: &'static dyn Kind,
     threads: usize,
+    readers: Option<PathBuf>,
     status: Arc<Mutex<Status>>,
     worker: Option<Process>,
     /// When the worker began, or the next one may.
@@ -41,11 +43,17 @@ pub struct Load<'a> {
 }
 
 impl Keeper {
-    pub fn new(kind: &'static dyn Kind, threads: usize, status: Arc<Mutex<Status>>) -> Keeper {
+    pub fn new(
+        kind: &'static dyn Kind,
+        threads: usize,
+        readers: Option<PathBuf>,
+        status: Arc<Mutex<Status>>,
+    ) -> Keeper {
         let now = Instant::now();
         Keeper {
             kind,
             threads,
+            readers,
             status,
             worker: None,
             began: now,
@@ -77,7 +85,7 @@ impl Keeper {
     pub async fn start(&mut self, shelf: &mut Shelf, ports: &Ports, say: &dyn Fn(&str)) {
         self.starts += 1;
         self.began = Instant::now();
-        match Process::start(self.kind.name(), self.threads) {
+        match Process::start(self.kind.name(), self.threads, self.readers.as_deref()) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => return self.bury(&format!("cannot start a worker: {error}"), say),
         }

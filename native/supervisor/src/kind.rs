@@ -4,6 +4,7 @@ use crate::changes::Changes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 use wire::protocol::{Question, RefusedRow};
 
@@ -44,6 +45,11 @@ pub trait Worker {
 
     /// `Question::Metrics` is answered by a string: Prometheus text.
     fn ask(&mut self, question: &Question) -> Result<Value, String>;
+
+    /// Others may connect to a socket there, and read what is answered: `--readers`. Err: they cannot.
+    fn welcome_readers(&mut self, _path: &Path) -> Result<(), String> {
+        Err("this kind of carrier has nothing to read".to_string())
+    }
 
     /// Takes nothing new any more, finishes what is under way, at most until `within` is over; then the process ends.
     fn drain(&mut self, within: Duration);

@@ -22,11 +22,12 @@ mod supervisor;
 mod worker;
 
 pub use changes::{Change, Changes};
+pub use controller::Connection;
 pub use kind::{Committed, Kind, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
 
 use cli::{Outcome, failed, parse, usage};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 
 pub struct Options {
@@ -34,11 +35,14 @@ pub struct Options {
     state: Option<PathBuf>,
     http: Vec<SocketAddr>,
     threads: usize,
+    /// Where others read what is answered.
+    readers: Option<PathBuf>,
 }
 
-/// Runs a command that is a carrier: `--socket PATH [--state DIR] [--http ADDRESS]... [--threads N]`.
+/// Runs a command that is a carrier: `--socket PATH [--state DIR] [--http ADDRESS]... [--threads N]
+/// [--readers PATH]`.
 pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
-    let flags = parse(arguments, &["socket", "state", "http", "threads"], &["worker"])?;
+    let flags = parse(arguments, &["socket", "state", "http", "threads", "readers"], &["worker"])?;
     if !flags.rest.is_empty() {
         return Err(usage(format!("unexpected {:?}", flags.rest[0])));
     }
@@ -49,13 +53,15 @@ pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
     }
     sys::limits::raise_open_files().map_err(failed("RLIMIT_NOFILE"))?;
     if flags.has("worker") {
-        return worker::serve(kind, threads);
+        return worker::serve(kind, threads, flags.one("readers").map(Path::new));
     }
     let socket = flags.one("socket").ok_or_else(|| usage("--socket PATH is missing: where the controller connects"))?;
     let http =
         flags.all("http").map(|text| text.parse().map_err(|_| usage(format!("--http {text}: not ADDRESS:PORT"))));
     let http = http.collect::<Result<Vec<SocketAddr>, _>>()?;
-    let options = Options { socket: socket.into(), state: flags.one("state").map(PathBuf::from), http, threads };
+    let readers = flags.one("readers").map(PathBuf::from);
+    let options =
+        Options { socket: socket.into(), state: flags.one("state").map(PathBuf::from), http, threads, readers };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed("cannot start"))?;
     runtime.block_on(supervisor::run(kind, options))
 }

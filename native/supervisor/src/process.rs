@@ -1,9 +1,11 @@
 //! The worker as the supervisor sees it: a process, and a channel to it.
 
 use crate::message::{FromWorker, ToWorker};
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use sys::channel::{Incoming, Outgoing, pair};
@@ -22,12 +24,13 @@ pub struct Process {
 impl Process {
     /// This program again, as the worker of the same command. Its process group is its own: Ctrl-C is for the supervisor,
     /// which lets it end in order.
-    pub fn start(command: &str, threads: usize) -> io::Result<Process> {
+    pub fn start(command: &str, threads: usize, readers: Option<&Path>) -> io::Result<Process> {
         let (ours, theirs) = pair()?;
         let ours = std::os::unix::net::UnixDatagram::from(ours);
         ours.set_nonblocking(true)?;
         let child = Command::new("/proc/self/exe")
             .args([command, "--worker", "--threads", &threads.to_string()])
+            .args(readers.iter().flat_map(|path| [OsStr::new("--readers"), path.as_os_str()]))
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .process_group(0)

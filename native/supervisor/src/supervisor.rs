@@ -56,7 +56,7 @@ pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
         shelf,
         ports: Ports::new(options.threads),
         pages: Pages::new(status.clone(), wishes),
-        keeper: Keeper::new(kind, options.threads, status.clone()),
+        keeper: Keeper::new(kind, options.threads, options.readers.clone(), status.clone()),
         status,
         connection: None,
         delta: None,

@@ -10,16 +10,23 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use sys::channel::{Incoming, Outgoing};
 
-pub fn serve(kind: &dyn Kind, threads: usize) -> Outcome {
+pub fn serve(kind: &dyn Kind, threads: usize, readers: Option<&Path>) -> Outcome {
     // Should it die before this takes effect, the channel ends.
     set_pdeathsig(Signal::SIGKILL).map_err(failed("PR_SET_PDEATHSIG"))?;
     let channel = io::stdin();
     let mut incoming = Incoming::default();
     let mut worker = kind.worker(threads).map_err(Failure::Failed)?;
+    if let Some(path) = readers
+        && let Err(reason) = worker.welcome_readers(path)
+    {
+        // To answer matters more than to be read.
+        eprintln!("fairlead-carrier {}: cannot be read at {}: {reason}", kind.name(), path.display());
+    }
     loop {
         let (octets, files) = match incoming.receive(&channel) {
             Ok(Some(message)) => message,

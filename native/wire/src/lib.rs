@@ -2,6 +2,7 @@
 //! written here once; those of TypeScript (src/carrier/wire.ts, servers.ts) are generated from them by `npm run wire`,
 //! and a test fails on drift.
 
+pub mod answers;
 pub mod corefile;
 pub mod names;
 pub mod protocol;

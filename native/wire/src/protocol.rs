@@ -57,6 +57,24 @@ pub enum Question {
     Stats,
     /// The answer to a query, and what gave it.
     Explain(Explain),
+    /// Count who asks, for so many seconds: the answer is a number.
+    Tally(Tally),
+    /// What was counted under a number, which ends it.
+    Tallied(Tallied),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(TS))]
+pub struct Tally {
+    pub seconds: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(TS))]
+pub struct Tallied {
+    pub id: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,6 +1,6 @@
 //! Writes the types as TypeScript, or says that what is checked in differs.
 
-use crate::{names, protocol, proxy, servers};
+use crate::{answers, names, protocol, proxy, servers};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -12,6 +12,8 @@ fn the_protocol_in_typescript() {
     file.visit::<protocol::ToCarrier<'static>>();
     file.visit::<protocol::FromCarrier>();
     file.visit::<names::NameRow>();
+    file.visit::<answers::FromReader>();
+    file.visit::<answers::ToReader>();
     file.check("wire.ts");
 }
 

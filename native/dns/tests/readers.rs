@@ -1,0 +1,166 @@
+//! Those who read answers: told before clients are, waited for but not for long, and told all again when they come back.
+
+mod common;
+
+use common::{Server, Shown, query};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use wire::protocol::Question;
+
+const A: u16 = 1;
+const KUBERNETES: &str = r#"{"plugin":"kubernetes","set":"k0","zones":["cluster.local."],"ttl":30,"fallthrough":null,
+    "soa":{"primary":"ns.dns","mailbox":"hostmaster","ttl":5,"refresh":7200,"retry":1800,"expire":86400,"minimum":5}}"#;
+const NAMES: common::Rows = &[
+    ("k0 web.cluster.local.", r#"{"set":"k0","name":"web.cluster.local.","records":[{"type":"A","ip":"10.0.0.1"}]}"#),
+    (
+        "k0 db.cluster.local.",
+        r#"{"set":"k0","name":"db.cluster.local.","records":[{"type":"CNAME","target":"web.cluster.local."}]}"#,
+    ),
+    (
+        "k0 other.cluster.local.",
+        r#"{"set":"k0","name":"other.cluster.local.","records":[{"type":"A","ip":"10.0.0.2"}]}"#,
+    ),
+];
+
+/// A worker that may be read.
+struct World {
+    server: Server,
+    path: PathBuf,
+}
+
+impl World {
+    fn start(name: &str) -> World {
+        let mut server = Server::start("127.0.0.1:0", KUBERNETES, NAMES);
+        let path = std::env::temp_dir().join(format!("fairlead-readers-{}-{name}", std::process::id()));
+        server.worker.welcome_readers(&path).unwrap();
+        World { server, path }
+    }
+
+    fn metric(&mut self, name: &str) -> u64 {
+        let text = self.server.worker.ask(&Question::Metrics).unwrap();
+        let full = format!("fairlead_dns_readers_{name} ");
+        let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(&full)).map(str::to_string);
+        line.unwrap_or_else(|| panic!("no {full}")).parse().unwrap()
+    }
+
+    fn until(&mut self, what: &str, mut is: impl FnMut(&mut World) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is(self) {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+struct Reader(BufReader<UnixStream>);
+
+impl Reader {
+    /// Wants these, and has been told what is known; `take`: and says so.
+    fn start(world: &World, patterns: &[&str], take: bool) -> (Reader, Vec<Value>) {
+        let stream = UnixStream::connect(&world.path).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut reader = Reader(BufReader::new(stream));
+        assert!(reader.line()["welcome"]["version"].is_string());
+        reader.say(&json!({ "watch": { "patterns": patterns } }));
+        let seen = reader.seen();
+        assert_eq!(seen["from"], 0);
+        if take {
+            reader.take(&seen);
+        }
+        (reader, seen["rows"].as_array().unwrap().clone())
+    }
+
+    fn say(&mut self, message: &Value) {
+        self.0.get_mut().write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
+    }
+
+    fn seen(&mut self) -> Value {
+        self.line()["seen"].take()
+    }
+
+    fn take(&mut self, seen: &Value) {
+        self.say(&json!({ "taken": { "number": seen["to"] } }));
+    }
+}
+
+fn addresses(world: &World, name: &str) -> Vec<String> {
+    world.server.ask(name, A).answer
+}
+
+#[test]
+fn who_acknowledges_is_told_once() {
+    let mut world = World::start("acknowledges");
+    assert_eq!(addresses(&world, "web.cluster.local.").len(), 1);
+    let (mut reader, rows) = Reader::start(&world, &["web.cluster.local."], true);
+    assert_eq!(rows, [] as [Value; 0], "nobody wanted to know of the first one");
+    assert_eq!(addresses(&world, "other.cluster.local.").len(), 1);
+    let client = world.server.client();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    client.send(&query("WEB.cluster.local.", A, None)).unwrap();
+    let seen = reader.seen();
+    let held = json!({ "names": ["web.cluster.local."], "addresses": [{ "ip": "10.0.0.1", "ttl": 30 }] });
+    assert_eq!(seen["rows"], json!([held]), "only what was wanted is told");
+    assert_eq!((&seen["from"], &seen["to"]), (&json!(0), &json!(1)));
+    reader.take(&seen);
+    let mut room = [0; 512];
+    let length = client.recv(&mut room).unwrap();
+    assert_eq!(Shown::of(&room[..length]).answer, ["WEB.cluster.local. 30 A 10.0.0.1"]);
+    world.until("what was taken is not held back again", |world| {
+        let before = world.metric("held_total");
+        addresses(world, "web.cluster.local.");
+        world.metric("held_total") == before
+    });
+    assert_eq!(world.metric("reported_total"), 1);
+    // An alias of what is wanted; over a connection, too.
+    let asked = query("db.cluster.local.", A, None);
+    assert_eq!(Shown::of(&world.server.tcp(&asked)).answer.len(), 2);
+    assert_eq!(reader.seen()["rows"][0]["names"], json!(["db.cluster.local.", "web.cluster.local."]));
+}
+
+#[test]
+fn who_never_acknowledges_is_not_waited_for() {
+    let mut world = World::start("never");
+    let (mut reader, _) = Reader::start(&world, &["*."], false);
+    for count in 1..=3 {
+        assert_eq!(addresses(&world, "web.cluster.local.").len(), 1, "it comes all the same");
+        world.until("and is counted", |world| world.metric("unacknowledged_total") == count);
+    }
+    assert_eq!(reader.seen()["rows"][0]["names"], json!(["web.cluster.local."]));
+    assert_eq!((world.metric("reported_total"), world.metric("held_total")), (1, 3), "told once, held each time");
+    drop(reader);
+    world.until("it is gone", |world| world.metric("connected") == 0);
+    addresses(&world, "web.cluster.local.");
+    addresses(&world, "other.cluster.local.");
+    let (_reader, rows) = Reader::start(&world, &["*.cluster.local."], true);
+    let mut names: Vec<&str> = rows.iter().map(|row| row["names"][0].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["other.cluster.local.", "web.cluster.local."], "who comes back is told what it missed, too");
+    assert_eq!(world.metric("unacknowledged_total"), 3);
+}
+
+#[test]
+fn who_speaks_otherwise_is_sent_away() {
+    let mut world = World::start("otherwise");
+    for wrong in [json!({ "watch": { "patterns": ["no dot"] } }), json!({ "nonsense": {} })] {
+        let (mut reader, _) = Reader::start(&world, &["web.cluster.local."], true);
+        reader.say(&wrong);
+        assert!(reader.line()["error"]["reason"].is_string());
+    }
+    world.until("they are gone", |world| world.metric("connected") == 0);
+    assert_eq!(addresses(&world, "web.cluster.local.").len(), 1);
+}
