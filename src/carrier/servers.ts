@@ -26,7 +26,23 @@ export type AnswerPart = 'name' | 'value'
 export type Any = Record<symbol, never>
 
 /** A name of the first search domain that does not exist is tried in the others, before the client does. */
-export type Autopath = { zones: Array<string>; search: Array<string> }
+export type Autopath = {
+  zones: Array<string>
+  search: Array<string>
+  /** `autopath @kubernetes`: what a client's own search list begins with. */
+  pods: AutopathPods | null
+}
+
+/**
+ * A client of the namespace NS searches `NS.svc.ZONE`, `svc.ZONE` and `ZONE` first. Who is in which namespace are rows of the
+ * set: the reverse name of an address has a TXT record, namespace and name of the pod. No row, or one without it: nobody
+ * knows, and the client searches by itself.
+ */
+export type AutopathPods = {
+  set: string
+  /** Of names of the cluster. */
+  zones: Array<string>
+}
 
 /** A requester's UDP payload size above this is taken to be this. 512 to 4096. */
 export type Bufsize = { size: number }
@@ -54,7 +70,7 @@ export type CacheShare = {
   except: Array<string>
 }
 
-/** A query that took longer is not answered at all. */
+/** A query that took longer is answered with SERVFAIL. */
 export type Cancel = { timeoutMs: number }
 
 export type Change =

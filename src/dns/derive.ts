@@ -11,6 +11,7 @@ import { gather } from '../core/gather.ts'
 import type { Graph } from '../core/graph.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { union } from '../core/union.ts'
+import { deriveClients } from './clients.ts'
 import { together, type Part } from './endpoints.ts'
 import { zonesOf } from './names.ts'
 import type { NameOptions } from './options.ts'
@@ -75,6 +76,7 @@ function deriveSet(graph: Graph, inputs: NameInputs, options: NameOptions): Name
   if (zones.imported.length > 0) sources.push(deriveSource(graph, setting, importsOf(inputs.serviceImports)))
   const rows = [deriveZones(graph, inputs.services, options, setting), namespaces]
   if (options.pods === 'verified') rows.push(derivePods(graph, inputs.pods, setting))
+  if (options.clients) rows.push(deriveClients(graph, inputs.pods, set))
   return {
     rows: [...rows, ...sources.flatMap((source) => source.rows)],
     rejections: sources.flatMap(({ rejections }) => rejections),

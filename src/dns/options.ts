@@ -17,6 +17,8 @@ export interface NameOptions {
    * answer them for every Service, so that what a PTR record of an endpoint points to can be looked up.
    */
   readonly endpointNames: 'all' | 'headless'
+  /** Also who has which address: `deriveClients`. With `verified` only. */
+  readonly clients?: true
   /** EndpointSlices are not looked at: no names of endpoints, none of headless Services. */
   readonly noEndpoints: boolean
   /** A Service with a ClusterIP but without a ready endpoint does not exist. Nothing is known of that with `noEndpoints`. */

@@ -106,7 +106,7 @@ t.test('options', async (t) => {
         ],
       },
     ],
-    ['autopath a /etc/resolv.conf', { zones: ['a.'], search: ['corp.example.'] }],
+    ['autopath a /etc/resolv.conf', { zones: ['a.'], search: ['corp.example.'], pods: null }],
     [
       'file /zones/db a b {\n fallthrough a\n reload 0\n}',
       {
@@ -341,15 +341,33 @@ t.test('tls is of servers over TLS', async (t) => {
   ])
 })
 
+t.test('the search domains of pods are those of the kubernetes beside them', async (t) => {
+  const { servers, kubernetes } = configuration(
+    'a {\n autopath @kubernetes\n kubernetes a 10.in-addr.arpa {\n  pods verified\n }\n}\nb {\n kubernetes b\n}',
+  )
+  t.match(servers[0]!.steps, [
+    { plugin: 'autopath', zones: ['a.'], search: ['corp.example.'], pods: { set: 'k0-clients', zones: ['a.'] } },
+    { plugin: 'kubernetes', set: 'k0' },
+  ])
+  t.same(
+    kubernetes.map(({ set, options }) => [set, options.clients]),
+    [
+      ['k0', true],
+      ['k1', undefined],
+    ],
+  )
+})
+
 t.test('what is ignored is warned of', async (t) => {
-  const text = '. {\n debug\n autopath @kubernetes\n log . "{nmae}"\n prometheus {\n  runtime_metrics\n }\n}'
+  const text =
+    '. {\n debug\n autopath @kubernetes\n kubernetes a\n log . "{nmae}"\n prometheus {\n  runtime_metrics\n }\n}'
   t.same(
     configuration(text).warnings.map(({ line, problem }) => `${line} ${problem}`),
     [
       '2 debug has no effect here',
-      '3 the search domains of pods are left to the pods',
-      '4 "nmae" is no field of a log line',
-      '6 there is no Go runtime here to measure',
+      '3 only pods that are verified are known by address',
+      '5 "nmae" is no field of a log line',
+      '7 there is no Go runtime here to measure',
     ],
   )
 })

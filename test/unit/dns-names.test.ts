@@ -281,6 +281,37 @@ t.test('2.6 pods', async (t) => {
   t.equal(r.drop(pod('ns/b', [])).ask(`10-240-0-1.${NS}`), 'NXDOMAIN')
 })
 
+t.test('who has which address', async (t) => {
+  const client = (r: ReturnType<typeof room>, ip: string): unknown => {
+    r.settle()
+    const row = r.rows().get(`k0-clients ${ip.split('.').reverse().join('.')}.in-addr.arpa.`)
+    return row === undefined ? 'nobody' : row.records.flatMap((record) => ('texts' in record ? record.texts : []))
+  }
+  const options = { pods: 'verified', clients: true } as const
+  const going = { deletionTimestamp: '2026-01-01T00:00:00Z' }
+  const r = room(
+    [pod('ns/a', ['10.240.0.1', 'fd00::1']), pod('ns/done', ['10.240.0.2'], { phase: 'Succeeded' })],
+    options,
+  )
+  t.same(client(r, '10.240.0.1'), ['ns', 'a'])
+  t.same(r.rows().get(`k0-clients 1.${'0.'.repeat(27)}0.0.d.f.ip6.arpa.`)?.records, [
+    { type: 'TXT', texts: ['ns', 'a'] },
+  ])
+  t.equal(client(r, '10.240.0.2'), 'nobody', 'a pod that has finished has no address')
+  t.same(client(r.put(pod('other/b', ['10.240.0.2'])), '10.240.0.2'), ['other', 'b'], 'and another has it now')
+  r.put(pod('ns/a', ['10.240.0.1'], {}, going))
+  t.same(client(r, '10.240.0.1'), ['ns', 'a'], 'a pod that is going asks on')
+  t.same(client(r.put(pod('other/c', ['10.240.0.1'])), '10.240.0.1'), ['other', 'c'], 'until another has its address')
+  t.same(client(r.put(pod('third/d', ['10.240.0.1'])), '10.240.0.1'), [], 'nobody can tell which of two it is')
+  t.same(client(r.drop(pod('third/d', [])), '10.240.0.1'), ['other', 'c'])
+  t.same(client(r.put(pod('other/e', ['10.240.0.1'])), '10.240.0.1'), ['other'], 'both are in one namespace')
+  t.equal(
+    client(room([pod('ns/a', ['10.240.0.1'])], { pods: 'verified' }), '10.240.0.1'),
+    'nobody',
+    'nobody wants to know',
+  )
+})
+
 t.test('namespaces exist, and svc and pod', async (t) => {
   const r = room([service('gone/web', ['10.96.0.2'])])
   for (const name of ['cluster.local.', 'svc.cluster.local.', 'pod.cluster.local.', 'ns.svc.cluster.local.'])

@@ -96,7 +96,7 @@ pub fn answer_knowing(
     let server = listener.place.address;
     let lookup = Lookup { tables, chain, query: &query, known, asker: &asker, server, options: &[] };
     let mut told = Ok(Said::default());
-    let mut in_layers = chain.is_layered(name, query.kind, query.class, &asker);
+    let mut in_layers = chain.is_layered(tables, &query, &asker);
     if !in_layers {
         told = lookup.say(0, chain.steps.len(), &mut reply);
         in_layers = told.as_ref().is_ok_and(|said| said.alias.is_some());
@@ -179,7 +179,7 @@ fn shape(chain: &Chain, reply: &mut Reply, query: &mut Query, head: &mut Head) {
 /// What the chain wants to know and does not yet.
 pub fn wanted(lookup: &Lookup, room: &mut [u8]) -> Option<Wanted> {
     let query = lookup.query;
-    if lookup.chain.is_layered(query.name.wire(), query.kind, query.class, lookup.asker) {
+    if lookup.chain.is_layered(lookup.tables, query, lookup.asker) {
         return Layers::new(*lookup).whole(&Request::of(query)).err();
     }
     let mut reply = Reply::new(room, query, Transport::Tcp, UDP_SIZE);

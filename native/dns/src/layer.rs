@@ -12,6 +12,7 @@ use crate::packet::{self, LowerName, Query};
 use crate::prefer::Prefer;
 use crate::reply::{Reply, Transport, UDP_SIZE};
 use crate::rewrite::Rewrite;
+use crate::step::Tables;
 use std::cell::{Cell, RefCell};
 
 pub enum Layer {
@@ -68,12 +69,12 @@ impl Request {
 }
 
 impl Layer {
-    pub fn concerns(&self, name: &[u8], kind: u16, class: u16, asker: &Asker) -> bool {
+    pub fn concerns(&self, tables: &Tables, name: &[u8], kind: u16, class: u16, asker: &Asker) -> bool {
         match self {
             Layer::Dns64(dns64) => class == packet::IN && dns64.concerns(kind, asker),
             Layer::Prefer(_) => Prefer::concerns(kind),
             Layer::Rewrite(rewrite) => rewrite.concerns(name, kind, class),
-            Layer::Autopath(autopath) => autopath.concerns(name),
+            Layer::Autopath(autopath) => autopath.concerns(tables, name, asker),
             Layer::Steps(..) => false,
         }
     }

@@ -167,7 +167,7 @@ impl Chain {
                 corefile::Step::Log(step) => chain.log = Some(Log::new(step)?),
                 corefile::Step::Rewrite(step) => chain.wrap(Layer::Rewrite(Rewrite::new(step)?)),
                 corefile::Step::Dns64(step) => chain.wrap(Layer::Dns64(Dns64::new(step)?)),
-                corefile::Step::Autopath(step) => chain.wrap(Layer::Autopath(Autopath::new(step)?)),
+                corefile::Step::Autopath(step) => chain.wrap(Layer::Autopath(Autopath::new(step, &mut set)?)),
                 corefile::Step::Loop(step) => chain.circle = Some(Circle::new(&step.zone)?),
                 corefile::Step::Forward(step) => {
                     chain.recursive = true;
@@ -222,8 +222,9 @@ impl Chain {
     }
 
     /// Whether a layer has a say in a question.
-    pub fn is_layered(&self, name: &[u8], kind: u16, class: u16, asker: &Asker) -> bool {
-        self.layers.iter().any(|layer| layer.concerns(name, kind, class, asker))
+    pub fn is_layered(&self, tables: &Tables, query: &Query, asker: &Asker) -> bool {
+        let name = query.name.wire();
+        self.layers.iter().any(|layer| layer.concerns(tables, name, query.kind, query.class, asker))
     }
 
     pub fn forward(&self, step: usize) -> Option<&Arc<Forward>> {

@@ -54,6 +54,30 @@ pub fn dashed_address(label: &[u8]) -> Option<IpAddr> {
     ip.map(IpAddr::V6)
 }
 
+/// Below in-addr.arpa (RFC 1035 3.5), or by nibbles below ip6.arpa (RFC 3596 2.5): in wire form.
+pub fn reverse_name(ip: IpAddr) -> Vec<u8> {
+    let mut name = Vec::with_capacity(80);
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            for octet in ip.octets().iter().rev() {
+                let label = octet.to_string();
+                name.push(label.len() as u8);
+                name.extend(label.as_bytes());
+            }
+            name.extend(b"\x07in-addr\x04arpa\0");
+        }
+        IpAddr::V6(ip) => {
+            for octet in ip.octets().iter().rev() {
+                for nibble in [octet & 15, octet >> 4] {
+                    name.extend([1, b"0123456789abcdef"[usize::from(nibble)]]);
+                }
+            }
+            name.extend(b"\x03ip6\x04arpa\0");
+        }
+    }
+    name
+}
+
 /// Appends the addresses of the targets of an SRV, MX or NS set that the set holds, each target's once.
 pub fn add_targets(reply: &mut Reply, answer: RecordSet, at: usize, set: &Set, zones: &[&[u8]], ttl: u32) {
     let before = match answer.kind {
@@ -119,6 +143,17 @@ const TARGETS_MAX: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_addresses() {
+        for (ip, name) in [
+            ("10.240.0.1", "1.0.240.10.in-addr.arpa."),
+            ("::ffff:10.0.0.1", "1.0.0.10.in-addr.arpa."),
+            ("fd00::1a", "a.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."),
+        ] {
+            assert_eq!(crate::name::Shown(&reverse_name(ip.parse().unwrap())).to_string(), name);
+        }
+    }
 
     #[test]
     fn labels_that_are_addresses() {

@@ -354,7 +354,7 @@ fn addresses_of_preferred_networks_come_first() {
 #[test]
 fn search_lists_are_walked_here() {
     let (address, _) = upstream();
-    let autopath = r#"{"plugin":"autopath","zones":["."],"search":["front.svc.cluster.local.","shop.svc.cluster.local.","svc.cluster.local.","cluster.local."]}"#;
+    let autopath = r#"{"plugin":"autopath","zones":["."],"pods":null,"search":["front.svc.cluster.local.","shop.svc.cluster.local.","svc.cluster.local.","cluster.local."]}"#;
     let server = start("127.0.0.1:0", &format!("{autopath},{}", forward(address)));
     assert_eq!(server.ask("web.front.svc.cluster.local.", A).answer, ["web.front.svc.cluster.local. 30 A 10.0.0.22"]);
     assert_eq!(
@@ -383,6 +383,34 @@ fn search_lists_are_walked_here() {
     let nothing = start("127.0.0.1:0", autopath).ask("gone.front.svc.cluster.local.", A);
     assert_eq!((nothing.code, nothing.authority.len()), (3, 1), "what nobody knows is denied as it was asked");
     assert_eq!(server.ask("out.cluster.local.", CNAME).answer, ["out.cluster.local. 30 CNAME old.net."]);
+}
+
+#[test]
+fn search_lists_are_those_of_the_namespace_that_a_client_is_in() {
+    let autopath = r#"{"plugin":"autopath","zones":["."],"search":["corp.example."],"pods":{"set":"k0-clients","zones":["cluster.local."]}}"#;
+    let mut server = start("127.0.0.1:0", autopath);
+    assert_eq!(server.ask("db.front.svc.cluster.local.", A).code, 3, "nobody knows who asks");
+    let client =
+        |records: &str| format!(r#"{{"set":"k0-clients","name":"1.0.0.127.in-addr.arpa.","records":[{records}]}}"#);
+    let is = |server: &mut Server, records: &str| {
+        server.names(false, &[("k0-clients 1.0.0.127.in-addr.arpa.", &client(records))], &[]);
+    };
+    is(&mut server, r#"{"type":"TXT","texts":["front","web-1"]}"#);
+    assert_eq!(
+        server.ask("db.shop.front.svc.cluster.local.", A).answer,
+        [
+            "db.shop.front.svc.cluster.local. 30 CNAME db.shop.svc.cluster.local.",
+            "db.shop.svc.cluster.local. 30 A 10.0.0.20"
+        ]
+    );
+    assert_eq!(server.ask("web.front.svc.cluster.local.", A).answer, ["web.front.svc.cluster.local. 30 A 10.0.0.22"]);
+    assert_eq!(server.ask("new.net.front.svc.cluster.local.", A).answer[1], "new.net. 30 A 10.0.0.9");
+    assert_eq!(server.ask("db.shop.shop.svc.cluster.local.", A).code, 3, "that is another namespace's search domain");
+    is(&mut server, r#"{"type":"TXT","texts":["shop"]}"#);
+    assert_eq!(server.ask("db.shop.front.svc.cluster.local.", A).code, 3, "the address is another pod's now");
+    assert_eq!(server.ask("db.shop.shop.svc.cluster.local.", A).answer.len(), 2);
+    is(&mut server, "");
+    assert_eq!(server.ask("db.shop.shop.svc.cluster.local.", A).code, 3, "pods that share the address do not agree");
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub struct Metadata {
     pub zones: Vec<String>,
 }
 
-/// A query that took longer is not answered at all.
+/// A query that took longer is answered with SERVFAIL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -443,6 +443,20 @@ pub enum Edns0Variable {
 pub struct Autopath {
     pub zones: Vec<String>,
     pub search: Vec<String>,
+    /// `autopath @kubernetes`: what a client's own search list begins with.
+    pub pods: Option<AutopathPods>,
+}
+
+/// A client of the namespace NS searches `NS.svc.ZONE`, `svc.ZONE` and `ZONE` first. Who is in which namespace are rows of the
+/// set: the reverse name of an address has a TXT record, namespace and name of the pod. No row, or one without it: nobody
+/// knows, and the client searches by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AutopathPods {
+    pub set: String,
+    /// Of names of the cluster.
+    pub zones: Vec<String>,
 }
 
 /// The first rule that has a policy for the query decides; none is allowed.

@@ -1,4 +1,5 @@
-import { autopath, acl, dns64, header, loadbalance } from './plugins/policy.ts'
+import { acl, dns64, header, loadbalance } from './plugins/policy.ts'
+import { autopath } from './plugins/autopath.ts'
 import { any, chaos, local, loop, metadata, minimal, nsid, whoami } from './plugins/identity.ts'
 import { bufsize, cancel, timeouts } from './plugins/limits.ts'
 import { cache } from './plugins/cache.ts'

@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path/posix'
+import { clientsOf } from '../clients.ts'
 import type { Access } from './access.ts'
 import type { KubernetesSet, Reload, Source } from './configuration.ts'
 import type { Token } from './lexer.ts'
@@ -34,6 +35,14 @@ export class Sets {
     const set = `k${this.kubernetes.length}`
     this.kubernetes.push({ set, ...options })
     return set
+  }
+
+  /** Of the set with this name: that its clients are asked for. Returns the name of theirs. */
+  addClients(set: string): string {
+    const at = this.kubernetes.findIndex((it) => it.set === set)
+    const found = this.kubernetes[at]!
+    this.kubernetes[at] = { ...found, options: { ...found.options, clients: true } }
+    return clientsOf(set)
   }
 
   addSource(source: Omit<Source, 'set'>): string {

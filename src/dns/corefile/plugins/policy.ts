@@ -1,13 +1,12 @@
-import { resolvConf } from '../resolvconf.ts'
 import type { Token } from '../lexer.ts'
 import { args, flag, once, options, plain } from '../options.ts'
 import { quote, type Problems } from '../problem.ts'
-import type { Parse, Setting } from '../setting.ts'
+import type { Parse } from '../setting.ts'
 import type { Statement } from '../statement.ts'
 import type { AclPolicy, AclRule, FlagRule } from '../step.ts'
 import { network, oneOf, type, zonesOr } from '../value.ts'
 
-/** Who may ask what, and small changes to what is answered: `acl`, `header`, `dns64`, `loadbalance`, `autopath`. */
+/** Who may ask what, and small changes to what is answered: `acl`, `header`, `dns64`, `loadbalance`. */
 
 export const acl: Parse = (directives, { problems, zones }) => {
   const rules = directives.map((directive): AclRule => {
@@ -109,33 +108,6 @@ export const loadbalance: Parse = (directives, { problems }) => {
   }
   if (word?.text !== 'weighted') options(directive, known, problems)
   return { plugin: 'loadbalance', prefer }
-}
-
-/** `autopath [ZONE...] RESOLV-CONF|@kubernetes` */
-export const autopath: Parse = (directives, setting) => {
-  const { problems, warnings, zones } = setting
-  const directive = once(directives, problems)
-  plain(directive, problems)
-  const last = (args(directive, 1, Infinity, problems) ?? []).at(-1)
-  if (last === undefined) return null
-  if (last.text.startsWith('@')) {
-    // What it saves are queries; a pod's resolver finds the same names without it.
-    warnings.report(last, 'the search domains of pods are left to the pods', 'remove autopath, or name a resolv.conf')
-    return null
-  }
-  const found = searchOf(last, setting)
-  if (found === null) return null
-  return { plugin: 'autopath', zones: [...zonesOr(directive.args.slice(0, -1), zones, problems)], search: [...found] }
-}
-
-function searchOf(file: Token, setting: Setting): readonly string[] | null {
-  const found = resolvConf(file, setting)
-  if (found === null || found.search.length > 0) return found?.search ?? null
-  return setting.problems.report(
-    file,
-    `${quote(file.text)} has no search line`,
-    'remove autopath, or add a search line there',
-  )
 }
 
 function add<T>(list: T[], value: T | null): void {
