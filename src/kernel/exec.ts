@@ -95,6 +95,7 @@ function feed(child: ChildProcess, input: string | Iterable<string>): void {
 const TIMEOUT_MS = 120_000
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024
 const PACKAGES: Readonly<Record<string, string>> = {
+  dig: 'bind9-dnsutils',
   nft: 'nftables',
   ip: 'iproute2',
   bridge: 'iproute2',
