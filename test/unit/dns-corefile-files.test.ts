@@ -140,7 +140,9 @@ t.test('zone files that cannot be used', async (t) => {
     [`${soa}a A 10.0.0`, ['2:1 this is no record of type A; its data is ipv4']],
     [`${soa}a A 10.0.0.1 2`, ['2:1 this is no record of type A; its data is ipv4']],
     [`${soa}a AA 10.0.0.1`, ['2:1 "AA" is no type of record; did you mean A?']],
-    [`${soa}a NAPTR 1 2`, ['2:1 records of type NAPTR are not read; write it as TYPE35 \\# LENGTH HEX (RFC 3597)']],
+    [`${soa}a LOC 1 2`, ['2:1 records of type LOC are not read; write it as TYPE29 \\# LENGTH HEX (RFC 3597)']],
+    [`${soa}a DS 1 8 2 abc`, ['2:1 this is no record of type DS; its data is u16 u8 u8 hex']],
+    [`${soa}a NAPTR 1 2`, ['2:1 this is no record of type NAPTR; its data is u16 u16 text text text name']],
     [`${soa}a TYPE65 \\# 3 00`, ['2:1 this is no opaque record; write TYPE65 \\# LENGTH HEX']],
     [`${soa}a..b A 10.0.0.1`, ['2:1 "a..b" is no name; mend it']],
     [
@@ -188,4 +190,24 @@ t.test('files that a Corefile names', async (t) => {
     '/bad:1:1 "" is no type of record; write [OWNER] [TTL] [IN] TYPE DATA',
     '/bad:1:1 . has no SOA record; write @ IN SOA PRIMARY MAILBOX 1 7200 1800 86400 5',
   ])
+})
+
+t.test('types whose data is octets', async (t) => {
+  const soa = '@ SOA ns host 1 2 3 4 5\n'
+  for (const [text, code, data] of [
+    ['a DNAME b.example.net.', 39, '0162076578616d706c65036e657400'],
+    ['a DNAME b', 39, '0162076578616d706c65036f726700'],
+    ['a DS 60485 5 1 2BB1 83AF', 43, 'ec4505012bb183af'],
+    ['a DNSKEY 256 3 5 AQPS\tmw==', 48, '0100030501' + '03d29b'],
+    ['a SSHFP 2 1 0123', 44, '02010123'],
+    ['_443._tcp TLSA 3 1 1 ab', 52, '030101ab'],
+    ['a NAPTR 100 10 "u" "sip+E2U" "!^.*$!x!" .', 35, '0064000a0175077369702b45325508215e2e2a242178' + '2100'],
+    ['a HINFO "x" y', 13, '01780179'],
+    ['a URI 10 1 "ftp://x"', 256, '000a0001' + '6674703a2f2f78'],
+    ['a RP a\\.b.c. .', 17, '03612e6201630000'],
+    ['a AFSDB 1 \\255.', 18, '000101ff00'],
+  ] as const) {
+    const { rows, problems } = read(`${soa}${text}\n`, ZONE)
+    t.same([problems, rows[1]?.replace(/^[^ ]+ /, '')], [[], `OTHER 3600s ${code} ${data}`], text)
+  }
 })

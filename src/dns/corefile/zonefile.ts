@@ -4,6 +4,7 @@ import { masterEntries, type Entry } from './master.ts'
 import { parseName } from './name.ts'
 import { TYPES } from './numbers.ts'
 import { nearest, quote, type Problems } from './problem.ts'
+import { LAYOUTS, octetsOf } from './rdata.ts'
 import { FIELDS, readField, readTtl, record, type FileRecord, type FileRow } from './record.ts'
 
 /** The rows of a master file (RFC 1035 5), read once for each zone that it is for: relative names are below that zone. */
@@ -86,6 +87,16 @@ class Zone {
   #data(type: string, words: readonly { readonly text: string }[], entry: Entry): FileRecord | null {
     const code = TYPES.get(type) ?? Number(/^TYPE([0-9]{1,5})$/.exec(type)?.[1] ?? NaN)
     if (words[0]?.text === '\\#') return this.#opaque(code, words.slice(1), entry)
+    if (LAYOUTS.has(type)) {
+      const texts = words.map(({ text }) => text)
+      const data = octetsOf(type, texts, this.#origin)
+      if (data !== null) return { type: 'OTHER', code, data }
+      return this.#problems.report(
+        entry,
+        `this is no record of type ${type}`,
+        `its data is ${LAYOUTS.get(type)!.join(' ')}`,
+      )
+    }
     const fields = FIELDS.get(type)
     if (fields === undefined) return this.#unknown(type, code, entry)
     const read = words.map(({ text }, i) => readField(fields[Math.min(i, fields.length - 1)]!, text, this.#origin))
