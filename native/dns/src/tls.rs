@@ -147,7 +147,11 @@ pub fn unusable(path: &Path, error: &rustls::Error) -> Problem {
 fn unread(path: &Path, what: &str, error: &pem::Error) -> Problem {
     match error {
         pem::Error::Io(error) => {
-            let remedy = "mount the file into the container of the carrier, where its user may read it";
+            let remedy = if path.is_relative() {
+                "give its whole path: it is read where the carrier runs"
+            } else {
+                "mount the file into the container of the carrier, where its user may read it"
+            };
             Problem::new(format!("cannot read {}: {error}", path.display()), remedy)
         }
         pem::Error::NoItemsFound => Problem::new(format!("{} has no {what} in it", path.display()), REPLACE),

@@ -190,7 +190,7 @@ fn rest(stream: &mut impl Read) -> usize {
 
 #[test]
 fn a_connection_ends_after_so_many_queries() {
-    let server = Server::of("dns", "127.0.0.1:0", &timeouts(r#""maxQueries":3"#));
+    let server = Server::of("dns", "127.0.0.1:0", &timeouts(r#""maxQueries":3,"idleMs":86400000"#));
     let mut stream = server.connect();
     for _ in 0..3 {
         stream.write_all(&framed(&query("www.example.org.", A, None))).unwrap();

@@ -32,7 +32,6 @@ impl Process {
             .args([command, "--worker", "--threads", &threads.to_string()])
             .args(readers.iter().flat_map(|path| [OsStr::new("--readers"), path.as_os_str()]))
             .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
             .process_group(0)
             .spawn()?;
         Ok(Process { child, channel: UnixDatagram::from_std(ours)?, incoming: Incoming::default() })

@@ -88,7 +88,9 @@ impl Dial {
                         "give the name that it is for: tls_servername NAME"
                     }
                     CertificateError::UnknownIssuer => "give the file of its authority: tls CA",
-                    _ => "the upstream has to renew it",
+                    CertificateError::Expired | CertificateError::NotValidYet => "the upstream has to renew it",
+                    CertificateError::ExpiredContext { .. } => "the upstream has to renew it",
+                    _ => "the upstream has to show one that an authority issued for it",
                 };
                 format!("tls: failed to verify certificate of {to}: {why}: {remedy}")
             }
