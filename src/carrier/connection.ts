@@ -4,7 +4,7 @@
  */
 import { backoffMs, systemClock, type Backoff, type Clock } from '../core/clock.ts'
 import type { Refused } from '../core/delta.ts'
-import { COMMIT } from './lines.ts'
+import { COMMIT, LINE_MAX_BYTES } from './lines.ts'
 import { Link } from './link.ts'
 import { heard, readMessage } from './message.ts'
 import type { Acknowledged, Ask, FromCarrier, Question, Revision } from './wire.ts'
@@ -118,6 +118,12 @@ export class Connection {
       this.#asked.delete(id)
       signal.removeEventListener('abort', abort)
     }
+  }
+
+  /** What this process counts (Prometheus text), for the carrier's /metrics. Nothing without a connection. */
+  figures(text: string): void {
+    const line = JSON.stringify({ figures: { text } })
+    if (Buffer.byteLength(line) <= LINE_MAX_BYTES && this.#delta === null) void this.#link?.send(line)
   }
 
   /** One connection, from its beginning to its end. `lived`: the carrier said hello. */

@@ -23,6 +23,12 @@ export type Explain = {
 
 export type Failed = { table: string; reason: string }
 
+/**
+ * What the controller counts, to be served with the carrier's own /metrics: Prometheus text. Holds until the next one, or the
+ * end of the connection.
+ */
+export type Figures = { text: string }
+
 /** From the carrier. */
 export type FromCarrier =
   | { hello: Hello }
@@ -134,6 +140,7 @@ export type ToCarrier =
   | { drop: ReadonlyArray<string> }
   | { commit: Commit }
   | { ask: Ask }
+  | { figures: Figures }
 
 export type ToReader = { welcome: Welcome } | { seen: Seen } | { error: ProtocolError }
 

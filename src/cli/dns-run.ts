@@ -9,7 +9,9 @@ import { disk } from '../dns/corefile/disk.ts'
 import { sentence, type Problem } from '../dns/corefile/problem.ts'
 import { CorefileWatcher, type Reading } from '../dns/corefile/watcher.ts'
 import type { Log } from '../status/log.ts'
+import { Metrics } from '../status/metrics.ts'
 import { Observer } from '../status/observer.ts'
+import { dnsMetrics, type DnsMetrics } from './dns-metrics.ts'
 import { DnsService } from './dns-service.ts'
 import { serveDnsStatus } from './dns-status.ts'
 import type { SourceOptions } from './source.ts'
@@ -34,13 +36,15 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   const connecting = carrier.run(signal)
   const problems = new InputTable<Rejection>('Corefile')
   problems.markSynced()
-  const parts = { carrier, observer, log, signal, name: options.name, problems }
+  const metrics = new Metrics()
+  const counted = dnsMetrics(metrics)
+  const parts = { counted, carrier, observer, log, signal, name: options.name, problems }
   let service: DnsService | null = null
-  const status = await serveDnsStatus({ options, service: () => service, carrier, problems, observer, log })
+  const status = await serveDnsStatus({ options, service: () => service, carrier, metrics, problems, observer, log })
   const corefile = new CorefileWatcher(resolve(options.corefile), disk, systemClock, Math.random)
   log.info('DNS controller started', { name: options.name, version, corefile: options.corefile })
   for await (const reading of corefile.readings(signal)) {
-    problems.replace(problemsOf(reading, options, log))
+    problems.replace(problemsOf(reading, options, log, counted))
     if ('problems' in reading || service?.follow(reading.configuration)) continue
     await service?.end()
     service = await DnsService.start(reading.configuration, options, parts)
@@ -58,8 +62,15 @@ function tell(event: ConnectionEvent, log: Log): void {
 }
 
 /** What was in force stays while a Corefile is wrong. */
-function problemsOf(reading: Reading, { name, corefile }: DnsOptions, log: Log): readonly [string, Rejection][] {
+function problemsOf(
+  reading: Reading,
+  { name, corefile }: DnsOptions,
+  log: Log,
+  counted: DnsMetrics,
+): readonly [string, Rejection][] {
   const isWrong = 'problems' in reading
+  if (isWrong) counted.reloadFailed()
+  else counted.inForce(reading.configuration.digest)
   const all = isWrong
     ? reading.problems
     : [...reading.configuration.warnings, ...unheeded(reading.configuration, corefile)]

@@ -5,6 +5,7 @@ import { CarrierTarget } from '../carrier/target.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
+import type { Event } from '../core/progress.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { InputTable, type Readable } from '../core/table.ts'
@@ -17,6 +18,8 @@ import { zonesOf } from '../dns/names.ts'
 import type { NameOptions } from '../dns/options.ts'
 import type { Log } from '../status/log.ts'
 import type { Observer } from '../status/observer.ts'
+import { ProgrammingLatency } from '../status/programming.ts'
+import type { DnsMetrics } from './dns-metrics.ts'
 import { startSource, type Source, type SourceOptions } from './source.ts'
 
 export interface DnsParts {
@@ -26,6 +29,7 @@ export interface DnsParts {
   readonly signal: AbortSignal
   /** Of this pod. */
   readonly name: string
+  readonly counted: DnsMetrics
   /** Of the Corefile. */
   readonly problems: Readable<Rejection>
 }
@@ -63,7 +67,8 @@ export class DnsService {
     return new DnsService(configuration, made, parts)
   }
 
-  private constructor(configuration: Configuration, made: Made, { carrier, observer, problems }: DnsParts) {
+  private constructor(configuration: Configuration, made: Made, parts: DnsParts) {
+    const { carrier, problems } = parts
     const { tables, source, signal } = made
     this.tables = tables
     this.source = source
@@ -72,7 +77,7 @@ export class DnsService {
     const names = deriveNames(this.graph, tables, made.instances)
     this.rejections = union('problems', [problems, tables.rejections, names.rejections, this.#files.rejections])
     this.names = union<object>('names', [names.rows, this.graph.input(this.#files.rows)])
-    this.runner = new Runner(this.graph, { signal, onEvent: observer.hear, auditEveryMs: AUDIT_MS })
+    this.runner = new Runner(this.graph, { signal, onEvent: this.#measured(parts), auditEveryMs: AUDIT_MS })
     this.#binding = this.#attach(this.names, carrier)
     this.#attach(this.#servers, carrier)
     this.#running = this.runner.run()
@@ -111,6 +116,17 @@ export class DnsService {
       ...{ Service: services, EndpointSlice: slices, Namespace: namespaces, Pod: pods, ServiceImport: serviceImports },
     }
     return tables[kind]?.size ?? 0
+  }
+
+  /** Events go on to the observer; those of names say how long endpoints took. */
+  #measured({ observer, counted }: DnsParts): (event: Event) => void {
+    const { slices } = this.tables
+    const latency = new ProgrammingLatency({ slices, rows: this.names, histogram: counted.programming })
+    slices.watch(latency)
+    return (event) => {
+      observer.hear(event)
+      if (event.kind === 'applied' && event.target === 'carrier names') latency.committed(event.to.number)
+    }
   }
 
   #attach<Row>(table: Readable<Row>, carrier: Connection): Binding<Row> {

@@ -6,7 +6,7 @@ import { readConnections } from '../kernel/conntrack.ts'
 import { problemEvents, tellProblems } from '../status/events.ts'
 import { gauges } from '../status/gauges.ts'
 import type { Log } from '../status/log.ts'
-import { Metrics } from '../status/metrics.ts'
+import type { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
 import type { Questions } from '../status/server.ts'
 import { statusz } from '../status/statusz.ts'
@@ -20,6 +20,7 @@ export interface DnsStatusParts {
   /** null: no Corefile could be used yet. */
   readonly service: () => DnsService | null
   readonly carrier: Connection
+  readonly metrics: Metrics
   /** Of the Corefile. */
   readonly problems: Readable<Rejection>
   readonly observer: Observer
@@ -27,8 +28,7 @@ export interface DnsStatusParts {
 }
 
 export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): Promise<void> }> {
-  const { options, service, observer, log } = parts
-  const metrics = new Metrics()
+  const { options, service, carrier, metrics, observer, log } = parts
   const bindings = () => service()?.runner.bindings ?? []
   const tables = () => service()?.shown ?? []
   const shown = {
@@ -53,7 +53,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
     sources: () => [...shown.sources()].map((state) => ({ state, objects: service()?.objectsOf(state.kind) ?? 0 })),
   })
   const questions: Questions = {
-    '/dns/query': (query) => lookUp(query, parts.carrier, service()),
+    '/dns/query': (query) => lookUp(query, carrier, service()),
   }
   const routes = { '/metrics': () => metricsAnswer(metrics), '/statusz': status }
   const servers = [
@@ -62,13 +62,18 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
   ]
   const events = problemEvents(options.name, (event) => service()?.source.post(event))
   const timer = tellProblems(events, () => ({ rejections: rejectionsOf(parts), refused: [] }))
+  const figures = setInterval(() => carrier.figures(metrics.render()), FIGURES_MS)
   return {
     async close() {
       clearInterval(timer)
+      clearInterval(figures)
       await Promise.all(servers.flatMap((server) => (server.kind === 'listening' ? [server.close()] : [])))
     },
   }
 }
+
+/** Prometheus asks every 15 s or so. */
+const FIGURES_MS = 2_000
 
 /** Of the Corefile, and of all else once there is a service. */
 const rejectionsOf = ({ service, problems }: DnsStatusParts) => ({

@@ -24,6 +24,13 @@ t.test('names are answered as the table has them, and a wrong row harms itself o
     /fairlead_carrier_table_rows\{table="names"\} 1/,
   )
   t.strictSame(await controller.names.audit(), { clean: true })
+
+  controller.connection.figures('controller_counts 1\n')
+  const metrics = () => world.controller.connection.ask('metrics', AbortSignal.timeout(10_000))
+  t.match(await metrics(), /^controller_counts 1$/m, "the controller's figures are the carrier's, too")
+  await world.newController()
+  await world.controller.settled()
+  t.notMatch(await metrics(), /controller_counts/, 'for as long as it is there')
 })
 
 t.test('killed at any moment, worker, carrier or controller, the names arrive', async (t) => {

@@ -51,6 +51,17 @@ for (const who of everybody) {
       stderr: /why: +no Service apy in namespace default; did you mean api\?/,
     })
 
+    const metrics = () => lab.inside('deploy/web', 'curl', '-sm5', 'http://kube-dns.kube-system:9153/metrics')
+    const names = [/^coredns_dns_requests_total\{/m, /^coredns_reload_version_info\{hash="sha512",value="/m]
+    await until(
+      async () => {
+        const text = await metrics().catch(() => '')
+        return names.every((name) => name.test(text))
+      },
+      "one scrape has the carrier's and the controller's figures",
+      lab,
+    )
+
     t.match(await lab.cli('scale', '-n', 'kube-system', 'deploy/coredns', '--replicas', '1'), { kind: 'done' })
     const servers = async (): Promise<number> => {
       const all = {

@@ -32,6 +32,7 @@ impl Supervisor {
                 }
             }
             ToCarrier::Ask(Ask { id, what }) => self.answer(id, what).await,
+            ToCarrier::Figures(figures) => self.figures = Some(figures.text),
         }
         Ok(())
     }

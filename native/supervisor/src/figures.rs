@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wire::protocol::Question;
 
 impl Supervisor {
-    /// The worker's, then ours.
+    /// The worker's, then ours, then those of the controller while it is connected.
     pub async fn metrics(&mut self) -> String {
         let mut text = match self.ask_worker(Question::Metrics).await {
             Ok(Value::String(text)) => text,
@@ -15,6 +15,7 @@ impl Supervisor {
             text.push('\n');
         }
         self.own_metrics(&mut text);
+        text += self.figures.as_deref().unwrap_or_default();
         text
     }
 

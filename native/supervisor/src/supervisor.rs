@@ -35,6 +35,8 @@ pub struct Supervisor {
     pub delta: Option<(Delta, Option<Log>)>,
     pub began: Instant,
     pub counts: Counts,
+    /// What the controller that is connected counts: Prometheus text.
+    pub figures: Option<String>,
 }
 
 #[derive(Default)]
@@ -62,6 +64,7 @@ pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
         delta: None,
         began: Instant::now(),
         counts: Counts::default(),
+        figures: None,
         options,
     };
     supervisor.restore();
@@ -135,6 +138,7 @@ impl Supervisor {
     /// One controller at a time: the newer one has been started for a reason.
     fn connect(&mut self, connection: Connection) {
         self.abandon();
+        self.figures = None;
         if let Some(old) = self.connection.take() {
             old.say(&protocol_error("another controller has connected"));
         }
@@ -166,6 +170,7 @@ impl Supervisor {
 
     fn hang_up(&mut self) {
         self.abandon();
+        self.figures = None;
         self.connection = None;
     }
 

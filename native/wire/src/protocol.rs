@@ -20,6 +20,16 @@ pub enum ToCarrier<'a> {
     Drop(#[cfg_attr(test, ts(type = "ReadonlyArray<string>"))] Vec<Cow<'a, str>>),
     Commit(Commit),
     Ask(Ask),
+    Figures(Figures),
+}
+
+/// What the controller counts, to be served with the carrier's own /metrics: Prometheus text. Holds until the next one, or the
+/// end of the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(TS))]
+pub struct Figures {
+    pub text: String,
 }
 
 /// `from` 0 replaces the table; else it is the number that the carrier holds, of the same epoch.
