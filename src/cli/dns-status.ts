@@ -11,6 +11,7 @@ import type { Observer } from '../status/observer.ts'
 import type { Questions } from '../status/server.ts'
 import { statusz } from '../status/statusz.ts'
 import { lookUp } from './dns-lookup.ts'
+import { countFor } from './dns-top.ts'
 import type { DnsService } from './dns-service.ts'
 import { listen, metricsAnswer } from './listen.ts'
 import { version } from './version.ts'
@@ -54,6 +55,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
   })
   const questions: Questions = {
     '/dns/query': (query) => lookUp(query, carrier, service()),
+    '/dns/top': (query) => countFor(query, carrier, service()),
   }
   const routes = { '/metrics': () => metricsAnswer(metrics), '/statusz': status }
   const servers = [

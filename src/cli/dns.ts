@@ -2,6 +2,7 @@
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { registerQuery } from './dns-query.ts'
+import { registerTop } from './dns-top.ts'
 import { runDns, type DnsOptions } from './dns-run.ts'
 import { addLogOption, logBy } from './log-option.ts'
 import { addSourceOptions } from './source.ts'
@@ -19,6 +20,7 @@ export function register(program: Command): void {
     .option('--status-socket <path>', 'statusz on a Unix socket, too')
   addLogOption(command).addHelpText('after', EXAMPLES).action(dns)
   registerQuery(command)
+  registerTop(command)
 }
 
 async function dns(options: DnsOptions & { readonly log: string }): Promise<void> {

@@ -1,7 +1,9 @@
 /** `/dns/query` against a real carrier: its answer, and what gave it. */
 import t from 'tap'
+import { countFor, page, type Counted } from '../../src/cli/dns-top.ts'
 import { lookUp, type Lookup } from '../../src/cli/dns-lookup.ts'
 import { entry, host, makeWorld, server, type World } from './carrier-process.ts'
+import { ask as askUdp } from './dns-client.ts'
 
 t.test('what the carrier answers, and what gave it', async (t) => {
   const world = await makeWorld(t)
@@ -45,6 +47,36 @@ t.test('what the carrier answers, and what gave it', async (t) => {
   t.equal((await ask(world, { name: 'a', type: 'NONE' })).status, 400)
   await controller.end()
   t.match(await ask(world, { name: 'a' }), { status: 503, body: /the carrier does not answer/ })
+})
+
+t.test('who asks most', async (t) => {
+  const world = await makeWorld(t)
+  world.names.put(...entry('web', '10.0.0.1'))
+  world.names.markSynced()
+  await world.controller.settled()
+  const counting = countFor(new URLSearchParams('seconds=2'), world.controller.connection, null)
+  const state = { done: false }
+  void counting.then(() => (state.done = true))
+  while (!state.done) await askUdp(world.port, host('web'))
+  const { status, body } = await counting
+  t.equal(status, 200, body)
+  const counted = JSON.parse(body) as Counted
+  t.match(counted, {
+    codes: [['NOERROR', counted.queries]],
+    names: [[host('web'), counted.queries]],
+    missed: { names: 0 },
+  })
+  t.match(counted.clients, [['127.0.0.1', counted.queries]])
+  t.ok(counted.queries > 0)
+  const twice = {
+    ...counted,
+    queries: 4,
+    clients: [
+      ['a', 3],
+      ['b', 1],
+    ],
+  } as const
+  t.match(page([twice, twice], 'clients'), /^8 queries in .*\nQUERIES +SHARE +CLIENT\n6 +75\.0 % +a\n2 +25\.0 % +b\n$/)
 })
 
 const ask = ({ controller }: World, query: Record<string, string>) =>
