@@ -132,6 +132,16 @@ export type Taken = { number: number }
 export type Tallied = { id: number }
 
 export type Tally = { seconds: number }
+/** From the carrier: at once, then whenever it changes. What is not in it any more is served until the agent has answered. */
+export type Serving = {
+  /** Counts from 1. */
+  number: number
+  /** Where queries are answered, over UDP and TCP: `169.254.20.10:53`, `[::]:53`. Empty: nowhere. */
+  serving: Array<string>
+}
+
+/** From the agent: packets go where number `switched` wants them. */
+export type Switched = { switched: number }
 
 /** From the controller. Rows stay text until their table reads them. */
 export type ToCarrier =

@@ -21,12 +21,13 @@ import { watchRuleset, type Audited } from './agent-auditor.ts'
 import { carryServices, onDemand, type Mode } from './agent-mode.ts'
 import { hostAddresses, serveLocalhost } from './agent-nodeports.ts'
 import { PodNetwork } from './agent-network.ts'
+import { aliasesOf, NodeLocal, type NodeLocalWords } from './agent-nodelocal.ts'
 import type { NetworkWords } from './agent-network-options.ts'
 import { serveStatus, type StatusAddresses } from './agent-status.ts'
 import { startSource, type SourceOptions } from './source.ts'
 import { version } from './version.ts'
 
-export interface AgentOptions extends StatusAddresses, SourceOptions, NetworkWords {
+export interface AgentOptions extends StatusAddresses, SourceOptions, NetworkWords, NodeLocalWords {
   readonly node: string
   readonly nodeportAddresses?: readonly string[]
   readonly serviceCidrs?: readonly string[]
@@ -39,15 +40,13 @@ export interface AgentOptions extends StatusAddresses, SourceOptions, NetworkWor
 
 /** Runs until SIGTERM or SIGINT. What was programmed stays. */
 export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
-  const ending = new AbortController()
-  const { signal } = ending
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort())
-
+  const signal = untilTold()
   const tables = createTables()
   const graph = new Graph()
   const observer = new Observer(log)
   const chosen = serviceOptions(options)
   const services = deriveServices(graph, { ...tables, ...hostAddresses(chosen, log, signal) }, chosen)
+  const nodeLocal = new NodeLocal(options)
   const network = new PodNetwork(options, { tables, graph, log, signal })
   const rejections = union('problems', rejectionsOf(graph, tables, services, network))
   sayRejections(rejections, log)
@@ -71,7 +70,8 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   const iptables = mode === 'iptables' ? await openIptables(parts) : null
   const { rows, close } = carryServices(mode, iptables, { runner, table: services.rows, inherit, monitor })
   followLoads(rows, runner.attach(services.flows, flows), observer)
-  guards.push(rows, ...network.attach(runner, { ...source, monitor, iptables }))
+  const means = { monitor, iptables, log, signal }
+  guards.push(rows, ...network.attach(runner, { ...source, ...means }), ...nodeLocal.attach(runner, means))
   const localhost = serveLocalhost(runner, graph, tables, services, chosen)
   const status = await serveStatus({
     options,
@@ -80,7 +80,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     observer,
     tables,
     services,
-    more: [...(localhost === null ? [] : [localhost.rows]), ...network.tables],
+    more: [...(localhost === null ? [] : [localhost.rows]), ...network.tables, ...nodeLocal.tables],
     rejections,
     faults: () => graph.faults(),
     set: options.conntrackTcpBeLiberal === true ? await makeLiberal(log, observer) : () => [],
@@ -99,6 +99,13 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   close()
   await status.close()
   log.info('agent ended; the kernel keeps what it was given', { node: options.node })
+}
+
+/** Aborts on SIGTERM or SIGINT. */
+function untilTold(): AbortSignal {
+  const ending = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort())
+  return ending.signal
 }
 
 /** Of all that is read. */
@@ -120,6 +127,7 @@ function serviceOptions(options: AgentOptions): ServiceOptions {
     externalIPAllowed: options.externalIpCidrs ?? null,
     localPodCIDRs: options.localPodCidrs ?? null,
     proxyName: options.serviceProxyName ?? null,
+    aliases: aliasesOf(options),
   }
 }
 

@@ -5,6 +5,7 @@ import { parseCidr } from '../cluster/address.ts'
 import { cleanUp, MODES } from './agent-mode.ts'
 import { removeNetwork } from './agent-network.ts'
 import { addNetworkOptions } from './agent-network-options.ts'
+import { addNodeLocalOptions, removeNodeLocal } from './agent-nodelocal.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
 import { addLogOption, logBy } from './log-option.ts'
@@ -52,7 +53,7 @@ export function register(program: Command): void {
     .addOption(
       new Option('--mode <mode>', 'what carries services; none: another program').choices(MODES).default('nftables'),
     )
-  addNetworkOptions(command).option(
+  addNodeLocalOptions(addNetworkOptions(command)).option(
     '--cleanup',
     'remove all that an agent left in the kernel, and exit; sysctls stay, for others may count on them by now',
   )
@@ -71,6 +72,7 @@ async function cleanup(cniConfDir: string): Promise<void> {
   try {
     await cleanUp()
     await removeNetwork(cniConfDir)
+    await removeNodeLocal()
   } catch (error) {
     throw new Failure((error as Error).message)
   }

@@ -56,9 +56,12 @@ export function claimsOf(
     if (held === undefined) claims.set(claimText(at), { at, kind, port, field })
     else if (held.port !== port) reject(field, `${show(at)} is already another port of this Service`, REMEDIES[kind])
   }
+  const aliases = (options.aliases.get(`${service.namespace}/${service.name}`) ?? []).filter((ip) =>
+    hasFamily(service, ip),
+  )
   const external = externalAddresses(service, options, reject)
   service.ports.forEach((port, i) => {
-    for (const ip of clusterIPs) claim(ip, port.port, 'cluster-ip', i, `spec.ports[${i}].port`)
+    for (const ip of [...clusterIPs, ...aliases]) claim(ip, port.port, 'cluster-ip', i, `spec.ports[${i}].port`)
     for (const ip of external.loadBalancer) claim(ip, port.port, 'load-balancer', i, 'status.loadBalancer.ingress')
     if (port.nodePort !== 0 && service.type !== 'ClusterIP') {
       for (const ip of nodePortIPs) {

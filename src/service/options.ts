@@ -15,6 +15,8 @@ export interface ServiceOptions {
   readonly localPodCIDRs: readonly string[] | null
   /** Serves the Services whose label service.kubernetes.io/service-proxy-name says this; null: those without the label. */
   readonly proxyName: string | null
+  /** Addresses that lead where the ClusterIPs of a Service do, in the families that it has: by its namespace/name. */
+  readonly aliases: ReadonlyMap<string, readonly string[]>
 }
 
 export const DEFAULT_OPTIONS: Omit<ServiceOptions, 'node'> = {
@@ -23,4 +25,5 @@ export const DEFAULT_OPTIONS: Omit<ServiceOptions, 'node'> = {
   externalIPAllowed: null,
   localPodCIDRs: null,
   proxyName: null,
+  aliases: new Map(),
 }

@@ -72,10 +72,13 @@ const DNS_HELP: &str = "\
 Answers DNS queries from the tables that a controller sends.
 
 usage: fairlead-carrier dns --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N] [--readers PATH]
+                            [--node-local PATH]
 
   --socket PATH        where the controller connects (Unix socket; one at a time, the newest)
   --state DIR          keeps the tables, so that a restart answers without a controller; without it they are in memory
   --http ADDRESS:PORT  /health, /ready and /metrics there, too, whatever the Corefile says
+  --node-local PATH    an agent of this node (fairlead agent --node-local-dns) connects there: it gives this host the addresses
+                       that are bound, which need not be there yet, and sends their packets here while they are served
   --threads N          threads that answer (default: one a core)
   --readers PATH       where others (policies by domain name) read answers before clients get them (Unix socket)
 

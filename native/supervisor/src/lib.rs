@@ -19,6 +19,7 @@ mod ports;
 mod process;
 mod shelf;
 mod supervisor;
+mod switch;
 mod worker;
 
 pub use changes::{Change, Changes};
@@ -37,12 +38,14 @@ pub struct Options {
     threads: usize,
     /// Where others read what is answered.
     readers: Option<PathBuf>,
+    /// Where an agent of this node is told what is served. Then addresses are its to give: they need not be there yet.
+    node_local: Option<PathBuf>,
 }
 
 /// Runs a command that is a carrier: `--socket PATH [--state DIR] [--http ADDRESS]... [--threads N]
-/// [--readers PATH]`.
+/// [--readers PATH] [--node-local PATH]`.
 pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
-    let flags = parse(arguments, &["socket", "state", "http", "threads", "readers"], &["worker"])?;
+    let flags = parse(arguments, &["socket", "state", "http", "threads", "readers", "node-local"], &["worker"])?;
     if !flags.rest.is_empty() {
         return Err(usage(format!("unexpected {:?}", flags.rest[0])));
     }
@@ -59,9 +62,9 @@ pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
     let http =
         flags.all("http").map(|text| text.parse().map_err(|_| usage(format!("--http {text}: not ADDRESS:PORT"))));
     let http = http.collect::<Result<Vec<SocketAddr>, _>>()?;
-    let readers = flags.one("readers").map(PathBuf::from);
-    let options =
-        Options { socket: socket.into(), state: flags.one("state").map(PathBuf::from), http, threads, readers };
+    let path = |flag| flags.one(flag).map(PathBuf::from);
+    let (state, readers, node_local) = (path("state"), path("readers"), path("node-local"));
+    let options = Options { socket: socket.into(), state, http, threads, readers, node_local };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed("cannot start"))?;
     runtime.block_on(supervisor::run(kind, options))
 }

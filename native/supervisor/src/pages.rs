@@ -86,7 +86,7 @@ impl Pages {
     }
 
     fn start(&self, (address, port): Door, pages: BTreeSet<Page>) -> io::Result<Server> {
-        let listener = tcp(&Listen { transport: Transport::Tcp, address, port }, BACKLOG, false)?;
+        let listener = tcp(&Listen { transport: Transport::Tcp, address, port, freely: false }, BACKLOG, false)?;
         let listener = TcpListener::from_std(listener)?;
         let pages = Arc::new(Mutex::new(pages));
         let room = Room { pages: pages.clone(), status: self.status.clone(), wishes: self.wishes.clone() };
@@ -152,6 +152,12 @@ async fn answer(request: Request<Incoming>, room: Room) -> Result<Response<Strin
 }
 
 impl Status {
+    /// What comes waits for a moment while one worker takes the place of another.
+    pub fn serves(&self) -> bool {
+        let is_up = self.down_since.is_none_or(|since| !self.why_down.is_empty() && since.elapsed() < WORKER_GRACE);
+        is_up && self.unready.is_empty() && !self.draining
+    }
+
     /// A worker that is being replaced is no reason to restart everything; one that cannot be is.
     fn health(&self) -> Response<String> {
         match self.down_since {
@@ -211,5 +217,6 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(30);
 const HEADERS_MAX_BYTES: usize = 16 * 1024;
 const METRICS_LIMIT: Duration = Duration::from_secs(5);
+const WORKER_GRACE: Duration = Duration::from_millis(500);
 const HEALTH_GRACE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);

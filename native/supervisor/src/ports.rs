@@ -13,6 +13,8 @@ pub type Asked = BTreeMap<String, Wants>;
 
 pub struct Ports {
     threads: usize,
+    /// Addresses that are not there yet are taken as if they were (IP_FREEBIND, ip(7)).
+    freely: bool,
     asked: BTreeMap<String, Asked>,
     open: BTreeMap<Place, Sockets>,
     /// Wanted by rows from the disk, and could not be opened yet.
@@ -30,8 +32,8 @@ pub struct Plan {
 }
 
 impl Ports {
-    pub fn new(threads: usize) -> Ports {
-        Ports { threads, asked: BTreeMap::new(), open: BTreeMap::new(), missing: BTreeMap::new() }
+    pub fn new(threads: usize, freely: bool) -> Ports {
+        Ports { threads, freely, asked: BTreeMap::new(), open: BTreeMap::new(), missing: BTreeMap::new() }
     }
 
     pub fn asked(&self, table: &str) -> Asked {
@@ -44,7 +46,7 @@ impl Ports {
         for (key, wants) in &asked {
             for place in &wants.places {
                 let held = self.open.contains_key(place) || plan.opened.iter().any(|sockets| sockets.place == *place);
-                match if held { Ok(None) } else { open(place, self.threads).map(Some) } {
+                match if held { Ok(None) } else { self.open(place).map(Some) } {
                     Ok(sockets) => plan.opened.extend(sockets),
                     Err(error) => {
                         plan.refused.push(refusal(key, place, &error));
@@ -86,7 +88,7 @@ impl Ports {
     pub fn retry(&mut self) -> Vec<Place> {
         let mut opened = Vec::new();
         for (place, reason) in &mut self.missing {
-            match open(place, self.threads) {
+            match open(place, self.threads, self.freely) {
                 Ok(sockets) => {
                     self.open.insert(place.clone(), sockets);
                     opened.push(place.clone());
@@ -96,6 +98,10 @@ impl Ports {
         }
         opened.iter().for_each(|place| drop(self.missing.remove(place)));
         opened
+    }
+
+    fn open(&self, place: &Place) -> io::Result<Sockets> {
+        open(place, self.threads, self.freely)
     }
 
     pub fn missing(&self) -> &BTreeMap<Place, String> {
@@ -121,8 +127,9 @@ impl Ports {
 }
 
 /// Empty where the kernel has no IPv6 and the place is `[::]`.
-fn open(place: &Place, threads: usize) -> io::Result<Sockets> {
-    let listen = |transport| Listen { transport, address: Some(place.address.ip()), port: place.address.port() };
+fn open(place: &Place, threads: usize, freely: bool) -> io::Result<Sockets> {
+    let address = Some(place.address.ip());
+    let listen = |transport| Listen { transport, address, port: place.address.port(), freely };
     let attempt = || -> io::Result<Sockets> {
         let mut udp = Vec::new();
         if place.udp {

@@ -9,6 +9,7 @@ use crate::log::Log;
 use crate::pages::{Pages, Status, Wish, lock};
 use crate::ports::{Asked, Ports};
 use crate::shelf::Shelf;
+use crate::switch::Switch;
 use cli::{Failure, Outcome, failed};
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,6 +38,8 @@ pub struct Supervisor {
     pub counts: Counts,
     /// What the controller that is connected counts: Prometheus text.
     pub figures: Option<String>,
+    /// None: nobody here sends packets to us, or elsewhere, as we say.
+    pub switch: Option<Switch>,
 }
 
 #[derive(Default)]
@@ -51,12 +54,13 @@ pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
     let mut stop = Stop::wanted()?;
     let shelf = Shelf::open(options.state.as_deref(), kind.tables(), &|text| say(kind, text))?;
     let listener = controller::listen(&options.socket)?;
+    let switch = options.node_local.as_deref().map(Switch::open).transpose()?;
     let (wishes, mut wanted) = mpsc::channel(WISHES_MAX);
     let status = Arc::new(Mutex::new(Status { down_since: Some(Instant::now()), ..Status::default() }));
     let mut supervisor = Supervisor {
         kind,
         shelf,
-        ports: Ports::new(options.threads),
+        ports: Ports::new(options.threads, options.node_local.is_some()),
         pages: Pages::new(status.clone(), wishes),
         keeper: Keeper::new(kind, options.threads, options.readers.clone(), status.clone()),
         status,
@@ -65,6 +69,7 @@ pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
         began: Instant::now(),
         counts: Counts::default(),
         figures: None,
+        switch,
         options,
     };
     supervisor.restore();
@@ -102,7 +107,9 @@ impl Supervisor {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut chore: Option<JoinHandle<std::io::Result<()>>> = None;
         let mut ending: Option<Instant> = None;
+        let mut is_switched = false;
         loop {
+            self.tell_agent();
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.connect(Connection::new(stream)),
@@ -125,7 +132,11 @@ impl Supervisor {
                         return;
                     }
                     lock(&self.status).draining = true;
-                    ending = Some(Instant::now() + self.ports.lameduck());
+                    ending = Some(Instant::now() + self.patience());
+                }
+                () = switched(&self.switch), if ending.is_some() && !is_switched => {
+                    is_switched = true;
+                    ending = Some(Instant::now() + IN_FLIGHT);
                 }
                 () = until(ending) => {
                     self.keeper.drain(DRAIN_LIMIT).await;
@@ -133,6 +144,21 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// How long to serve on once told to end. Who asks an agent to switch waits for its answer, and no longer than need be.
+    fn patience(&self) -> Duration {
+        match &self.switch {
+            Some(switch) if switch.is_heard() => self.ports.lameduck().max(SWITCH_LIMIT),
+            _ => self.ports.lameduck(),
+        }
+    }
+
+    fn tell_agent(&self) {
+        let Some(switch) = &self.switch else { return };
+        let serves = lock(&self.status).serves();
+        let places = self.ports.places().into_iter().filter(|place| serves && place.udp && place.tcp);
+        switch.say(places.map(|place| place.address));
     }
 
     /// One controller at a time: the newer one has been started for a reason.
@@ -240,6 +266,14 @@ async fn line(connection: &mut Option<Connection>) -> Option<Result<Vec<u8>, &'s
     }
 }
 
+/// Pending where there is nobody to switch.
+async fn switched(switch: &Option<Switch>) {
+    match switch {
+        Some(switch) if switch.is_heard() => switch.switched().await,
+        _ => std::future::pending().await,
+    }
+}
+
 async fn until(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when.into()).await,
@@ -278,4 +312,8 @@ fn say(kind: &dyn Kind, text: &str) {
 
 const TICK: Duration = Duration::from_secs(1);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// An agent answers within milliseconds.
+const SWITCH_LIMIT: Duration = Duration::from_secs(10);
+/// What was sent before the switch has come by then.
+const IN_FLIGHT: Duration = Duration::from_millis(200);
 const WISHES_MAX: usize = 16;

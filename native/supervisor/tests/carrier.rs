@@ -372,6 +372,33 @@ fn put(key: &str, word: &str) -> Value {
     json!({ "put": [[key, { "word": word }]] })
 }
 
+#[test]
+fn who_is_told_to_end_waits_until_the_agent_has_switched() {
+    let place = Place::make();
+    let path = place.dir.join("agent");
+    let mut carrier =
+        place.spawn_with(&["--socket", place.socket().to_str().unwrap(), "--node-local", path.to_str().unwrap()]);
+    eventually("it listens", || UnixStream::connect(place.socket()).is_ok());
+    let mut controller = carrier.controller();
+    controller.hear();
+    let mut agent = Controller::connect(&path);
+    assert_eq!(agent.hear()["serving"], json!([]));
+    controller.doors(&place);
+    let said = agent.hear();
+    assert_eq!(said["serving"], json!([format!("127.0.0.1:{}", place.port)]));
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    agent.say(json!({"switched": said["number"]}));
+    kill(carrier.child.id(), "TERM");
+    let said = agent.hear();
+    assert_eq!(said["serving"], json!([]));
+    // The agent takes its time: what comes meanwhile is answered.
+    assert_eq!(place.query("a"), "1");
+    assert!(carrier.child.try_wait().unwrap().is_none());
+    agent.say(json!({"switched": said["number"]}));
+    assert!(carrier.child.wait().unwrap().success());
+    assert!(agent.ended() && !path.exists());
+}
+
 struct Place {
     dir: PathBuf,
     port: u16,
@@ -447,9 +474,7 @@ struct Carrier {
 
 impl Carrier {
     fn controller(&self) -> Controller {
-        let stream = UnixStream::connect(&self.socket).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Controller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
+        Controller::connect(&self.socket)
     }
 
     fn page(&self, path: &str) -> (u16, String) {
@@ -485,6 +510,12 @@ struct Controller {
 }
 
 impl Controller {
+    fn connect(path: &Path) -> Controller {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Controller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
+    }
+
     fn say(&mut self, message: Value) {
         self.stream.write_all(format!("{message}\n").as_bytes()).unwrap();
     }

@@ -20,6 +20,8 @@ pub struct Listen {
     pub transport: Transport,
     pub address: Option<IpAddr>,
     pub port: u16,
+    /// The address need not be there (yet).
+    pub freely: bool,
 }
 
 impl FromStr for Listen {
@@ -34,10 +36,10 @@ impl FromStr for Listen {
             _ => return Err(wrong()),
         };
         if let Ok(port) = place.parse() {
-            return Ok(Listen { transport, address: None, port });
+            return Ok(Listen { transport, address: None, port, freely: false });
         }
         let place: SocketAddr = place.parse().map_err(|_| wrong())?;
-        Ok(Listen { transport, address: Some(place.ip()), port: place.port() })
+        Ok(Listen { transport, address: Some(place.ip()), port: place.port(), freely: false })
     }
 }
 
@@ -99,6 +101,11 @@ pub(crate) fn bound(listen: &Listen, kind: Type, protocol: Protocol, share: bool
         }
         if share {
             socket.set_reuse_port(true)?;
+        }
+        match address {
+            SocketAddr::V4(_) if listen.freely => socket.set_freebind_v4(true)?,
+            SocketAddr::V6(_) if listen.freely => socket.set_freebind_v6(true)?,
+            _ => {}
         }
         socket.bind(&address.into())?;
         Ok(socket)

@@ -8,6 +8,7 @@ pub mod names;
 pub mod protocol;
 pub mod proxy;
 pub mod servers;
+pub mod serving;
 #[cfg(test)]
 mod typescript;
 

@@ -1,6 +1,6 @@
 //! Writes the types as TypeScript, or says that what is checked in differs.
 
-use crate::{answers, names, protocol, proxy, servers};
+use crate::{answers, names, protocol, proxy, servers, serving};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,8 @@ fn the_protocol_in_typescript() {
     file.visit::<names::NameRow>();
     file.visit::<answers::FromReader>();
     file.visit::<answers::ToReader>();
+    file.visit::<serving::Serving>();
+    file.visit::<serving::Switched>();
     file.check("wire.ts");
 }
 

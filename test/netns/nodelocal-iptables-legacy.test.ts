@@ -1,0 +1,3 @@
+/** Node-local DNS by iptables: the same as by nftables. */
+process.env['FAIRLEAD_TEST_TARGET'] = 'iptables-legacy'
+await import('./nodelocal.test.ts')
