@@ -11,7 +11,19 @@ export interface Violation {
 }
 
 /** Feature rooms: what they decide lies beside how they act (their target folders). They never import each other. */
-const FEATURES = ['service', 'policy', 'overlay', 'egress', 'cni', 'bridge', 'announce', 'ingress', 'dns', 'nodelocal', 'flows']
+const FEATURES = [
+  'service',
+  'policy',
+  'overlay',
+  'egress',
+  'cni',
+  'bridge',
+  'announce',
+  'ingress',
+  'dns',
+  'nodelocal',
+  'flows',
+]
 const TARGET_FOLDERS = ['nftables', 'iptables', 'ipvs', 'ebpf', 'netlink', 'carrier', 'conntrack', 'localhost']
 
 /**

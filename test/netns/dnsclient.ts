@@ -45,9 +45,8 @@ else if (how === 'udp') console.log(await overUdp())
 else {
   const counts: Record<string, number> = {}
   const asked: Promise<void>[] = []
-  let isOver = false
-  process.stdin.on('end', () => (isOver = true)).resume()
-  while (!isOver) {
+  process.stdin.resume()
+  while (!process.stdin.readableEnded) {
     asked.push(overUdp().then((said) => void (counts[said] = (counts[said] ?? 0) + 1)))
     if (asked.length === 1) await asked[0]!.then(() => console.log('{"ready":true}'))
     await pause(5)

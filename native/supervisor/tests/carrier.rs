@@ -383,10 +383,10 @@ fn who_is_told_to_end_waits_until_the_agent_has_switched() {
     controller.hear();
     let mut agent = Controller::connect(&path);
     assert_eq!(agent.hear()["serving"], json!([]));
+    controller.delta("words", 0, 1, &[put("a", "1")]);
     controller.doors(&place);
     let said = agent.hear();
     assert_eq!(said["serving"], json!([format!("127.0.0.1:{}", place.port)]));
-    controller.delta("words", 0, 1, &[put("a", "1")]);
     agent.say(json!({"switched": said["number"]}));
     kill(carrier.child.id(), "TERM");
     let said = agent.hear();
