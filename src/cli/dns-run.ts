@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts'
 import { InputTable } from '../core/table.ts'
 import type { Configuration } from '../dns/corefile/configuration.ts'
 import { disk } from '../dns/corefile/disk.ts'
+import { bindLocal } from '../dns/corefile/localip.ts'
 import { sentence, type Problem } from '../dns/corefile/problem.ts'
 import { CorefileWatcher, type Reading } from '../dns/corefile/watcher.ts'
 import type { Log } from '../status/log.ts'
@@ -21,6 +22,8 @@ export interface DnsOptions extends SourceOptions {
   readonly corefile: string
   /** Of the carrier. */
   readonly socket: string
+  /** Canonical addresses. */
+  readonly localip: readonly string[]
   readonly name: string
   readonly metricsBindAddress: string
   readonly statusSocket?: string
@@ -45,9 +48,12 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   log.info('DNS controller started', { name: options.name, version, corefile: options.corefile })
   for await (const reading of corefile.readings(signal)) {
     problems.replace(problemsOf(reading, options, log, counted))
-    if ('problems' in reading || service?.follow(reading.configuration)) continue
+    if ('problems' in reading) continue
+    const servers = bindLocal(reading.configuration.servers, options.localip)
+    const configuration = { ...reading.configuration, servers }
+    if (service?.follow(configuration)) continue
     await service?.end()
-    service = await DnsService.start(reading.configuration, options, parts)
+    service = await DnsService.start(configuration, options, parts)
   }
   if (!signal.aborted) await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
   await service?.end()

@@ -24,6 +24,10 @@ export function register(program: Command): void {
       (spec: string, before: readonly string[] | undefined) => [...(before ?? []), spec],
     )
     .option('--no-publish', 'no port of this machine leads into the cluster')
+    .option(
+      '--node-local-dns',
+      'pods ask a DNS server on their own node (169.254.20.10), and the cluster while it is away',
+    )
     .option('--detach', 'return when all is ready; end it with: fairlead down')
     .addHelpText('after', EXAMPLES)
     .action(up)
@@ -35,6 +39,7 @@ interface Flags {
   readonly probeDelays?: boolean
   /** false: --no-publish */
   readonly publish?: readonly string[] | false
+  readonly nodeLocalDns?: boolean
   readonly detach?: boolean
 }
 
@@ -74,7 +79,8 @@ function optionsOf(paths: readonly string[], flags: Flags): LabOptions {
   for (const file of files) if (!existsSync(file)) throw new Failure(`${file} does not exist; check the path`, 2)
   const startedMs = Date.now() - Math.round(process.uptime() * 1000)
   const publish = publicationsOf(flags.publish)
-  return { files, nodes, zones, withProbeDelays: flags.probeDelays === true, publish, place: placeOf(), startedMs }
+  const { probeDelays: withProbeDelays = false, nodeLocalDns = false } = flags
+  return { files, nodes, zones, withProbeDelays, nodeLocalDns, publish, place: placeOf(), startedMs }
 }
 
 function publicationsOf(specs: readonly string[] | false | undefined): readonly Publication[] {

@@ -5,7 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Report } from '../status/report.ts'
 import { Kept } from './kept.ts'
 import type { LabNode } from './node.ts'
+import { CLUSTER_DNS, NODE_LOCAL_DNS } from './dns.ts'
 import { apiSocketIn, nodesIn } from './place.ts'
+import type { LabOptions } from './outer.ts'
 import { CACHE, COMMAND } from './program.ts'
 
 export class Agent {
@@ -14,7 +16,7 @@ export class Agent {
   readonly #kept: Kept
 
   /** `onEnd` hears why it ended, for the first times and then less and less often. */
-  constructor(node: LabNode, place: string, onEnd: (how: string) => void) {
+  constructor(node: LabNode, { place, nodeLocalDns }: LabOptions, onEnd: (how: string) => void) {
     this.node = node
     this.#socket = join(nodesIn(place), `${node.plan.name}.status.sock`)
     const sockets = ['--api-server', `unix://${apiSocketIn(place)}`, '--status-socket', this.#socket]
@@ -26,6 +28,7 @@ export class Agent {
       'vxlan',
       '--cni-conf-dir',
       '/etc/cni/net.d',
+      ...(nodeLocalDns ? ['--node-local-dns', [...NODE_LOCAL_DNS, ...CLUSTER_DNS.nameservers].join(',')] : []),
     ]
     const env = { NODE_COMPILE_CACHE: join(CACHE, 'node'), ...process.env }
     const tell = (how: string): void => {

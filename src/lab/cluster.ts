@@ -51,7 +51,7 @@ export class Cluster implements ControlAnswers {
     if (process.env['FAIRLEAD_LAB_NO_AGENT'] !== '1') this.#agents = nodes.map((node) => this.#startAgent(node))
     const calm = this.#readiness.calm.then(() => this.#programmed(PROGRAMMED_MAX_MS))
     const setUps = new Limit(SET_UPS_MAX)
-    const files = new PodFiles(this.options.place)
+    const files = new PodFiles(this.options)
     for (const node of nodes) {
       const { place, withProbeDelays } = this.options
       const event = (pod: ApiObject, type: 'Normal' | 'Warning', reason: string, message: string): void =>
@@ -67,7 +67,7 @@ export class Cluster implements ControlAnswers {
     this.#publisher.start()
     this.#plane.start()
     mkdirSync(dnsIn(this.options.place), { recursive: true })
-    applyObjects(this.store, [...dnsObjects(this.options.place, nodes.length)], { owner: 'dns' })
+    applyObjects(this.store, [...dnsObjects(this.options)], { owner: 'dns' })
     this.#files = followFiles(this.store, this.options.files, this.#progress)
     await this.#files.applied
   }
@@ -145,7 +145,7 @@ export class Cluster implements ControlAnswers {
 
   #startAgent(node: LabNode): Agent {
     const { name } = node.plan
-    return new Agent(node, this.options.place, (how) =>
+    return new Agent(node, this.options, (how) =>
       this.#progress.warn(`the agent of ${name} ended (${how}) and is started again; see: fairlead logs node/${name}`),
     )
   }

@@ -1,6 +1,7 @@
 /** The cluster's DNS in the lab: as on a real cluster a Deployment and the Service kube-dns, with the shipped programs in it. */
 import type { Raw } from '../cluster/raw.ts'
 import { join } from 'node:path'
+import type { LabOptions } from './outer.ts'
 import { apiSocketIn, dnsIn } from './place.ts'
 import { CACHE, CARRIER, COMMAND } from './program.ts'
 import type { ClusterDns } from './resolvconf.ts'
@@ -8,8 +9,11 @@ import type { ClusterDns } from './resolvconf.ts'
 /** kubeadm's address of kube-dns, and the same place in the range of IPv6. */
 export const CLUSTER_DNS: ClusterDns = { nameservers: ['10.96.0.10', 'fd00:10:96::a'], domain: 'cluster.local' }
 
-/** To be applied before anything else. `nodes`: how many there are. */
-export function dnsObjects(place: string, nodes: number): readonly Raw[] {
+/** Of a server on each node, where there are such: NodeLocal DNSCache's, and one of IPv6. */
+export const NODE_LOCAL_DNS = ['169.254.20.10', 'fd00:169:254:20::10']
+
+/** To be applied before anything else. */
+export function dnsObjects({ place, nodes, nodeLocalDns }: LabOptions): readonly Raw[] {
   const metadata = (name: string): object => ({ name, namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' } })
   const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('coredns'), data: { Corefile: COREFILE } }
   const service = {
@@ -39,10 +43,42 @@ export function dnsObjects(place: string, nodes: number): readonly Raw[] {
       template: { metadata: { labels: { 'k8s-app': 'kube-dns' } }, spec: podSpec(place) },
     },
   }
-  return [config, service, deployment] as unknown as readonly Raw[]
+  const all = [config, service, deployment, ...(nodeLocalDns ? [nodeLocal(place)] : [])]
+  return all as unknown as readonly Raw[]
 }
 
-function podSpec(place: string): object {
+function nodeLocal(place: string): object {
+  const labels = { 'k8s-app': 'node-local-dns' }
+  const agents = { name: 'agent', mountPath: AGENT_FOLDER }
+  const { volumes, containers, ...spec } = podSpec(place)
+  const [carrier, controller] = containers
+  const addresses = [...NODE_LOCAL_DNS, ...CLUSTER_DNS.nameservers].join(',')
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name: 'node-local-dns', namespace: 'kube-system', labels },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          ...{ ...spec, hostNetwork: true },
+          volumes: [...volumes, { name: 'agent', hostPath: { path: AGENT_FOLDER } }],
+          containers: [
+            {
+              ...carrier,
+              command: [...carrier.command, '--node-local', join(AGENT_FOLDER, 'node-local-dns.sock')],
+              volumeMounts: [...carrier.volumeMounts, agents],
+            },
+            { ...controller, command: [...controller.command, '--localip', addresses] },
+          ],
+        },
+      },
+    },
+  }
+}
+
+function podSpec(place: string) {
   const socket = { name: 'socket', mountPath: SOCKET_FOLDER }
   return {
     dnsPolicy: 'Default',
@@ -72,7 +108,7 @@ function podSpec(place: string): object {
         env: [{ name: 'NODE_COMPILE_CACHE', value: join(CACHE, 'node') }],
         volumeMounts: [socket, { name: 'config', mountPath: '/etc/coredns', readOnly: true }],
       },
-    ],
+    ] as const,
   }
 }
 
@@ -97,5 +133,7 @@ const COREFILE = `.:53 {
     loadbalance
 }
 `
+/** As `fairlead agent --node-local-dns-socket` is unless told otherwise. */
+const AGENT_FOLDER = '/run/fairlead'
 const SOCKET_FOLDER = '/run/fairlead-dns'
 const REPLICAS = 2

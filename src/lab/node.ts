@@ -31,6 +31,7 @@ export async function buildNode(plan: NodePlan, place: string): Promise<LabNode>
   const files = {
     'etc/cni/net.d/10-fairlead.conflist': conflistText(network),
     'run/netns/.keep': '',
+    'run/fairlead/.keep': '',
     [join(FILES_FOLDER, HOSTS_FILE)]: textOf('/etc/hosts'),
     [join(FILES_FOLDER, RESOLV_FILE)]: NODE_RESOLV_CONF,
   }

@@ -34,6 +34,7 @@ export interface LabOptions {
   readonly nodes: number
   readonly zones: readonly string[]
   readonly withProbeDelays: boolean
+  readonly nodeLocalDns: boolean
   readonly publish: readonly Publication[]
   readonly place: string
   /** When the person asked for it, ms since 1970: start times are told from here. */

@@ -2,15 +2,18 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ApiObject } from './api/object.ts'
-import { CLUSTER_DNS } from './dns.ts'
+import { CLUSTER_DNS, NODE_LOCAL_DNS } from './dns.ts'
+import type { LabOptions } from './outer.ts'
 import { specOf } from './podspec.ts'
-import { resolvConf } from './resolvconf.ts'
+import { resolvConf, type ClusterDns } from './resolvconf.ts'
 
 export class PodFiles {
   readonly #folder: string
+  readonly #dns: ClusterDns
 
-  constructor(place: string) {
+  constructor({ place, nodeLocalDns }: Pick<LabOptions, 'place' | 'nodeLocalDns'>) {
     this.#folder = join(place, 'hosts')
+    this.#dns = { ...CLUSTER_DNS, ...(nodeLocalDns && { nameservers: NODE_LOCAL_DNS }) }
   }
 
   /** The pod's folder, with its files in it. */
@@ -18,7 +21,7 @@ export class PodFiles {
     const path = this.#path(pod)
     mkdirSync(path, { recursive: true })
     writeFileSync(join(path, HOSTS_FILE), hostsOf(pod, ips))
-    const text = resolvConf(specOf(pod), pod.metadata.namespace ?? 'default', CLUSTER_DNS, NODE_RESOLV_CONF)
+    const text = resolvConf(specOf(pod), pod.metadata.namespace ?? 'default', this.#dns, NODE_RESOLV_CONF)
     writeFileSync(join(path, RESOLV_FILE), text)
     return path
   }

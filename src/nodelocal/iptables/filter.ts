@@ -4,7 +4,7 @@ import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import { HeldRows } from '../../core/held.ts'
 import { chainsText, judge, readChains, removalText, type Chains } from '../../kernel/chains.ts'
 import { hasLegacyTable, restore, VARIANTS, type Variant } from '../../kernel/iptables.ts'
-import { listNames } from '../../kernel/nft.ts'
+import { exec } from '../../kernel/exec.ts'
 import { DNS_PORT, keyOf, type LocalAddress } from '../rows.ts'
 
 export interface FilterOptions {
@@ -96,11 +96,17 @@ async function read(variant: Variant, family: Family, signal?: AbortSignal): Ret
   return isThere ? readChains(variant, family, { table: TABLE, names: [INPUT, OUTPUT] }, signal) : null
 }
 
+/** By its chains alone: nft cannot print all that iptables writes into them. */
 async function hasNft(family: Family, signal?: AbortSignal): Promise<boolean> {
-  const names = await listNames(family === 4 ? 'ip' : 'ip6', TABLE, signal).catch(() => null)
-  return names !== null && ['INPUT', 'OUTPUT'].some((chain) => names.chains.has(chain))
+  const result = await exec(['nft', '-j', 'list', 'chains', family === 4 ? 'ip' : 'ip6'], signal ? { signal } : {})
+  if (result.kind !== 'done') return false
+  const { nftables } = JSON.parse(result.stdout) as {
+    nftables: readonly { chain?: { table: string; hook?: string } }[]
+  }
+  return nftables.some(({ chain }) => chain?.table === TABLE && HOOKS.has(chain.hook ?? ''))
 }
 
+const HOOKS = new Set(['input', 'output'])
 const TABLE = 'filter'
 const INPUT = 'FAIRLEAD-DNS-INPUT'
 const OUTPUT = 'FAIRLEAD-DNS-OUTPUT'
