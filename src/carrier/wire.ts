@@ -126,12 +126,6 @@ export type SeenRow = {
   addresses: Array<SeenAddress>
 }
 
-/** What was told up to this number is in force with the reader. */
-export type Taken = { number: number }
-
-export type Tallied = { id: number }
-
-export type Tally = { seconds: number }
 /** From the carrier: at once, then whenever it changes. What is not in it any more is served until the agent has answered. */
 export type Serving = {
   /** Counts from 1. */
@@ -142,6 +136,13 @@ export type Serving = {
 
 /** From the agent: packets go where number `switched` wants them. */
 export type Switched = { switched: number }
+
+/** What was told up to this number is in force with the reader. */
+export type Taken = { number: number }
+
+export type Tallied = { id: number }
+
+export type Tally = { seconds: number }
 
 /** From the controller. Rows stay text until their table reads them. */
 export type ToCarrier =
