@@ -8,14 +8,18 @@ import { enterWorld } from '../test/netns/world.ts'
 import { agents } from './families/agents.ts'
 import { change } from './families/change.ts'
 import { core } from './families/core.ts'
+import { dns } from './families/dns.ts'
 import { forward } from './families/forward.ts'
 import { join } from './families/join.ts'
 import { memory } from './families/memory.ts'
 import { overlay } from './families/overlay.ts'
 import { program } from './families/program.ts'
 import { rules } from './families/rules.ts'
+import { buildCoreDns } from './coredns.ts'
+import { fetchDebian } from './debian.ts'
 import { describeMachine, loadAverage } from './machine.ts'
 import { show, type Report } from './report.ts'
+import { PACKAGES } from './resolvers.ts'
 import { jsonOf, keep, verdictOf, type Result } from './results.ts'
 
 async function main(): Promise<number> {
@@ -28,8 +32,11 @@ async function main(): Promise<number> {
     console.error(`${unknown.length > 0 ? `${unknown.join(', ')}: no such family\n` : ''}${USAGE}`)
     return unknown.length > 0 ? 2 : 0
   }
-  await enterWorld()
   const short = options.short === true
+  // Before: in the world there is no network.
+  const isOutside = process.env['FAIRLEAD_WORLD'] !== '1'
+  if (isOutside && (positionals.length === 0 || positionals.includes('dns'))) await fetchResolvers(short)
+  await enterWorld()
   const machine = await describeMachine()
   const results: Record<string, Result> = {}
   const said: string[] = []
@@ -68,7 +75,13 @@ async function timed(run: (progress: (words: string) => void) => Promise<Report>
   return { ...report, seconds: Math.round((performance.now() - begun) / 1000), load: [before, loadAverage()] }
 }
 
-const FAMILIES = { core, forward, rules, overlay, join, program, change, agents, memory }
+/** What `dns` compares with, as far as it is to be had; CoreDNS takes minutes to build. */
+async function fetchResolvers(short: boolean): Promise<void> {
+  const problems = [await fetchDebian(PACKAGES), short ? null : await buildCoreDns()]
+  for (const problem of problems) if (problem !== null) console.error(`  dns: ${problem}`)
+}
+
+const FAMILIES = { core, forward, rules, overlay, join, program, change, dns, agents, memory }
 const RESULTS = new URL('results/', import.meta.url).pathname
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 

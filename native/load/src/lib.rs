@@ -1,5 +1,6 @@
 //! Traffic for tests and benches, to the addresses given and no others.
 
+mod canned;
 mod connect;
 mod dns;
 mod exchange;
@@ -29,7 +30,8 @@ pub fn run(arguments: &[String]) -> Outcome {
     };
     match what.as_str() {
         "connect" => connect::run(&parsed(connect::VALUES, connect::SWITCHES)?),
-        "dns" => dns::run(&parsed(dns::VALUES, &[])?),
+        "dns" => dns::run(&parsed(dns::VALUES, dns::SWITCHES)?),
+        "canned" => canned::run(&parsed(canned::VALUES, &[])?),
         "serve" => serve::run(&parsed(serve::VALUES, serve::SWITCHES)?),
         "hold" => hold::run(&parsed(hold::VALUES, &["udp"])?),
         "steady" => steady::run(&parsed(steady::VALUES, steady::SWITCHES)?),
@@ -39,7 +41,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-const KINDS: &str = "say connect, hold, steady, stream, packets, dns or serve";
+const KINDS: &str = "say connect, hold, steady, stream, packets, dns, canned or serve";
 
 pub const HELP: &str = "\
 Traffic for tests and benches, to the addresses given and no others
@@ -52,6 +54,8 @@ usage: fairlead-carrier load serve   --listen tcp:PORT|udp:PORT... [--threads N]
        fairlead-carrier load stream  --to PLACE [--from IP] [--seconds S] [--bytes N]
        fairlead-carrier load packets --to PLACE [--from IP] [--seconds S] [--count N] [--size BYTES]
        fairlead-carrier load dns     --to IP:PORT --names FILE [--type N] [--seconds S] [--outstanding N] [--threads N]
+                                     [--rate R | --tcp]
+       fairlead-carrier load canned  --listen udp:IP:PORT
 
 PLACE is IP:PORT, [IPv6]:PORT, several with commas between, or @FILE with one a line. --from (repeatable) is the source.
 An exchange is: connect, send a byte, read it back, close with RST (no TIME_WAIT is left). --no-exchange: connect only.
@@ -69,8 +73,11 @@ stream fills one TCP connection to a sink for --seconds (default 5) or --bytes o
   bytes, seconds, gbitPerSecond, userSeconds, systemSeconds, cpuSeconds
 packets sends datagrams of --size bytes (default 22: frames of 64) of one flow to a sink, as fast as it can. Prints:
   sent, arrived, failed, seconds, pps (of those that arrived), userSeconds, systemSeconds, cpuSeconds
-dns asks for the names in FILE, one after the other, --outstanding (default 64) at a time over UDP, for --seconds (default 5).
+dns asks for the names in FILE (a name on each line, or a name and the number of a type), one after the other, --outstanding
+  (default 64) at a time over UDP, for --seconds (default 5). --tcp: pipelined, over 8 connections a thread. --rate: as many a
+  second, evenly; their times count from when they were due, and it keeps a core busy.
   Prints: answers, codes (by response code), empty (no record), lost, seconds, qps, p50Us, p99Us, maxUs, cpuSeconds.
+canned answers every query with the same address: the least that a DNS server with these system calls can cost.
 --udp: a datagram and its answer instead, a new source port each; --source-port sends all from one socket.
 
 examples:
