@@ -20,12 +20,27 @@ export function pinned(core: number, words: readonly string[], options: PinnedOp
     ...{ stdio: ['ignore', stdout, 'inherit'], detached: true, ...rest },
   })
   child.once('error', () => {}) // aborted
+  weigh(child.pid!, FAVOURED)
+  return child
+}
+
+/** While `use` runs, this session, too, gets more of a core than others. */
+export async function favoured<T>(use: () => Promise<T>): Promise<T> {
+  weigh(process.pid, FAVOURED)
   try {
-    writeFileSync(`/proc/${child.pid}/autogroup`, WEIGHT)
+    return await use()
+  } finally {
+    weigh(process.pid, 0)
+  }
+}
+
+/** The session of a process, as nice(1) would. */
+function weigh(pid: number, nice: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, `${nice}`)
   } catch {
     // A kernel without it, or a process that is gone.
   }
-  return child
 }
 
 /** All its threads: knot chooses cores for them itself, the client's among them. */
@@ -34,5 +49,4 @@ export async function pinAgain({ pid }: ChildProcess, core: number): Promise<voi
   if (result.kind !== 'done') throw new Error(`taskset: ${describe(result)}`)
 }
 
-/** As nice(1). */
-const WEIGHT = '-10'
+const FAVOURED = -10

@@ -8,7 +8,7 @@ import { servicesOf, slicesOf, type Size } from '../cluster.ts'
 import { findCoreDns, VERSION } from '../coredns.ts'
 import { findDebian } from '../debian.ts'
 import { changes, restarts } from '../namelife.ts'
-import { pinAgain } from '../pinned.ts'
+import { favoured, pinAgain } from '../pinned.ts'
 import { query, residentMB, type Answers, type Asking } from '../queries.ts'
 import { byRound, figure, median, quantile, type Cell, type Check, type Report } from '../report.ts'
 import * as resolvers from '../resolvers.ts'
@@ -44,14 +44,12 @@ export async function dns(short: boolean, progress: (words: string) => void): Pr
   for (const [size, ofSize] of Map.groupBy(cases, (each) => each.size)) {
     progress(`dns: ${figure(size.services)} services of ${size.endpoints} endpoints: servers start`)
     await Stage.with(size, programs, async (stage) => {
-      const others = WHO.filter((who) => ofSize.some(({ of }) => of.includes(who)))
-      for (const who of others) await stage.start(who)
-      if (size === LARGE) {
-        for (const who of ['Fairlead', 'CoreDNS'] as const) {
-          if (!others.includes(who)) continue
-          progress(`dns: changes, ${who}`)
-          changed.set(who, await stage.changes(who, short || who === 'CoreDNS' ? 100 : 500))
-        }
+      for (const who of WHO.filter((who) => ofSize.some(({ of }) => of.includes(who)))) {
+        await stage.start(who)
+        if (size !== LARGE || (who !== 'Fairlead' && who !== 'CoreDNS')) continue
+        progress(`dns: changes, ${who}`)
+        changed.set(who, await stage.changes(who, short || who === 'CoreDNS' ? 100 : 500))
+        if (who === 'Fairlead') await stage.endController()
       }
       // What follows the cluster rests while answers are measured.
       await stage.endController()
@@ -168,7 +166,11 @@ class Stage {
   }
 
   changes(who: Who, count: number): Promise<number[]> {
-    return changes(this.resolver(who), this.#store, this.#of.size, count)
+    return favoured(async () => {
+      const of = [this.resolver(who), this.#store, this.#of.size] as const
+      await changes(...of, WARM_UP)
+      return changes(...of, count)
+    })
   }
 
   async live(count: number): Promise<Life> {
@@ -176,9 +178,9 @@ class Stage {
     const resolver = await this.start('Fairlead')
     await changes(resolver, this.#store, size, 100)
     const mb = residentMB(resolver)
-    const withController = await restarts(resolver, size, count)
+    const withController = await favoured(() => restarts(resolver, size, count))
     await this.endController()
-    const alone = await restarts(resolver, size, count)
+    const alone = await favoured(() => restarts(resolver, size, count))
     return { size, names: namesOf(size), residentMB: mb, withController, alone }
   }
 
@@ -327,6 +329,7 @@ const LARGE: Size = { services: 10_000, endpoints: 10 }
 const HUNDRED_THOUSAND: Size = { services: 4_348, endpoints: 10 }
 const FIELDS = ['softirqUs', 'rate', 'p50Us', 'p99Us'] as const
 const RATE = 10_000
+const WARM_UP = 50
 const PACED = `${RATE} a second`
 /** Equal is within 5 % (design.md, 8). */
 const EQUAL = { below: 1.05 }
