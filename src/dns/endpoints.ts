@@ -44,19 +44,18 @@ export function* partsOf(crew: Crew, set: string, zones: Zones): Iterable<readon
   }
 }
 
-/** The row of a name that parts share: of the first PARTS_MAX of them, which no message could hold. */
-export function together(key: Key, all: readonly Part[]): NameRow {
+/** The row of a name that parts share. */
+export function together(key: Key, parts: readonly Part[]): NameRow {
   const space = key.indexOf(' ')
-  const parts = all.length > PARTS_MAX ? all.slice(0, PARTS_MAX) : all
   const objects = [...new Set(parts.map(({ object }) => object))]
   return {
     set: key.slice(0, space),
     name: key.slice(space + 1),
-    records: inOrder(parts.map(({ record }) => record)),
+    records: inOrder(parts.map(({ record }) => record)).slice(0, RECORDS_MAX),
     object: objects.length > OBJECTS_MAX ? `${objects.slice(0, OBJECTS_MAX).join(', ')}, ...` : objects.join(', '),
   }
 }
 
-/** As JSON at most 900 KB, whatever they are: a line to the carrier has 1 MiB. */
-const PARTS_MAX = 3_000
+/** Of 27 octets at least as JSON: a line to the carrier has 1 MiB, so a row that is cut here is refused there, with its reason. */
+const RECORDS_MAX = 40_000
 const OBJECTS_MAX = 10

@@ -4,7 +4,7 @@ import { below, fits, type Zones } from './names.ts'
 import { labelsOf, objectOf, type Plan } from './plan.ts'
 import { basesOf, type Crew } from './endpoints.ts'
 import { hasReady, publishedOf } from './published.ts'
-import { ADDRESSES_MAX, isNamed, srvName } from './service.ts'
+import { ADDRESSES_MAX, isNamed, srvName, srvsLeftOut } from './service.ts'
 
 /** Of a Service or ServiceImport whose name can be none in DNS. */
 export function* rejectionsOfName(of: Pick<Plan, 'kind' | 'namespace' | 'name'>): Iterable<Rejection> {
@@ -31,6 +31,12 @@ export function* rejectionsOf(plan: Plan, zones: Zones): Iterable<Rejection> {
     yield { object, field: 'spec.ports', problem, remedy: "use at most 15 lower-case letters, digits and '-'" }
   }
   yield* rejectionsOfCrowd(plan, object)
+  // Zones differ in length only: the longest has the fewest.
+  const bases = own.map((zone) => below(labelsOf(plan), zone)).sort((a, b) => b.length - a.length)
+  const left = bases[0] === undefined ? null : srvsLeftOut(plan, bases[0])
+  if (left === null) return
+  const problem = `has ${left.all} SRV records, one for each port of each endpoint; its name answers ${left.answered}`
+  yield { object, field: '', problem, remedy: 'split it: no DNS answer holds more than 64 KiB' }
 }
 
 /** A DNS message holds 64 KiB. */

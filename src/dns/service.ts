@@ -34,6 +34,18 @@ export const isNamed = (port: Pick<Port, 'name'>): boolean => port.name.length <
 export const srvName = ({ name, protocol }: Pick<Port, 'name' | 'protocol'>, base: string): string =>
   `_${name}._${protocol}.${base}`
 
+/** How many SRV records the name of a plan would have, if they are more than it answers, and how many those are. */
+export function srvsLeftOut(plan: Plan, base: string): { readonly all: number; readonly answered: number } | null {
+  const endpoints = plan.slices.reduce((sum, { endpoints, ports }) => sum + endpoints.count * ports.length, 0)
+  const most = Math.max(endpoints, plan.ports.length)
+  if (most * (SRV_OCTETS + LABEL_MAX + 1 + LABEL_MAX + 1 + base.length) <= SRV_OCTETS_MAX) return null
+  const { ports } = plan.addresses === null ? ofEndpoints(plan, base) : ofItself(plan, plan.addresses, base)
+  const answers = [...ports.values()].flatMap((port) => port.answers)
+  const all = new Set(answers.map(({ port, target }) => `${port} ${target}`)).size
+  const answered = srvs(answers).length
+  return answered === all ? null : { all, answered }
+}
+
 /** Where a port answers: SRV records before they have a weight. */
 interface Answer {
   readonly port: number

@@ -487,7 +487,23 @@ t.test('a crowd: no more than a message could ever hold, and a line to the carri
   t.match(r.rejections(), [
     { object: 'Service ns/web', problem: 'has 7000 endpoints with IPv4 addresses; its name answers 5800' },
     { object: 'Service ns/web', problem: 'has 7000 endpoints with IPv6 addresses; its name answers 5000' },
+    {
+      object: 'Service ns/web',
+      problem: `has 7000 SRV records, one for each port of each endpoint; its name answers ${r.ask(WEB, 'SRV').length}`,
+    },
   ])
+  const few = room([service('ns/web', 'None'), ...slices.slice(0, 4)])
+  t.equal(few.ask(WEB, 'SRV').length, 2000)
+  t.same(few.rejections(), [], 'all are answered')
+  const named4 = Array.from({ length: 4 }, (_, i) =>
+    slice(
+      `ns/same-${i}`,
+      'web',
+      Array.from({ length: 1000 }, (_, n) => named('same', `10.${i}.${n >> 8}.${n & 255}`)),
+    ),
+  )
+  const same = room([service('ns/web', 'None'), ...named4])
+  t.equal(same.ask(`same.${WEB}`).length, 4000, 'none of those that share a name is left out')
 })
 
 t.test('a change touches the rows that depend on it', async (t) => {

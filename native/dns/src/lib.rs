@@ -1,6 +1,7 @@
 //! Answers DNS queries from tables: the worker of `fairlead-carrier dns`.
 
 mod acl;
+mod ahead;
 mod answer;
 mod asker;
 mod autopath;

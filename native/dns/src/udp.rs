@@ -1,5 +1,6 @@
 //! A thread for each socket: takes what is there, answers it, sends the answers, all in buffers that it made once.
 
+use crate::ahead;
 use crate::answer::{Asker, Outcome, State, answer};
 use crate::later::{Later, Reach};
 use crate::reply::Transport;
@@ -67,6 +68,9 @@ fn serve(
         let state = held.load();
         let Some(listener) = state.listener(place) else { continue };
         let came = Instant::now();
+        if count > 1 {
+            ahead::look(&state.tables, listener, (0..count).map(|index| batch.query(index)));
+        }
         for index in 0..count {
             turn = turn.wrapping_add(1);
             let (packet, ends, room) = batch.exchange(index);

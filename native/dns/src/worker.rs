@@ -65,15 +65,17 @@ impl DnsWorker {
     }
 
     fn commit_names(&mut self, mut changes: Changes) -> Result<Committed, String> {
-        let mut builders = HashMap::<String, SetBuilder>::new();
+        // There are few sets, and rows of one come one after the other.
+        let mut builders: Vec<(String, SetBuilder)> = Vec::new();
         while let Some(change) = changes.next().map_err(|error| format!("cannot read changes: {error}"))? {
             let (Change::Put(key, _) | Change::Drop(key)) = change;
             // A row whose key was refused is dropped, too; it was never held.
             let Some((set, name)) = key.split_once(' ') else { continue };
-            if !builders.contains_key(set) {
-                builders.insert(set.to_string(), SetBuilder::default());
-            }
-            let Some(builder) = builders.get_mut(set) else { continue };
+            let at = builders.iter().position(|(known, _)| known == set).unwrap_or_else(|| {
+                builders.push((set.to_string(), SetBuilder::default()));
+                builders.len() - 1
+            });
+            let (_, builder) = &mut builders[at];
             match change {
                 Change::Put(_, entry) => builder.put(entry),
                 Change::Drop(_) => Name::parse(name).iter().for_each(|name| builder.drop(name.wire())),

@@ -99,6 +99,11 @@ impl Batch {
         Ok(got as usize)
     }
 
+    /// A datagram that was received; empty if it was cut.
+    pub fn query(&self, index: usize) -> &[u8] {
+        &self.received[index * self.receive_bytes..][..self.lengths[index]]
+    }
+
     /// A datagram, its ends, and room for its answer. A datagram that was cut is empty.
     pub fn exchange(&mut self, index: usize) -> (&[u8], &Ends, &mut [u8]) {
         let query = &self.received[index * self.receive_bytes..][..self.lengths[index]];

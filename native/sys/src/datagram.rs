@@ -22,7 +22,7 @@ enum Local {
     V6(libc::in6_pktinfo),
 }
 
-/// A bound, non-blocking UDP socket that is told the local address of each datagram.
+/// A bound, non-blocking UDP socket that is told the local address of each datagram, where there may be several.
 pub fn bind(listen: &Listen) -> io::Result<UdpSocket> {
     told(bound(listen, Type::DGRAM, Protocol::UDP, false)?)
 }
@@ -36,7 +36,11 @@ pub fn bind_shared(listen: &Listen, buffer_bytes: usize) -> io::Result<UdpSocket
 }
 
 fn told(socket: Socket) -> io::Result<UdpSocket> {
-    if socket.local_addr()?.is_ipv6() {
+    let address = socket.local_addr()?;
+    if address.as_socket().is_some_and(|address| !address.ip().is_unspecified()) {
+        return Ok(socket.into()); // answers come from there anyhow
+    }
+    if address.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
     } else {
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;

@@ -5,6 +5,7 @@ pub mod channel;
 pub mod datagram;
 pub mod limits;
 pub mod listener;
+pub mod memory;
 pub mod netlink;
 pub mod nftables;
 pub mod process;

@@ -1,8 +1,9 @@
 //! The names of one zone set in shards, and how a delta makes the next one: shards that it does not touch are shared.
 
-use super::entry::{Entry, encode_empty, set_below};
-use super::shard::{Shard, entries};
-use crate::name::parent;
+use super::entry::{Entry, encode_empty};
+use super::shard::{Shard, ShardBuilder};
+use crate::name::{labels, parent};
+use crate::packet::LowerName;
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -19,6 +20,18 @@ impl Set {
     pub fn get(&self, name: &[u8]) -> Option<Entry<'_>> {
         let hash = hash(name);
         self.shards[shard_of(hash)].get(hash, name)
+    }
+
+    /// What `get` will read of these names is asked of memory: a table is larger than any cache, and what is asked for one
+    /// after the other is waited for at once.
+    pub fn expect(&self, names: impl Iterator<Item = LowerName>) {
+        let (mut hashes, mut count) = ([0; EXPECTED_MAX], 0);
+        for (to, name) in hashes.iter_mut().zip(names) {
+            *to = hash(name.wire());
+            self.shards[shard_of(*to)].expect_slot(*to);
+            count += 1;
+        }
+        hashes[..count].iter().for_each(|hash| self.shards[shard_of(*hash)].expect_entry(*hash));
     }
 
     pub fn names(&self) -> usize {
@@ -38,100 +51,166 @@ impl Default for Set {
 
 /// Collects changes as octets, so that rows of a million names are not held twice.
 pub struct SetBuilder {
-    /// By shard: entries, in the order they came. One without a row is a drop.
-    changes: Box<[Vec<u8>]>,
+    shards: Box<[Batch]>,
 }
 
 impl Default for SetBuilder {
     fn default() -> SetBuilder {
-        SetBuilder { changes: vec![Vec::new(); SHARDS].into() }
+        SetBuilder { shards: (0..SHARDS).map(|_| Batch::default()).collect() }
     }
 }
 
 impl SetBuilder {
     /// An entry as `entry::encode` writes it. A later one of the same name wins.
     pub fn put(&mut self, entry: &[u8]) {
-        self.changes[shard_of(hash(Entry::at(entry).name()))].extend(entry);
+        let hash = hash(Entry::at(entry).name());
+        self.shards[shard_of(hash)].push(hash, |octets| octets.extend(entry));
     }
 
     pub fn drop(&mut self, name: &[u8]) {
-        encode_empty(name, &mut self.changes[shard_of(hash(name))]);
+        let hash = hash(name);
+        self.shards[shard_of(hash)].push(hash, |octets| encode_empty(name, octets));
     }
 
     pub fn build(mut self, old: &Set) -> Set {
-        let (mut below, mut rows) = (HashMap::<Box<[u8]>, i32>::default(), old.rows as isize);
-        for changes in &mut self.changes {
-            *changes = last_of_each(changes);
-            for change in entries(changes) {
-                let was = old.get(change.name()).is_some_and(Entry::is_row);
-                let difference = i32::from(change.is_row()) - i32::from(was);
-                if difference == 0 {
-                    continue;
-                }
+        self.shards.iter_mut().for_each(Batch::keep_last);
+        let (mut below, mut rows) = (Below::default(), old.rows as isize);
+        for (batch, shard) in self.shards.iter().zip(&old.shards) {
+            for (hash, entry) in batch.entries() {
+                let was = shard.get(hash, entry.name()).is_some_and(Entry::is_row);
+                let difference = i32::from(entry.is_row()) - i32::from(was);
                 rows += difference as isize;
-                let mut name = change.name();
-                while let Some(above) = parent(name) {
-                    match below.get_mut(above) {
-                        Some(count) => *count += difference,
-                        None => drop(below.insert(above.into(), difference)),
-                    }
-                    name = above;
-                }
+                below.add(entry.name(), difference);
             }
         }
-        let mut counts: Vec<Vec<(Box<[u8]>, i32)>> = vec![Vec::new(); SHARDS];
-        for (name, count) in below.into_iter().filter(|(_, count)| *count != 0) {
-            counts[shard_of(hash(&name))].push((name, count));
-        }
-        let shards = old.shards.iter().zip(self.changes).zip(counts).map(|((shard, changes), counts)| {
-            if changes.is_empty() && counts.is_empty() {
+        let counts = below.counts();
+        // Each batch is gone before the next shard is made.
+        let batches = self.shards.into_vec().into_iter().zip(counts);
+        let shards = old.shards.iter().zip(batches).map(|(shard, (batch, counts))| {
+            if batch.places.is_empty() && counts.is_empty() {
                 shard.clone()
             } else {
-                rebuild(shard, &changes, counts).into()
+                rebuild(shard, &batch, counts).into()
             }
         });
         Set { shards: shards.collect(), rows: rows as usize }
     }
 }
 
-fn rebuild(old: &Shard, changes: &[u8], counts: Vec<(Box<[u8]>, i32)>) -> Shard {
-    let changed: HashMap<&[u8], Entry> = entries(changes).map(|entry| (entry.name(), entry)).collect();
-    let mut counts: HashMap<Box<[u8]>, i32> = counts.into_iter().collect();
-    let mut octets = Vec::with_capacity(old.bytes() + changes.len());
+/// How many more rows there are below a name, by its hash.
+type Count = (u64, Box<[u8]>, i32);
+
+fn rebuild(old: &Shard, batch: &Batch, mut counts: Vec<Count>) -> Shard {
+    counts.sort_unstable_by_key(|(hash, ..)| *hash);
+    let mut more = |hash: u64, name: &[u8]| -> i32 {
+        let start = counts.partition_point(|(other, ..)| *other < hash);
+        let same = counts[start..].iter_mut().take_while(|(other, ..)| *other == hash);
+        same.filter(|(_, other, _)| **other == *name).map(|(.., count)| std::mem::take(count)).sum()
+    };
+    let names = old.names + batch.places.len();
+    let mut shard = ShardBuilder::with_capacity(names, old.bytes() + batch.octets.len());
     for entry in old.entries() {
-        let below = entry.below().saturating_add_signed(counts.remove(entry.name()).unwrap_or(0));
-        let next = changed.get(entry.name()).copied().unwrap_or(entry);
-        add(next, below, &mut octets);
+        let (hash, name) = (hash(entry.name()), entry.name());
+        let next = batch.find(hash, name).unwrap_or(entry);
+        shard.add(hash, next, entry.below().saturating_add_signed(more(hash, name)));
     }
-    for entry in entries(changes).filter(|entry| old.get(hash(entry.name()), entry.name()).is_none()) {
-        let below = 0u32.saturating_add_signed(counts.remove(entry.name()).unwrap_or(0));
-        add(entry, below, &mut octets);
+    for (hash, entry) in batch.entries().filter(|(hash, entry)| old.get(*hash, entry.name()).is_none()) {
+        shard.add(hash, entry, 0u32.saturating_add_signed(more(hash, entry.name())));
     }
-    for (name, count) in counts {
-        let mut empty = Vec::new();
-        encode_empty(&name, &mut empty);
-        add(Entry::at(&empty), 0u32.saturating_add_signed(count), &mut octets);
+    let mut empty = Vec::new();
+    for (hash, name, count) in counts.iter().filter(|(.., count)| *count != 0) {
+        empty.clear();
+        encode_empty(name, &mut empty);
+        shard.add(*hash, Entry::at(&empty), 0u32.saturating_add_signed(*count));
     }
-    octets.shrink_to_fit();
-    Shard::new(octets, hash)
+    shard.build()
 }
 
-/// A name with neither a row nor names below is gone.
-fn add(entry: Entry, below: u32, octets: &mut Vec<u8>) {
-    if entry.is_row() || below > 0 {
-        let start = octets.len();
-        octets.extend(entry.octets());
-        set_below(&mut octets[start..], below);
+/// Changes of one shard.
+#[derive(Default)]
+struct Batch {
+    /// Entries, in the order they came. One without a row is a drop.
+    octets: Vec<u8>,
+    /// Of each: the hash of its name, and where it begins.
+    places: Vec<(u64, u32)>,
+    /// Numbers of places plus one, by hash; 0 is free. Made by `keep_last`.
+    slots: Vec<u32>,
+}
+
+impl Batch {
+    fn push(&mut self, hash: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        self.places.push((hash, self.octets.len() as u32));
+        write(&mut self.octets);
+    }
+
+    /// Of each name.
+    fn keep_last(&mut self) {
+        let all = std::mem::take(&mut self.places);
+        self.slots = vec![0; if all.is_empty() { 0 } else { (2 * all.len()).next_power_of_two() }];
+        for (hash, place) in all {
+            let at = self.slot(hash, Entry::at(&self.octets[place as usize..]).name());
+            match self.slots[at] {
+                0 => {
+                    self.places.push((hash, place));
+                    self.slots[at] = self.places.len() as u32;
+                }
+                known => self.places[known as usize - 1].1 = place,
+            }
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u64, Entry<'_>)> {
+        self.places.iter().map(|(hash, place)| (*hash, Entry::at(&self.octets[*place as usize..])))
+    }
+
+    fn find(&self, hash: u64, name: &[u8]) -> Option<Entry<'_>> {
+        let number = if self.slots.is_empty() { 0 } else { self.slots[self.slot(hash, name)] };
+        let (_, place) = self.places.get((number as usize).checked_sub(1)?)?;
+        Some(Entry::at(&self.octets[*place as usize..]))
+    }
+
+    /// Where a name is, or may be put: there are slots, and some are free.
+    fn slot(&self, hash: u64, name: &[u8]) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        while let Some(number) = (self.slots[at] as usize).checked_sub(1) {
+            let (other, place) = self.places[number];
+            if other == hash && Entry::at(&self.octets[place as usize..]).name() == name {
+                break;
+            }
+            at = (at + 1) & mask;
+        }
+        at
     }
 }
 
-fn last_of_each(changes: &[u8]) -> Vec<u8> {
-    let last: HashMap<&[u8], usize> = entries(changes).enumerate().map(|(at, entry)| (entry.name(), at)).collect();
-    let mut kept = Vec::with_capacity(changes.len());
-    for (_, entry) in entries(changes).enumerate().filter(|(at, entry)| last[entry.name()] == *at) {
-        kept.extend(entry.octets());
+/// How many rows come and go below names, by how many labels those have: what is below a name is below all above it, but
+/// each is told by those right below it only.
+#[derive(Default)]
+struct Below<'a>(Vec<HashMap<&'a [u8], i32>>);
+
+impl<'a> Below<'a> {
+    fn add(&mut self, name: &'a [u8], difference: i32) {
+        let Some(above) = parent(name).filter(|_| difference != 0) else { return };
+        let depth = labels(above).count();
+        if self.0.len() <= depth {
+            self.0.resize_with(depth + 1, HashMap::default);
+        }
+        *self.0[depth].entry(above).or_default() += difference;
     }
-    kept
+
+    /// By shard.
+    fn counts(mut self) -> Vec<Vec<Count>> {
+        let mut counts = vec![Vec::new(); SHARDS];
+        while let Some(level) = self.0.pop() {
+            for (name, count) in level.into_iter().filter(|(_, count)| *count != 0) {
+                self.add(name, count);
+                let hash = hash(name);
+                counts[shard_of(hash)].push((hash, name.into(), count));
+            }
+        }
+        counts
+    }
 }
 
 /// Seeded: nobody outside can choose names that fall into one place.
@@ -148,6 +227,8 @@ fn shard_of(hash: u64) -> usize {
 
 /// A power of two. A change costs its shard, and each delta a copy of this many pointers.
 const SHARDS: usize = 512;
+/// As many names as are looked for together.
+const EXPECTED_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,23 @@
+//! A batch of queries, looked at before the first one is answered: what their names lie in is fetched meanwhile.
+
+use crate::answer::Listener;
+use crate::name::within;
+use crate::packet::{HEADER_BYTES, LowerName, plain_name};
+use crate::step::{Step, Tables};
+
+/// `packets` are taken as they come: what is wrong with them is found when they are answered.
+pub fn look<'a>(tables: &Tables, listener: &Listener, packets: impl Iterator<Item = &'a [u8]>) {
+    let mut names = packets.filter_map(name).peekable();
+    let Some(first) = names.peek() else { return };
+    // Queries that come together are nearly always for one chain. What it holds most names in comes last.
+    let served = listener.zones.iter().find(|(zone, _)| within(first.wire(), zone.wire()));
+    let set = served.and_then(|(_, served)| served.chain.steps.iter().filter_map(Step::set).next_back());
+    if let Some(set) = set.and_then(|number| tables.sets.get(number)) {
+        set.expect(names);
+    }
+}
+
+fn name(packet: &[u8]) -> Option<LowerName> {
+    let body = packet.get(HEADER_BYTES..)?;
+    Some(LowerName::of(&body[..plain_name(body)?]))
+}
