@@ -9,10 +9,15 @@ use crate::step::{Step, Tables};
 pub fn look<'a>(tables: &Tables, listener: &Listener, packets: impl Iterator<Item = &'a [u8]>) {
     let mut names = packets.filter_map(name).peekable();
     let Some(first) = names.peek() else { return };
-    // Queries that come together are nearly always for one chain. What it holds most names in comes last.
+    // Queries that come together are nearly always for one chain, and a cluster's names are the ones there are many of.
     let served = listener.zones.iter().find(|(zone, _)| within(first.wire(), zone.wire()));
-    let set = served.and_then(|(_, served)| served.chain.steps.iter().filter_map(Step::set).next_back());
-    if let Some(set) = set.and_then(|number| tables.sets.get(number)) {
+    let set = served.and_then(|(_, served)| {
+        served.chain.steps.iter().find_map(|step| match step {
+            Step::Kubernetes(step) => tables.sets.get(step.set),
+            _ => None,
+        })
+    });
+    if let Some(set) = set {
         set.expect(names);
     }
 }
