@@ -17,6 +17,12 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['status', 'nodes, targets, drift, last change, what the kernel lacks', () => import('./cli/status.ts')],
   ['logs', 'what the agent of a node says', () => import('./cli/logs.ts')],
   ['dns', "the cluster's DNS: follow the cluster, tell the carrier what to answer", () => import('./cli/dns.ts')],
+  [
+    'ingress',
+    'serve Ingresses: follow the cluster, tell the carrier where requests go',
+    () => import('./cli/ingress.ts'),
+  ],
+  ['lint', 'what of an Ingress is honoured, changed or refused', () => import('./cli/lint.ts')],
   ['agent', "a node's data plane: follow the cluster, program the kernel", () => import('./cli/agent.ts')],
 ]
 

@@ -60,6 +60,8 @@ export interface Source {
   readonly done: Promise<void>
   /** null: there is no API server. */
   readonly connection: Connection | null
+  /** Another connection to it, for as many watches as wanted; the caller's to close. null: there is no API server. */
+  readonly reconnect: (() => Connection) | null
 }
 
 export async function startSource(options: SourceOptions, parts: SourceParts): Promise<Source> {
@@ -72,7 +74,14 @@ export async function startSource(options: SourceOptions, parts: SourceParts): P
       rejections: parts.rejections,
       onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
     })
-    return { from: options.directory.join(' '), states: () => [], post: () => {}, done, connection: null }
+    return {
+      from: options.directory.join(' '),
+      states: () => [],
+      post: () => {},
+      done,
+      connection: null,
+      reconnect: null,
+    }
   }
   const { apiServer, kubeconfig, context, stateDir } = options
   const found = await findSettings({
@@ -91,5 +100,9 @@ export async function startSource(options: SourceOptions, parts: SourceParts): P
     post: (event) => void events.postEvent(event),
     done: done.then(() => connection.close()),
     connection,
+    reconnect: () => connect(found.settings, { connections: WATCHES_MAX }),
   }
 }
+
+/** HTTP/1.1 takes a connection for each. */
+const WATCHES_MAX = 1_000

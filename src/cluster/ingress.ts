@@ -17,6 +17,8 @@ export interface Ingress {
   readonly defaultBackend: IngressBackend | null
   readonly rules: readonly IngressRule[]
   readonly tls: readonly IngressTls[]
+  /** status.loadBalancer.ingress: addresses and host names, as they stand there. */
+  readonly published: readonly string[]
 }
 
 export interface IngressRule {
@@ -63,6 +65,7 @@ export function parseIngress(raw: unknown): Parsed<Ingress> {
       : backend(spec['defaultBackend'], 'spec.defaultBackend', report),
     rules: rules(spec, report),
     tls: tls(spec, report),
+    published: published(meta.raw['status']),
   })
 }
 
@@ -156,6 +159,17 @@ function tls(spec: Raw, report: Report): readonly IngressTls[] {
     found.push({ hosts, secret: text(raw['secretName'], `${field}.secretName`, report) ?? '' })
   }
   return found
+}
+
+/** Somebody wrote it for others to read: what is wrong with it is nobody's fault here. */
+function published(status: unknown): readonly string[] {
+  const balancer = isRecord(status) ? status['loadBalancer'] : null
+  const entries =
+    isRecord(balancer) && Array.isArray(balancer['ingress']) ? balancer['ingress'].slice(0, PATHS_MAX) : []
+  return entries.flatMap((entry: unknown) => {
+    const where = isRecord(entry) ? entry['ip'] || entry['hostname'] : null
+    return typeof where === 'string' ? [where] : []
+  })
 }
 
 /** null: absent or (reported) wrong. */

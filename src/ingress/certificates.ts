@@ -60,9 +60,9 @@ export function sniOf(
         )
     }
   }
-  for (const { ingress, field, secret } of others) {
+  for (const { ingress, field, secret, created } of others) {
     if (secret === first!.secret) continue
-    const problem = `wants another certificate for ${host || 'every host'} than Ingress ${first!.ingress}, which is older; not shown`
+    const problem = `wants another certificate for ${host || 'every host'} than Ingress ${first!.ingress}, which ${first!.created < created ? 'is older' : 'comes first by name'}; not shown`
     rejections.push({
       object: `Ingress ${ingress}`,
       field: `${field}.secretName`,

@@ -66,10 +66,11 @@ const trimmed = (path: string): string => path.replace(/\/+$/, '') || '/'
 export function* rejectionsOfClaim(claim: Claim): Iterable<Rejection> {
   const where = claim.type === 'Default' ? 'the default backend' : `the path ${claim.path}`
   const of = claim.host === '' ? 'all hosts' : claim.host
-  for (const { ingress, field } of claim.losers) {
+  for (const { ingress, field, created } of claim.losers) {
     const holder = claim.holder!
+    const why = holder.created < created ? 'is older' : 'comes first by name'
     const who =
-      holder.ingress === ingress ? 'this Ingress itself, further up' : `Ingress ${holder.ingress}, which is older`
+      holder.ingress === ingress ? 'this Ingress itself, further up' : `Ingress ${holder.ingress}, which ${why}`
     yield {
       object: `Ingress ${ingress}`,
       field,

@@ -12,10 +12,13 @@ import type { IngressOptions } from './options.ts'
 import { parseSettings, type ParsedSettings } from './settings.ts'
 
 export interface Plan {
-  readonly ingress: Ingress
+  /** Without what we write into it ourselves. */
+  readonly ingress: Served
   readonly annotations: Annotations
   readonly rejections: readonly Rejection[]
 }
+
+export type Served = Omit<Ingress, 'published'>
 
 export interface PlanInputs {
   /** One row, of the key ''. */
@@ -50,8 +53,9 @@ export function derivePlans(graph: Graph, inputs: PlanInputs, settings: Readable
       const told = read.get(options, '')
       const said = read.get(settings, '')
       if (told === undefined || said === undefined || !isServed(ingress, told, ingressClasses, read)) return []
-      const { annotations, rejections } = parseAnnotations(ingress, said.settings)
-      return [[key, { ingress, annotations, rejections }]]
+      const { published: _, ...served } = ingress
+      const { annotations, rejections } = parseAnnotations(served, said.settings)
+      return [[key, { ingress: served, annotations, rejections }]]
     },
   })
 }

@@ -1,4 +1,5 @@
 /** Secrets and ConfigMaps that are named: what a controller may have to look at, and nothing else. */
+import type { Reference } from '../cluster/source/kube/followed.ts'
 import type { Key } from '../core/delta.ts'
 import { gather } from '../core/gather.ts'
 import type { Graph } from '../core/graph.ts'
@@ -8,12 +9,6 @@ import { usesOf } from './certificates.ts'
 import type { IngressOptions } from './options.ts'
 import type { Plan } from './plan.ts'
 import type { ParsedSettings } from './settings.ts'
-
-export interface Reference {
-  readonly kind: 'Secret' | 'ConfigMap'
-  readonly namespace: string
-  readonly name: string
-}
 
 /** Key: `Secret namespace/name`. */
 export function deriveReferences(
@@ -66,7 +61,7 @@ export const referencesOf = ({
   ...listed('Secret', [defaultCertificate]),
 ]
 
-const listed = (kind: Reference['kind'], paths: readonly (string | null)[]): [Key, Reference][] =>
+const listed = (kind: 'Secret' | 'ConfigMap', paths: readonly (string | null)[]): [Key, Reference][] =>
   [...new Set(paths)].flatMap((path): [Key, Reference][] => {
     if (path === null) return []
     const slash = path.indexOf('/')

@@ -96,5 +96,9 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   Pod: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
   ServiceCIDR: 'networking.k8s.io/v1',
+  Ingress: 'networking.k8s.io/v1',
+  IngressClass: 'networking.k8s.io/v1',
+  ConfigMap: 'v1',
+  Secret: 'v1',
 }
 const TELL_EVERY_MS = 2_000

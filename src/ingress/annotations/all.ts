@@ -31,7 +31,7 @@ export interface Parsed {
   readonly verdicts: readonly Verdict[]
 }
 
-export function parseAnnotations(ingress: Ingress, settings: Settings): Parsed {
+export function parseAnnotations(ingress: Omit<Ingress, 'published'>, settings: Settings): Parsed {
   const { namespace, name } = ingress
   const read = new Reader(ours(ingress.annotations), {
     object: `Ingress ${namespace}/${name}`,

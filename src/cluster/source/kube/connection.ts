@@ -39,6 +39,8 @@ export type Answer =
 export interface Tuning {
   /** Silence after which a connection is dead. */
   readonly silenceMs?: number
+  /** At most so many at a time. */
+  readonly connections?: number
   readonly random?: () => number
 }
 
@@ -51,7 +53,7 @@ export function connect(settings: Settings, tuning: Tuning = {}): Connection {
   const live = new Set<Socket>()
   const pool = new Pool(url.origin, {
     connect: connector(settings, credentials, live, silenceMs),
-    connections: CONNECTIONS_MAX,
+    connections: tuning.connections ?? CONNECTIONS_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
     h2Options: { pingInterval: Math.ceil(silenceMs / 3) },
   })

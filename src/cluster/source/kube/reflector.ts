@@ -25,9 +25,12 @@ export interface KindState {
   readonly stale: boolean
 }
 
+/** What a reflector writes to: an inlet, or a part of one. */
+export type Filled = Pick<Inlet<any>, 'kind' | 'begin' | 'put' | 'drop' | 'replace' | 'synced'>
+
 export interface ReflectOptions {
   readonly connection: Connection
-  readonly inlet: Inlet<any>
+  readonly inlet: Filled
   readonly selector: Selector
   readonly limit: number
   readonly signal: AbortSignal

@@ -1,0 +1,195 @@
+/** The controller as it ships, as a process of its own: between the lab's API and a carrier of the test's. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { connect, findSettings } from '../../src/cluster/source/kube.ts'
+import { createStore } from '../../src/lab/api/create.ts'
+import { createApiServer } from '../../src/lab/api/server.ts'
+import { ended, until } from '../netns/waiting.ts'
+import { FakeCarrier } from '../unit/carrier-world.ts'
+import { backendObjects, CLASS, ingress, secret, tlsSecret } from './ingress-objects.ts'
+import type { Raw } from './service-objects.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'ingress-controller-'))
+const running = new Set<ChildProcess>()
+t.setTimeout(300_000)
+t.jobs = 1
+t.teardown(() => {
+  for (const child of running) child.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const GROUPS: Readonly<Record<string, string>> = {
+  Service: '/api/v1/namespaces/x/services',
+  EndpointSlice: '/apis/discovery.k8s.io/v1/namespaces/x/endpointslices',
+  Ingress: '/apis/networking.k8s.io/v1/namespaces/x/ingresses',
+  IngressClass: '/apis/networking.k8s.io/v1/ingressclasses',
+  Secret: '/api/v1/namespaces/x/secrets',
+}
+
+async function world(t: Test) {
+  const at = mkdtempSync(join(folder, 'w-'))
+  const server = createApiServer(createStore())
+  const socket = join(at, 'api.sock')
+  await new Promise<void>((resolve) => server.listen({ path: socket }, resolve))
+  const found = await findSettings({ server: `unix://${socket}`, env: {} })
+  if (found.kind === 'problem') throw new Error(found.message)
+  const connection = connect(found.settings)
+  const carrier = await new FakeCarrier().listen()
+  t.teardown(async () => {
+    await connection.close()
+    server.closeAllConnections()
+    server.close()
+    await carrier.end()
+  })
+  const call = async (method: 'GET' | 'POST' | 'PATCH', path: string, body?: Raw): Promise<Raw> => {
+    const signal = new AbortController().signal
+    const answer = await connection.request(path, {
+      method,
+      signal,
+      ...(body && { body }),
+      ...(method === 'PATCH' && { contentType: 'application/merge-patch+json' }),
+    })
+    if (answer.kind === 'failed') throw new Error(`${method} ${path}: ${answer.problem.message}`)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of answer.body) chunks.push(chunk)
+    return JSON.parse(Buffer.concat(chunks).toString())
+  }
+  await call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'x' } })
+  return {
+    ...{ carrier, call, at },
+    apply: async (...objects: readonly Raw[]) => {
+      for (const object of objects) await call('POST', GROUPS[object['kind']]!, object)
+    },
+    start: (...args: readonly string[]) =>
+      start(at, ['--api-server', `unix://${socket}`, '--socket', carrier.path, ...args]),
+  }
+}
+
+function start(at: string, args: readonly string[]) {
+  const status = join(at, 'status.sock')
+  const main = join(import.meta.dirname, '../../src/main.ts')
+  const all = [
+    main,
+    'ingress',
+    ...args,
+    '--name',
+    'pod',
+    '--namespace',
+    'x',
+    '--status-bind-address',
+    status,
+    '--log',
+    'debug,json',
+  ]
+  const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  return { child, ask: (path: string) => ask(status, path), said: () => said }
+}
+
+/** Status and body; 0: nobody answers. */
+const ask = (socketPath: string, path: string): Promise<[number, string]> =>
+  new Promise((resolve) => {
+    const asked = request({ socketPath, path }, (answer) => {
+      let body = ''
+      answer.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      answer.on('end', () => resolve([answer.statusCode!, body]))
+    })
+    asked.on('error', () => resolve([0, '']))
+    asked.end()
+  })
+
+const keys = (carrier: FakeCarrier, table: string): string[] =>
+  [...(carrier.tables.get(table)?.rows.keys() ?? [])].sort()
+
+t.test('tables reach the carrier, secrets first; ready once all is acknowledged; status is written', async (t) => {
+  const { carrier, call, apply, start } = await world(t)
+  await apply(
+    CLASS,
+    ...backendObjects('x/a', ['10.0.0.1']),
+    secret('x/hidden', { auth: 'nobody:Very-Secret' }),
+    tlsSecret('x/cert', ['a.org']),
+  )
+  await apply(
+    ingress('x/i', {
+      paths: { 'a.org/': 'a' },
+      tls: [{ hosts: ['a.org'], secretName: 'cert' }],
+      annotations: { 'proxy-body-size': 'many', 'ssl-redirect': 'what' },
+    }),
+  )
+  // Of what the carrier is told, nothing is in force until it says so.
+  let isHeld = true
+  carrier.answer = () => (isHeld ? '' : null)
+  const controller = start('--publish-status-address', '192.0.2.1')
+  await until('it has begun to tell', () => carrier.lines.some((line) => line.includes('"secrets"')))
+  await until('it is asked', async () => (await controller.ask('/healthz'))[0] === 200)
+  t.equal((await controller.ask('/readyz'))[0], 503)
+  t.notOk(
+    carrier.lines.some((line) => line.includes('"proxy"')),
+    'routes wait for the certificates that they mean',
+  )
+  isHeld = false
+  await carrier.stop()
+  await carrier.listen()
+  await until('ready', async () => (await controller.ask('/readyz'))[0] === 200)
+  t.same(keys(carrier, 'secrets'), ['pair default', 'pair x/cert'])
+  t.same(keys(carrier, 'proxy'), [
+    ...['cluster x/a:80', 'endpoint x/a:80 10.0.0.1 8080', 'listener http', 'listener https'],
+    ...['route a.org 262101 / 0 https', 'route a.org 262102 / secure', 'sni ', 'sni a.org'],
+  ])
+  const status = async () => (await call('GET', `${GROUPS['Ingress']}/i`))['status']
+  await until(
+    'status',
+    async () => JSON.stringify(await status()) === '{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}',
+  )
+  const events = async () =>
+    ((await call('GET', '/api/v1/namespaces/x/events'))['items'] as Raw[]).map(({ message }) => String(message))
+  await until('an Event', async () => (await events()).some((message) => message.includes('proxy-body-size')))
+  await apply(
+    tlsSecret('x/later', ['b.org']),
+    ingress('x/j', { paths: { 'b.org/': 'a' }, tls: [{ hosts: ['b.org'], secretName: 'later' }] }),
+  )
+  await until('the next certificate', () => keys(carrier, 'secrets').includes('pair x/later'))
+  await until('is shown', () =>
+    JSON.stringify(carrier.tables.get('proxy')?.rows.get('sni b.org'))?.includes('pair x/later'),
+  )
+  t.match((await controller.ask('/metrics'))[1], /fairlead_target_apply_seconds_count\{target="carrier proxy"/)
+  t.match(JSON.parse((await controller.ask('/statusz'))[1]), { healthy: true, rejections: { count: 2 } })
+  controller.child.kill('SIGTERM')
+  t.equal(await ended(controller.child), 0)
+  const lease = await call('GET', '/apis/coordination.k8s.io/v1/namespaces/x/leases/fairlead-ingress-leader')
+  t.equal(lease['spec'].holderIdentity, '', 'the next one need not wait')
+  t.notMatch(controller.said(), /Very-Secret|PRIVATE KEY|BEGIN CERTIFICATE/)
+  t.equal(carrier.problem, null)
+})
+
+t.test('on trial no status is written; files instead of an API server will do', async (t) => {
+  const { carrier, call, apply, start, at } = await world(t)
+  await apply(CLASS, ...backendObjects('x/a', ['10.0.0.1']), ingress('x/i', { paths: { 'a.org/': 'a' } }))
+  const trial = start('--publish-status-address', '192.0.2.1', '--trial')
+  await until('ready', async () => (await trial.ask('/readyz'))[0] === 200)
+  trial.child.kill('SIGTERM')
+  t.equal(await ended(trial.child), 0)
+  t.equal((await call('GET', `${GROUPS['Ingress']}/i`))['status']?.loadBalancer?.ingress, undefined)
+  await t.rejects(call('GET', '/apis/coordination.k8s.io/v1/namespaces/x/leases/fairlead-ingress-leader'), /not found/)
+  const objects = [CLASS, ...backendObjects('x/f', ['10.0.0.7']), tlsSecret('x/cert', ['f.org'])]
+  const files = [
+    ...objects,
+    ingress('x/f', { paths: { 'f.org/': 'f' }, tls: [{ hosts: ['f.org'], secretName: 'cert' }] }),
+  ]
+  writeFileSync(join(at, 'all.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items: files }))
+  const byFiles = startFiles(at, carrier)
+  await until('ready', async () => (await byFiles.ask('/readyz'))[0] === 200)
+  t.ok(keys(carrier, 'secrets').includes('pair x/cert'))
+  t.ok(keys(carrier, 'proxy').includes('endpoint x/f:80 10.0.0.7 8080'))
+  byFiles.child.kill('SIGTERM')
+  t.equal(await ended(byFiles.child), 0)
+})
+
+const startFiles = (at: string, carrier: FakeCarrier) =>
+  start(at, ['--directory', join(at, 'all.json'), '--socket', carrier.path])
