@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import t from 'tap'
+import { readManifests } from '../../src/cluster/manifest.ts'
 import type { Forward, Route } from '../../src/carrier/proxy.ts'
 import { backendObjects, configMap, ingress, secret, tlsSecret } from '../contract/ingress-objects.ts'
 import { IngressRoom } from '../contract/ingress-room.ts'
@@ -411,6 +413,24 @@ t.test('canaries: header, cookie, weight', (t) => {
   t.equal(alone.ask('http://h.org/'), '404')
   t.match(alone.complaints(), [/is a canary of the path \/ of h.org, which no other Ingress has/])
   t.end()
+})
+
+t.test('the example of a canary does what it says', async (t) => {
+  const file = join(import.meta.dirname, '../../manifests/example-canary.yaml')
+  const { objects } = await readManifests([file])
+  const inNamespace = objects.map(({ object }) => ({
+    ...object,
+    metadata: { ...(object['metadata'] as Raw), namespace: 'x' },
+  }))
+  const room = new IngressRoom({}, [
+    ...backendObjects('x/shop', ['10.0.0.1']),
+    ...backendObjects('x/shop-next', ['10.0.0.2']),
+    ...inNamespace,
+  ])
+  t.equal(room.ask('http://shop.example.org/'), `${TO_A} 95% ${TO_B} 5%`)
+  t.equal(room.ask('http://shop.example.org/', { headers: { 'x-canary': 'always' } }), TO_B)
+  t.equal(room.ask('http://shop.example.org/', { headers: { 'x-canary': 'never' } }), TO_A)
+  t.same(room.complaints(), [])
 })
 
 t.test('snippets: four directives are read, the rest is refused by line', (t) => {

@@ -108,7 +108,7 @@ export class Followed implements Target<Reference> {
   }
 
   async #known(keys: readonly Key[], signal: AbortSignal): Promise<void> {
-    const all = Promise.all(keys.map((key) => this.#watches.get(key)?.answered))
+    const all = Promise.all(keys.flatMap((key) => this.#watches.get(key)?.answered ?? []))
     const over = Promise.withResolvers<void>()
     const stop = (): void => over.resolve()
     signal.addEventListener('abort', stop, { once: true })
