@@ -53,7 +53,7 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
     const configuration = { ...reading.configuration, servers }
     if (service?.follow(configuration)) continue
     await service?.end()
-    service = await DnsService.start(configuration, options, parts)
+    service = await DnsService.start(configuration, options, { ...parts, before: service })
   }
   if (!signal.aborted) await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
   await service?.end()

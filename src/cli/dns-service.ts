@@ -22,6 +22,9 @@ import { ProgrammingLatency } from '../status/programming.ts'
 import type { DnsMetrics } from './dns-metrics.ts'
 import { startSource, type Source, type SourceOptions } from './source.ts'
 
+/** A row of table `names`. */
+type Row = { readonly set: string }
+
 export interface DnsParts {
   readonly carrier: Connection
   readonly observer: Observer
@@ -32,6 +35,8 @@ export interface DnsParts {
   readonly counted: DnsMetrics
   /** Of the Corefile. */
   readonly problems: Readable<Rejection>
+  /** The service whose place this one takes. */
+  readonly before: DnsService | null
 }
 
 /**
@@ -42,13 +47,15 @@ export class DnsService {
   readonly tables: Tables
   readonly graph = new Graph()
   readonly runner: Runner
-  readonly names: Readable<unknown>
+  readonly names: Readable<Row>
   readonly rejections: Readable<Rejection>
   readonly source: Source
   readonly #servers = new InputTable<Server>('servers')
   readonly #files = new FileNames(disk)
+  /** Names that the servers in force ask for, and the next ones do not. */
+  readonly #leaving = new InputTable<Row>('names on their way out')
   #configuration: Configuration
-  readonly #binding: Binding
+  readonly #bindings: { readonly names: Binding; readonly servers: Binding }
   readonly #ending: AbortController
   readonly #running: Promise<void>
 
@@ -68,7 +75,7 @@ export class DnsService {
   }
 
   private constructor(configuration: Configuration, made: Made, parts: DnsParts) {
-    const { carrier, problems } = parts
+    const { carrier, problems, before } = parts
     const { tables, source, signal } = made
     this.tables = tables
     this.source = source
@@ -76,12 +83,13 @@ export class DnsService {
     this.#ending = made.ending
     const names = deriveNames(this.graph, tables, made.instances)
     this.rejections = union('problems', [problems, tables.rejections, names.rejections, this.#files.rejections])
-    this.names = union<object>('names', [names.rows, this.graph.input(this.#files.rows)])
+    const others = [this.graph.input(this.#files.rows), this.graph.input(this.#leaving)]
+    this.names = union<Row>('names', [names.rows, ...others])
     this.runner = new Runner(this.graph, { signal, onEvent: this.#measured(parts), auditEveryMs: AUDIT_MS })
-    this.#binding = this.#attach(this.names, carrier)
-    this.#attach(this.#servers, carrier)
+    this.#bindings = { names: this.#attach(this.names, carrier), servers: this.#attach(this.#servers, carrier) }
+    this.#leaving.markSynced()
     this.#running = this.runner.run()
-    this.#configure(configuration)
+    this.#configure(configuration, before)
   }
 
   /** False: it asks something else of the cluster, and another service must take the place of this one. */
@@ -136,19 +144,24 @@ export class DnsService {
     return binding
   }
 
-  #configure(configuration: Configuration): void {
-    const isFirst = !this.#servers.synced
-    this.#files.follow(configuration)
-    const rows = configuration.servers.map((server, i): [string, Server] => [String(i), server])
-    const serve = (): void => {
-      if (this.#configuration !== configuration) return // a newer one came meanwhile
-      this.#servers.replace(rows)
-      this.#servers.markSynced()
-    }
+  /** Of two tables only one changes at a time: names of the old servers stay until the new ones are in force. */
+  #configure(configuration: Configuration, before: DnsService | null = this): void {
+    const sets = new Set([...configuration.kubernetes, ...configuration.sources].map(({ set }) => set))
+    this.#leaving.replace([...(before?.names.entries() ?? [])].filter(([, row]) => !sets.has(row.set)))
     this.#configuration = configuration
-    if (isFirst) serve()
-    // A server that answers from a file's names comes after them.
-    else void this.#binding.whenApplied(this.names.number).then(serve, () => {})
+    this.#files.follow(configuration)
+    void this.#serve(configuration, before).catch(() => {}) // it rejects when we are stopped before
+  }
+
+  async #serve(configuration: Configuration, before: DnsService | null): Promise<void> {
+    const isCurrent = (): boolean => this.#configuration === configuration // else a newer one came meanwhile
+    // The carrier's first servers cannot wait: what is no name of the cluster is answered whether that is known or not.
+    if (before !== null) await this.#bindings.names.whenApplied(this.names.number)
+    if (!isCurrent()) return
+    this.#servers.replace(configuration.servers.map((server, i): [string, Server] => [String(i), server]))
+    this.#servers.markSynced()
+    await this.#bindings.servers.whenApplied(this.#servers.number)
+    if (isCurrent()) this.#leaving.replace([])
   }
 }
 

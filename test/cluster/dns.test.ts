@@ -82,6 +82,32 @@ t.test('another way with pods: the names are asked for anew', { skip }, async (t
   t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.13')
 })
 
+t.test('another kubernetes while it is asked: no answer is wrong', { skip }, async (t) => {
+  // A name that each Corefile here answers: what there is, no matter which of them is in force.
+  const wrong: string[] = []
+  const ending = new AbortController()
+  let asked = 0
+  const asking = Array.from({ length: 4 }, async () => {
+    for (; !ending.signal.aborted; asked++) {
+      const { rcode, addresses } = await ask(PORT, 'db.shop.svc.cluster.local')
+      if (rcode !== 0 || addresses.join() !== '10.244.1.13') wrong.push(`${rcode} ${addresses.join()}`)
+    }
+  })
+  for (const [pods, rcode] of [
+    ['insecure', 0],
+    ['disabled', NXDOMAIN],
+    ['insecure', 0],
+    ['disabled', NXDOMAIN],
+  ] as const) {
+    writeFileSync(join(folder, 'Corefile'), corefile(pods))
+    const inForce = async () => (await ask(PORT, '10-244-1-9.shop.pod.cluster.local')).rcode === rcode
+    await until(`pods ${pods} is in force`, inForce, PATIENCE_MS)
+  }
+  ending.abort()
+  await Promise.all(asking)
+  t.same(wrong, [], `of ${asked} answers`)
+})
+
 t.test('neither controller nor API server: a carrier that starts answers from disk', { skip }, async (t) => {
   const all = [...running]
   for (const child of all) child.kill('SIGTERM')
@@ -138,5 +164,6 @@ const corefile = (pods: string): string => `.:${PORT} {
 /** In a network namespace of the test's own. */
 const PORT = 53
 const NXDOMAIN = 3
+const PATIENCE_MS = 90_000
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')

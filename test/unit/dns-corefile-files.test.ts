@@ -173,14 +173,14 @@ t.test('files that a Corefile names', async (t) => {
   const files = { '/db': '@ SOA ns h 1 2 3 4 5\n', '/bad': 'x', '/etc/hosts': '10.0.0.1 x\n' }
   const found = configuration('. {\n file /db a\n hosts {\n 10.0.0.2 y\n fd00::2 y\n }\n}', access(files))
   t.same(
-    found.names.map(({ set, name }) => `${set} ${name}`),
+    found.names.map(({ set, name }) => `${set.slice(0, 1)} ${name}`),
     [
-      'h0 x.',
-      'h0 1.0.0.10.in-addr.arpa.',
-      'h0 y.',
-      'h0 2.0.0.10.in-addr.arpa.',
-      `h0 2${'.0'.repeat(29)}.d.f.ip6.arpa.`,
-      'f0 a.',
+      'h x.',
+      'h 1.0.0.10.in-addr.arpa.',
+      'h y.',
+      'h 2.0.0.10.in-addr.arpa.',
+      `h 2${'.0'.repeat(29)}.d.f.ip6.arpa.`,
+      'f a.',
     ],
   )
   t.same(configuration('. {\n file /none\n}', access(files)).warnings.map(sentence), [

@@ -111,15 +111,15 @@ t.test('options', async (t) => {
       'file /zones/db a b {\n fallthrough a\n reload 0\n}',
       {
         zones: [
-          { zone: 'a.', set: 'f0' },
-          { zone: 'b.', set: 'f0' },
+          { zone: 'a.', set: /^f[0-9a-f]{12}$/ },
+          { zone: 'b.', set: /^f[0-9a-f]{12}$/ },
         ],
         fallthrough: ['a.'],
       },
     ],
     [
       'hosts {\n 10.0.0.1 a.example.org\n ttl 5\n no_reverse\n reload 0\n fallthrough\n fallthrough_unsupported\n}',
-      { set: 'h0', zones: ['example.org.'], ttl: 5, fallthrough: ['.'], fallthroughUnsupported: true },
+      { set: /^h[0-9a-f]{12}$/, zones: ['example.org.'], ttl: 5, fallthrough: ['.'], fallthroughUnsupported: true },
     ],
   ]
   for (const [lines, wanted] of table) t.match(step(lines, access(files)), wanted, lines)
@@ -270,7 +270,7 @@ t.test('kubernetes', async (t) => {
   t.match(found.servers[0]!.steps, [
     {
       plugin: 'kubernetes',
-      set: 'k0',
+      set: /^k[0-9a-f]{12}$/,
       zones: ['cluster.local.', 'clusterset.local.', '10.in-addr.arpa.'],
       ttl: 0,
       fallthrough: ['a.'],
@@ -278,7 +278,7 @@ t.test('kubernetes', async (t) => {
   ])
   t.match(found.kubernetes, [
     {
-      set: 'k0',
+      set: /^k[0-9a-f]{12}$/,
       options: {
         zones: ['cluster.local.', 'clusterset.local.', '10.in-addr.arpa.'],
         multicluster: ['clusterset.local.'],
@@ -307,11 +307,12 @@ t.test('kubernetes', async (t) => {
 
 t.test('equal directives share a set', async (t) => {
   const text = `a {\n kubernetes c\n hosts {\n 10.0.0.1 x.a\n}\n}\nb {\n kubernetes c\n hosts\n}\nd {\n kubernetes c {\n pods insecure\n}\n}`
-  const found = configuration(text, access(files))
-  t.same(
-    found.servers.map(({ steps }) => steps.map((it) => 'set' in it && it.set)),
-    [['h0', 'k0'], ['h1', 'k0'], ['k1']],
-  )
+  const sets = (text: string) =>
+    configuration(text, access(files)).servers.map(({ steps }) => steps.map((it) => ('set' in it ? it.set : '')))
+  const [first, second, third] = sets(text)
+  t.equal(first![1], second![1], 'both say kubernetes c')
+  t.equal(new Set([...first!, ...second!, ...third!]).size, 4, 'two of hosts, two of kubernetes')
+  t.same(sets(text.replace('kubernetes c', 'kubernetes e'))[2], third, 'called by what it says, not by where it stands')
 })
 
 t.test('bind, reload', async (t) => {
@@ -345,16 +346,15 @@ t.test('the search domains of pods are those of the kubernetes beside them', asy
   const { servers, kubernetes } = configuration(
     'a {\n autopath @kubernetes\n kubernetes a 10.in-addr.arpa {\n  pods verified\n }\n}\nb {\n kubernetes b\n}',
   )
+  const [first, second] = kubernetes.map(({ set }) => set)
   t.match(servers[0]!.steps, [
-    { plugin: 'autopath', zones: ['a.'], search: ['corp.example.'], pods: { set: 'k0-clients', zones: ['a.'] } },
-    { plugin: 'kubernetes', set: 'k0' },
+    { plugin: 'autopath', zones: ['a.'], search: ['corp.example.'], pods: { set: `${first}-clients`, zones: ['a.'] } },
+    { plugin: 'kubernetes', set: first! },
   ])
+  t.match(servers[1]!.steps, [{ plugin: 'kubernetes', set: second! }])
   t.same(
-    kubernetes.map(({ set, options }) => [set, options.clients]),
-    [
-      ['k0', true],
-      ['k1', undefined],
-    ],
+    kubernetes.map(({ options }) => options.clients),
+    [true, undefined],
   )
 })
 

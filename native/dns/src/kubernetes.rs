@@ -65,7 +65,8 @@ impl Kubernetes {
                     return Given::Done(packet::NO_ERROR);
                 }
                 Found::Nothing if apex => None,
-                Found::Nothing if !tables.synced => return Given::Done(packet::SERVER_FAILURE),
+                // A set has rows whatever is in the cluster: without any, they are still to come.
+                Found::Nothing if !tables.synced || set.rows == 0 => return Given::Done(packet::SERVER_FAILURE),
                 Found::Nothing
                     if owner == OWNER && self.fallthrough.iter().any(|zone| within(at.name, zone.wire())) =>
                 {

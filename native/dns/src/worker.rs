@@ -10,7 +10,7 @@ use crate::metrics::{Counters, render};
 use crate::name::Name;
 use crate::readers;
 use crate::serving::{Order, Serving};
-use crate::step::{Chain, Observers, Problem, names};
+use crate::step::{Chain, Observers, Problem, Step, names};
 use crate::stream::Timeouts;
 use crate::table::{Set, SetBuilder};
 use crate::tls;
@@ -185,9 +185,13 @@ impl Worker for DnsWorker {
 
     fn unready(&self) -> Vec<String> {
         self.observers().top.prune(Instant::now());
-        let synced = self.state.load().tables.synced;
-        let waits = self.blocks.values().any(|block| block.chain.steps.iter().any(|step| !step.sets().is_empty()));
-        if synced || !waits { Vec::new() } else { vec!["kubernetes".to_string()] }
+        let state = self.state.load();
+        let waits = |step: &Step| match step {
+            Step::Kubernetes(step) => !state.tables.synced || state.tables.sets[step.set].rows == 0,
+            step => !state.tables.synced && !step.sets().is_empty(),
+        };
+        let waits = self.blocks.values().any(|block| block.chain.steps.iter().any(waits));
+        if waits { vec!["kubernetes".to_string()] } else { Vec::new() }
     }
 
     fn ask(&mut self, question: &Question) -> Result<Value, String> {

@@ -238,8 +238,23 @@ fn nothing_is_denied_before_the_names_are_there() {
     assert_eq!(server.ask("svc1.testns.svc.cluster.local.", A), denied(0, &[]));
     server.names(false, &[], &["k0 _http._tcp.svc1.testns.svc.cluster.local."]);
     assert_eq!(server.ask("svc1.testns.svc.cluster.local.", A), denied(3, &[]));
-    server.names(true, &[], &[]);
+    server.names(true, &[NAMES[1]], &[]);
     assert_eq!(server.ask("dual.testns.svc.cluster.local.", A), denied(3, &[]));
+}
+
+/// As between two commits of a Corefile that changes: its rows are there before who asks for them, or after.
+#[test]
+fn nothing_is_denied_by_a_set_without_rows() {
+    let mut server = server();
+    let other: Vec<_> = NAMES.iter().map(|(key, row)| (key.replace("k0", "k1"), row.replace("k0", "k1"))).collect();
+    let other: Vec<_> = other.iter().map(|(key, row)| (key.as_str(), row.as_str())).collect();
+    server.names(true, &other, &[]);
+    assert_eq!(server.ask("svc1.testns.svc.cluster.local.", A).code, 2);
+    assert_eq!(server.ask("nothing.testns.svc.cluster.local.", A).code, 2);
+    assert_eq!(server.worker.unready(), ["kubernetes"]);
+    server.names(true, NAMES, &[]);
+    assert_eq!(server.ask("svc1.testns.svc.cluster.local.", A).code, 0);
+    assert_eq!(server.worker.unready(), [""; 0]);
 }
 
 #[test]

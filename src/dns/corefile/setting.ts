@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { isAbsolute, join } from 'node:path/posix'
 import { clientsOf } from '../clients.ts'
 import type { Access } from './access.ts'
@@ -23,17 +24,18 @@ export interface Setting {
 /** Directives of one plugin in one server block, at least one, in the order of the file. Null, or fewer: said what is wrong. */
 export type Parse = (directives: readonly Statement[], setting: Setting) => readonly Step[] | Step | null
 
-/** Of all server blocks: what rows of names are made of. Equal ones are one. */
+/**
+ * Of all server blocks: what rows of names are made of. Equal ones are one. A set is called by what it stands for, so that
+ * rows of one Corefile never answer for another: while one takes the place of the other, both are there.
+ */
 export class Sets {
   readonly kubernetes: KubernetesSet[] = []
   readonly sources: Source[] = []
   reload: Reload | null = null
 
   addKubernetes(options: Omit<KubernetesSet, 'set'>): string {
-    const equal = this.kubernetes.find(({ set: _, ...others }) => JSON.stringify(others) === JSON.stringify(options))
-    if (equal !== undefined) return equal.set
-    const set = `k${this.kubernetes.length}`
-    this.kubernetes.push({ set, ...options })
+    const set = setName('k', options)
+    if (!this.kubernetes.some((it) => it.set === set)) this.kubernetes.push({ set, ...options })
     return set
   }
 
@@ -46,15 +48,18 @@ export class Sets {
   }
 
   addSource(source: Omit<Source, 'set'>): string {
-    const equal = this.sources.find(({ set: _, ...others }) => JSON.stringify(others) === JSON.stringify(source))
-    if (equal !== undefined) return equal.set
-    const letter = source.kind === 'hosts' ? 'h' : 'f'
-    const set = `${letter}${this.sources.filter(({ kind }) => kind === source.kind).length}`
-    this.sources.push({ set, ...source })
+    const set = setName(source.kind === 'hosts' ? 'h' : 'f', source)
+    if (!this.sources.some((it) => it.set === set)) this.sources.push({ set, ...source })
     return set
   }
 }
 
+const setName = (letter: string, what: object): string =>
+  letter + createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, DIGITS)
+
 /** The path of a file that a directive names: relative ones are below `root`, else below the folder of the process. */
 export const pathOf = (token: Token, { root }: Setting): string =>
   isAbsolute(token.text) || root === '' ? token.text : join(root, token.text)
+
+/** 48 bits: a Corefile has a handful of sets. */
+const DIGITS = 12
