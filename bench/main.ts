@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { build } from '../test/cluster/build.ts'
 import { enterWorld } from '../test/netns/world.ts'
 import { agents } from './families/agents.ts'
 import { change } from './families/change.ts'
@@ -15,7 +16,6 @@ import { memory } from './families/memory.ts'
 import { overlay } from './families/overlay.ts'
 import { program } from './families/program.ts'
 import { rules } from './families/rules.ts'
-import { buildCoreDns } from './coredns.ts'
 import { fetchDebian } from './debian.ts'
 import { describeMachine, loadAverage } from './machine.ts'
 import { show, type Report } from './report.ts'
@@ -77,7 +77,11 @@ async function timed(run: (progress: (words: string) => void) => Promise<Report>
 
 /** What `dns` compares with, as far as it is to be had; CoreDNS takes minutes to build. */
 async function fetchResolvers(short: boolean): Promise<void> {
-  const problems = [await fetchDebian(PACKAGES), short ? null : await buildCoreDns()]
+  const problems = [await fetchDebian(PACKAGES)]
+  if (!short) {
+    const built = await build('coredns', (line) => console.error(`  dns: ${line}`))
+    problems.push(built.kind === 'built' ? null : built.hint)
+  }
   for (const problem of problems) if (problem !== null) console.error(`  dns: ${problem}`)
 }
 
@@ -86,7 +90,7 @@ const RESULTS = new URL('results/', import.meta.url).pathname
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 
 families: ${Object.keys(FAMILIES).join(', ')}; default: all
-  --short      fewer rounds and smaller sizes, within four minutes: for CI
+  --short      fewer rounds and smaller sizes, within seven minutes: for CI
   --json FILE  write all figures`
 
 process.exit(await main())

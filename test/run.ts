@@ -15,7 +15,7 @@ const families: readonly { name: string; about: string; jobs: number }[] = [
   { name: 'unit', about: 'same input, same bytes', jobs: 2 },
   { name: 'property', about: 'incremental equals full, fake against brute force', jobs: 2 },
   { name: 'contract', about: 'one case file, every source and every target', jobs: 2 },
-  { name: 'netns', about: 'a real kernel, namespaces of our own, packets sent and seen', jobs: 1 },
+  { name: 'netns', about: 'a real kernel, namespaces of our own, packets sent and seen', jobs: 2 },
   { name: 'vm', about: 'a kernel that has what this one may lack, emulated', jobs: 1 },
   { name: 'cluster', about: "Kubernetes' own components", jobs: 1 },
 ]

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { createStore } from '../../src/lab/api/create.ts'
 import { createApiServer } from '../../src/lab/api/server.ts'
 import type { Store } from '../../src/lab/api/store.ts'
+import { builtPath, versionOf } from '../../test/cluster/build.ts'
 import { servicesOf, slicesOf, type Size } from '../cluster.ts'
-import { findCoreDns, VERSION } from '../coredns.ts'
 import { findDebian } from '../debian.ts'
 import { changes, restarts } from '../namelife.ts'
 import { favoured, pinAgain } from '../pinned.ts'
@@ -32,11 +32,14 @@ interface Life {
 }
 
 export async function dns(short: boolean, progress: (words: string) => void): Promise<Report> {
-  const programs: Programs = { debian: await findDebian(resolvers.PACKAGES), coreDns: await findCoreDns() }
+  const programs: Programs = { debian: await findDebian(resolvers.PACKAGES), coreDns: await builtPath('coredns') }
   const notes: string[] = []
   if (programs.debian === null) notes.push('unbound and knot are left out: apt-get could not fetch them.')
-  if (programs.coreDns === null)
-    notes.push(`CoreDNS ${VERSION} is left out: a run of all (without --short) builds it, with Go.`)
+  notes.push(
+    programs.coreDns === null
+      ? 'CoreDNS is left out: bin/test components builds it, with Go.'
+      : `CoreDNS is ${await versionOf('coredns')}.`,
+  )
   const results = new Map<Case, Map<Who, Answers[]>>()
   const lives: Life[] = []
   const changed = new Map<Who, number[]>()
@@ -304,7 +307,7 @@ function reportOf(
     notes: [
       ...notes,
       'Each server on a core of its own with one thread that answers over UDP, the client on the other; 64 queries at a time. "Canned answer" has the system calls of ours and looks nothing up: what lies below it is the kernel.',
-      `Ours and CoreDNS ${VERSION} (kubernetes plugin) run kubeadm's Corefile against the lab's API server; knot has the names as a zone, unbound as local data. Asked are names of Services; the search list is what glibc sends with ndots:5 for a Service of the namespace and a name outside, A and AAAA.`,
+      "Ours and CoreDNS (kubernetes plugin) run kubeadm's Corefile against the lab's API server; knot has the names as a zone, unbound as local data. Asked are names of Services; the search list is what glibc sends with ndots:5 for a Service of the namespace and a name outside, A and AAAA.",
       'Changes are of endpoints; asked is once a millisecond. RSS is of supervisor and worker together, what they share counted twice.',
     ],
   }

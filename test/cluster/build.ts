@@ -42,6 +42,18 @@ export async function whyNotBuilt(...programs: readonly Program[]): Promise<stri
   return null
 }
 
+/** Its path; null: not built yet. */
+export async function builtPath(program: Program): Promise<string | null> {
+  const path = await binaryPath(program)
+  return (await exists(path)) ? path : null
+}
+
+/** As its go.mod, the only place that names it, has it: `v1.36.1`. */
+export async function versionOf(program: Program): Promise<string> {
+  const mod = await readFile(join(import.meta.dirname, program, 'go.mod'), 'utf8')
+  return new RegExp(`${MODULES[program]} (v\\S+)`).exec(mod)![1]!
+}
+
 /** Where things that are dear to make are kept between runs. */
 export function cacheFolder(): string {
   return process.env['FAIRLEAD_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'fairlead')
@@ -53,7 +65,8 @@ async function binaryPath(program: Program): Promise<string> {
 
 async function compile(program: Program, binary: string): Promise<Built> {
   const fresh = `${binary}.${process.pid}`
-  const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${await kubernetesVersion()}`
+  // So that `kubectl version` and /version tell the truth.
+  const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${await versionOf('components')}`
   const source = join(import.meta.dirname, program)
   const result = await exec(['nice', 'go', 'build', '-C', source, '-trimpath', '-ldflags', flags, '-o', fresh, '.'], {
     env: { ...process.env, CGO_ENABLED: '0' },
@@ -73,12 +86,6 @@ async function checkGo(): Promise<string | null> {
   const [major = 0, minor = 0] = result.stdout.trim().replace(/^go/, '').split('.').map(Number)
   if (major > GO_WANTED[0] || (major === GO_WANTED[0] && minor >= GO_WANTED[1])) return null
   return `Go ${major}.${minor} is too old: ${install}`
-}
-
-// So that `kubectl version` and /version tell the truth; go.mod is the only place that names it.
-async function kubernetesVersion(): Promise<string> {
-  const mod = await readFile(join(import.meta.dirname, 'components/go.mod'), 'utf8')
-  return /k8s\.io\/kubernetes (v\S+)/.exec(mod)![1]!
 }
 
 async function contentHash(program: Program): Promise<string> {
@@ -119,6 +126,7 @@ const PROGRAMS: Readonly<Record<Program, readonly string[]>> = {
   components: ['main.go', 'certs.go', 'go.mod', 'go.sum'],
   coredns: ['main.go', 'go.mod', 'go.sum'],
 }
+const MODULES = { components: 'k8s.io/kubernetes', coredns: 'github.com/coredns/coredns' } as const
 const MINUTES = { components: 'about 4 minutes', coredns: 'about 2 minutes' } as const
 const GO_WANTED = [1, 26] as const
 const BUILD_TIMEOUT_MS = 30 * 60_000
