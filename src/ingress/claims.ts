@@ -44,6 +44,26 @@ export function deriveClaims(graph: Graph, plans: Readable<Plan>): Readable<Clai
   })
 }
 
+/**
+ * Paths of one host and one length, greater texts first, as nginx puts patterns: who comes before whom where more than one
+ * of them matches. Key: `HOST LENGTH`.
+ */
+export const deriveOrders = (graph: Graph, claims: Readable<Claim>): Readable<readonly string[]> =>
+  gather<readonly string[], Claim, string>(graph, {
+    name: 'orders of paths',
+    driver: claims,
+    parts: (_, claim) => [[orderKey(claim), orderText(claim)]],
+    row: (_, texts) => [...texts].sort(descending),
+    atHand: 1_000,
+  })
+
+export const orderKey = ({ host, path }: Claim): Key => `${host} ${path.length}`
+/** Of the same text, Exact goes before Prefix. */
+export const orderText = ({ type, path }: Claim): string => `${path} ${TYPES.indexOf(type)}`
+
+const TYPES: readonly ClaimType[] = ['Default', 'ImplementationSpecific', 'Prefix', 'Exact']
+const descending = (a: string, b: string): number => (a > b ? -1 : a < b ? 1 : 0)
+
 export const claimKey = (host: string, type: ClaimType, path: string): Key => `${type} ${host} ${path}`
 
 function* claimsOf(key: Key, { ingress, annotations }: Plan): Iterable<readonly [Key, Claimant]> {

@@ -13,7 +13,7 @@ import type { Graph } from '../core/graph.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { union } from '../core/union.ts'
 import { deriveDefault, deriveFacts, deriveSecretRows, deriveUses } from './certificates.ts'
-import { deriveClaims, rejectionsOfClaim } from './claims.ts'
+import { deriveClaims, deriveOrders, rejectionsOfClaim } from './claims.ts'
 import type { ClusterPlan } from './clusters.ts'
 import { deriveEndpoints, deriveStaffed } from './endpoints.ts'
 import { deriveExpiries } from './expiries.ts'
@@ -64,9 +64,20 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
   const plans = derivePlans(graph, { ...inputs, options }, settings)
   const hosts = deriveHosts(graph, plans)
   const claims = deriveClaims(graph, plans)
+  const orders = deriveOrders(graph, claims)
   const facts = deriveFacts(graph, secrets)
   const staffed = deriveStaffed(graph, services, slices)
-  const pieces = derivePieces(graph, claims, { options, settings, plans, hosts, services, staffed, configMaps, facts })
+  const pieces = derivePieces(graph, claims, {
+    options,
+    settings,
+    plans,
+    hosts,
+    services,
+    staffed,
+    configMaps,
+    facts,
+    orders,
+  })
   const ofHosts = deriveHostRows(graph, { options, settings, plans, hosts, claims, services, facts })
   const streams = deriveStreams(graph, { options, settings, configMaps, services })
   const clusters = deriveClusters(graph, pieces, ofHosts, streams)

@@ -10,7 +10,7 @@ import type { Graph } from '../core/graph.ts'
 import type { Readable } from '../core/table.ts'
 import { forwardOf, type Sent } from './actions.ts'
 import type { Canary } from './annotations/canary.ts'
-import type { Claim } from './claims.ts'
+import { orderKey, orderText, type Claim } from './claims.ts'
 import type { ClusterPlan } from './clusters.ts'
 import { filtersOf, withHsts } from './filters.ts'
 import type { Host } from './hosts.ts'
@@ -30,6 +30,7 @@ export interface RouteInputs {
   readonly staffed: Readable<true>
   readonly configMaps: Readable<ConfigMap>
   readonly facts: Readable<Facts>
+  readonly orders: Readable<readonly string[]>
 }
 
 /** What follows from one claim. */
@@ -91,9 +92,7 @@ function pieceOf(context: Context): Piece {
   const names = [claim.host, ...host.aliases.filter((alias) => isFree(read.get(inputs.hosts, alias), claim.host))]
   const answers = answersOf(context, path)
   const routes = names.flatMap((name) =>
-    answers.map(({ id, ...route }) =>
-      routeRow(`${name} ${route.rank} ${orderOf(path)}${claim.path} ${id}`, { ...route, host: name }),
-    ),
+    answers.map(({ id, ...route }) => routeRow(`${name} ${claim.type} ${claim.path} ${id}`, { ...route, host: name })),
   )
   return { routes, clusters, rejections }
 }
@@ -110,7 +109,7 @@ function answersOf(context: Context, path: PathMatch): Answer[] {
   const holder = claim.holder!
   const service = holder.backend?.service ?? ''
   const labels = { namespace, ingress: name, service, path: claim.type === 'Default' ? '/' : claim.path }
-  const rank = rankOf(claim, host.isRegex)
+  const rank = rankOf(context)
   const secured = isSecured(context)
   const sent = sentOf(context)
   const isCertified = host.certificates.length > 0
@@ -147,7 +146,8 @@ function answersOf(context: Context, path: PathMatch): Answer[] {
   const bare = withoutSlash(claim, host.isRegex)
   if (bare !== null) {
     const to: Action = { redirect: { status: 301, path: { full: claim.path } } }
-    add('slash', BARE, { exact: bare }, to, null)
+    // After whatever has just that path without the slash, and before shorter ones.
+    add('slash', placeOf(bare.length, SLOTS - 1) - rank, { exact: bare }, to, null)
   }
   return answers
 }
@@ -224,10 +224,15 @@ function matchOf({ claim, host, complain }: Context): PathMatch | null {
 }
 
 /** Longer paths go first; of the same length Exact, then Prefix, then what nginx calls a prefix. */
-function rankOf({ type, path }: Claim, isRegex: boolean): number {
-  const kind = type === 'Default' ? 3 : isRegex ? 0 : type === 'Exact' ? 0 : type === 'Prefix' ? 1 : 2
-  return ((LENGTH_MAX - path.length) * 4 + kind) * ORDERS
+function rankOf({ claim, host, read, inputs }: Context): number {
+  const { type, path } = claim
+  if (!host.isRegex || type === 'Default')
+    return placeOf(path.length, ['Exact', 'Prefix', 'ImplementationSpecific', 'Default'].indexOf(type))
+  const order = read.get(inputs.orders, orderKey(claim)) ?? []
+  return placeOf(path.length, Math.min(order.indexOf(orderText(claim)), SLOTS - 1))
 }
+
+const placeOf = (length: number, slot: number): number => ((LENGTH_MAX - length) * SLOTS + slot) * ORDERS
 
 /** nginx: a location that ends in a slash answers 301 to who leaves it out. Prefixes of Kubernetes mean both anyway. */
 function withoutSlash({ type, path }: Claim, isRegex: boolean): string | null {
@@ -236,18 +241,10 @@ function withoutSlash({ type, path }: Claim, isRegex: boolean): string | null {
     : null
 }
 
-/** Of patterns of the same length the greater text goes first: equal ranks go by key. */
-const orderOf = (path: PathMatch): string =>
-  'pattern' in path
-    ? `${Buffer.from(Buffer.from(path.pattern.pattern).map((octet) => 255 - octet))
-        .toString('hex')
-        .slice(0, 64)} `
-    : ''
-
 const LENGTH_MAX = 4_096
+/** Paths of one length. */
+const SLOTS = 4_096
 /** Within one path. */
 const ORDERS = 16
 const [ROOT, HEADER, COOKIE, MAIN, SECURE] = [0, 1, 3, 5, 6] as const
-/** After whatever has just that path without the slash, and before shorter ones. */
-const BARE = ORDERS * 5
 const ENDED: Condition = { on: 'header', name: 'X-Forwarded-Proto', value: { exact: 'https' } }

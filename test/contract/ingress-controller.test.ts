@@ -140,7 +140,7 @@ t.test('tables reach the carrier, secrets first; ready once all is acknowledged;
   t.same(keys(carrier, 'secrets'), ['pair default', 'pair x/cert'])
   t.same(keys(carrier, 'proxy'), [
     ...['cluster x/a:80', 'endpoint x/a:80 10.0.0.1 8080', 'listener http', 'listener https'],
-    ...['route a.org 262101 / 0 https', 'route a.org 262102 / secure', 'sni ', 'sni a.org'],
+    ...['route a.org Prefix / 0 https', 'route a.org Prefix / secure', 'sni ', 'sni a.org'],
   ])
   const status = async () => (await call('GET', `${GROUPS['Ingress']}/i`))['status']
   await until(
