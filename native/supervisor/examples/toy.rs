@@ -1,5 +1,6 @@
 //! The smallest kind of carrier there can be, for the tests of the supervisor. Table `words`: what a datagram that holds a
-//! key is answered. Table `doors`: where to listen, `{"port":N}`. A few words make the worker misbehave.
+//! key is answered. Table `doors`: where to listen, `{"port":N}`. Table `whispers`: words that nobody is told, and that are not
+//! to reach a disk. A few words make the worker misbehave.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,7 +38,7 @@ impl Kind for Toy {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["words", "doors"]
+        &["words", "doors", "whispers"]
     }
 
     fn pack(&self, table: &str, _: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Refusal> {
@@ -50,6 +51,10 @@ impl Kind for Toy {
             packed.extend_from_slice(serde_json::from_str::<Word>(row).map_err(wrong)?.word.as_bytes());
         }
         Ok(())
+    }
+
+    fn keeps(&self, table: &str) -> bool {
+        table != "whispers"
     }
 
     fn asks(&self, table: &str) -> bool {
@@ -69,6 +74,7 @@ impl Kind for Toy {
                 .flat_map(|port| [Page::Health, Page::Ready, Page::Metrics].map(|p| page(p, *port)))
                 .collect(),
             lameduck: Duration::from_millis(door.lameduck),
+            ..Wants::default()
         }
     }
 
@@ -82,13 +88,18 @@ struct Server {
     words: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// True: no longer.
     doors: HashMap<Place, Arc<AtomicBool>>,
+    whispers: HashMap<String, Vec<u8>>,
 }
 
 impl Worker for Server {
     fn commit(&mut self, mut changes: Changes) -> Result<Committed, String> {
         let table = changes.table().to_string();
-        let mut words =
-            if table == "words" && !changes.whole() { self.words.lock().unwrap().clone() } else { HashMap::new() };
+        let mut words = match table.as_str() {
+            _ if changes.whole() => HashMap::new(),
+            "words" => self.words.lock().unwrap().clone(),
+            "whispers" => std::mem::take(&mut self.whispers),
+            _ => HashMap::new(),
+        };
         let mut refused = HashMap::new();
         while let Some(change) = changes.next().map_err(|error| error.to_string())? {
             let (key, row) = match change {
@@ -109,8 +120,10 @@ impl Worker for Server {
             }
         }
         let rows = words.len();
-        if table == "words" {
-            *self.words.lock().unwrap() = words;
+        match table.as_str() {
+            "words" => *self.words.lock().unwrap() = words,
+            "whispers" => self.whispers = words,
+            _ => {}
         }
         Ok(Committed { refused: refused.into_values().collect(), rows })
     }
@@ -136,7 +149,7 @@ impl Worker for Server {
     fn ask(&mut self, question: &Question) -> Result<Value, String> {
         match question {
             Question::Metrics => Ok("toy_doors 1\n".into()),
-            Question::Stats => Ok(json!({ "doors": self.doors.len() })),
+            Question::Stats => Ok(json!({ "doors": self.doors.len(), "whispers": self.whispers.len() })),
             other => Err(format!("cannot answer {other:?}")),
         }
     }

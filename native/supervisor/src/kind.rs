@@ -26,6 +26,11 @@ pub trait Kind: Sync {
     /// True for tables whose rows ask for sockets or pages (few rows: the supervisor remembers what each wants).
     fn asks(&self, table: &str) -> bool;
 
+    /// False for tables that never reach a disk, whatever `--state` says: what is secret.
+    fn keeps(&self, _table: &str) -> bool {
+        true
+    }
+
     /// Called once in the worker process, before anything else.
     fn worker(&self, threads: usize) -> Result<Box<dyn Worker>, String>;
 }
@@ -74,6 +79,8 @@ pub struct Wants {
     pub pages: Vec<PageAt>,
     /// How long to go on serving, unready, once told to end; the longest of all rows counts.
     pub lameduck: Duration,
+    /// How long what is under way may take after that; the longest of all rows counts.
+    pub drain: Duration,
 }
 
 /// Where to listen, and as what.

@@ -124,6 +124,11 @@ impl Ports {
     pub fn lameduck(&self) -> Duration {
         self.asked.values().flat_map(Asked::values).map(|wants| wants.lameduck).max().unwrap_or_default()
     }
+
+    /// How long what is under way may take then.
+    pub fn drain(&self) -> Duration {
+        self.asked.values().flat_map(Asked::values).map(|wants| wants.drain).max().unwrap_or_default().max(DRAIN_MIN)
+    }
 }
 
 /// Empty where the kernel has no IPv6 and the place is `[::]`.
@@ -162,5 +167,6 @@ fn refusal(key: &str, place: &Place, error: &io::Error) -> RefusedRow {
 }
 
 const BACKLOG: i32 = 1024;
+const DRAIN_MIN: Duration = Duration::from_secs(5);
 /// The kernel allows less, unless net.core.rmem_max says otherwise.
 const DATAGRAMS_BYTES: usize = 4 << 20;

@@ -13,6 +13,8 @@ use wire::protocol::Revision;
 
 pub struct Shelf {
     dir: Option<PathBuf>,
+    /// Tables that go to the disk; others are in memory even so.
+    kept: Vec<&'static str>,
     /// Held for as long as we live: two carriers that share a directory would destroy each other's tables.
     _lock: Option<Flock<File>>,
     logs: BTreeMap<String, Log>,
@@ -33,9 +35,16 @@ pub struct Chore {
 impl Shelf {
     /// `dir` None: in memory. Each table has the last revision of it that was committed; what is damaged is set aside and
     /// said. Fails when another carrier uses the directory.
-    pub fn open(dir: Option<&Path>, tables: &[&str], say: &dyn Fn(&str)) -> Result<Shelf, Failure> {
-        let mut shelf =
-            Shelf { dir: None, _lock: None, logs: BTreeMap::new(), generation: 0, stale: vec![], refused_at: None };
+    pub fn open(dir: Option<&Path>, kept: Vec<&'static str>, say: &dyn Fn(&str)) -> Result<Shelf, Failure> {
+        let mut shelf = Shelf {
+            dir: None,
+            kept,
+            _lock: None,
+            logs: BTreeMap::new(),
+            generation: 0,
+            stale: vec![],
+            refused_at: None,
+        };
         let Some(dir) = dir else { return Ok(shelf) };
         match lock(dir)? {
             Ok(lock) => shelf._lock = Some(lock),
@@ -48,7 +57,7 @@ impl Shelf {
             }
         }
         shelf.dir = Some(dir.to_path_buf());
-        for table in tables {
+        for table in shelf.kept.clone() {
             shelf.find(dir, table, say);
         }
         Ok(shelf)
@@ -74,7 +83,7 @@ impl Shelf {
     /// A new log for a table, which takes the place of the old one by `replace`.
     pub fn create(&mut self, table: &str, say: &dyn Fn(&str)) -> io::Result<Log> {
         self.generation += 1;
-        let disk = self.disk();
+        let disk = self.disk_of(table);
         let error = match Log::create(disk.as_deref(), table, self.generation) {
             Err(error) if disk.is_some() => error,
             other => return other,
@@ -100,7 +109,7 @@ impl Shelf {
     pub fn compact(&mut self, table: &str) -> io::Result<Option<usize>> {
         let Some(log) = self.logs.get(table).filter(|log| log.sparse()) else { return Ok(None) };
         self.generation += 1;
-        let (compact, rows) = log.compact(self.disk().as_deref(), self.generation)?;
+        let (compact, rows) = log.compact(self.disk_of(table).as_deref(), self.generation)?;
         self.replace(table, compact);
         Ok(Some(rows))
     }
@@ -119,6 +128,10 @@ impl Shelf {
         let files: Vec<File> = self.logs.values_mut().filter_map(Log::unsynced).collect();
         let stale = std::mem::take(&mut self.stale);
         (!files.is_empty() || !stale.is_empty()).then_some(Chore { files, dir, stale })
+    }
+
+    fn disk_of(&self, table: &str) -> Option<PathBuf> {
+        self.disk().filter(|_| self.kept.contains(&table))
     }
 
     fn disk(&self) -> Option<PathBuf> {

@@ -52,7 +52,8 @@ pub struct Counts {
 
 pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
     let mut stop = Stop::wanted()?;
-    let shelf = Shelf::open(options.state.as_deref(), kind.tables(), &|text| say(kind, text))?;
+    let kept = kind.tables().iter().copied().filter(|table| kind.keeps(table)).collect();
+    let shelf = Shelf::open(options.state.as_deref(), kept, &|text| say(kind, text))?;
     let listener = controller::listen(&options.socket)?;
     let switch = options.node_local.as_deref().map(Switch::open).transpose()?;
     let (wishes, mut wanted) = mpsc::channel(WISHES_MAX);
@@ -139,7 +140,11 @@ impl Supervisor {
                     ending = Some(Instant::now() + IN_FLIGHT);
                 }
                 () = until(ending) => {
-                    self.keeper.drain(DRAIN_LIMIT).await;
+                    let within = self.ports.drain();
+                    tokio::select! {
+                        () = self.keeper.drain(within) => {}
+                        () = stop.said() => {}
+                    }
                     return;
                 }
             }
@@ -311,7 +316,6 @@ fn say(kind: &dyn Kind, text: &str) {
 }
 
 const TICK: Duration = Duration::from_secs(1);
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// An agent answers within milliseconds.
 const SWITCH_LIMIT: Duration = Duration::from_secs(10);
 /// What was sent before the switch has come by then.

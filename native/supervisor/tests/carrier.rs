@@ -101,7 +101,7 @@ fn a_delta_that_fails_changes_nothing() {
     assert_eq!(controller.delta("words", 2, 3, &[put("a", "2")]), "failed: 1 of \"e\" is held, not 2 of \"e\"");
     assert_eq!(
         controller.delta("nouns", 0, 3, &[put("a", "2")]),
-        "failed: there is no table \"nouns\"; there is words, doors"
+        "failed: there is no table \"nouns\"; there is words, doors, whispers"
     );
     assert_eq!(controller.delta("words", 1, 2, &[put("a", "2"), put("b", "fail")]), "failed: told to fail");
     // The worker dies of it: so it does not die of it again.
@@ -155,6 +155,39 @@ fn what_is_not_the_protocol_ends_the_connection_and_nothing_else() {
     assert_eq!(controller.hear()["hello"]["tables"]["words"]["number"], 1);
     assert_eq!(controller.delta("words", 1, 2, &[put("b", "2")]), "acknowledged");
     assert_eq!((place.query("a"), place.query("b")), ("1".to_string(), "2".to_string()));
+}
+
+#[test]
+fn a_table_that_is_secret_outlives_the_worker_and_never_reaches_the_disk() {
+    let place = Place::make();
+    let carrier = place.start();
+    let mut controller = carrier.controller();
+    controller.hear();
+    controller.doors(&place);
+    controller.delta("words", 0, 1, &[put("a", "said aloud")]);
+    assert_eq!(controller.delta("whispers", 0, 1, &[put("a", "between us")]), "acknowledged");
+    let rows: Vec<_> = (0..40_000).map(|n| json!([format!("k{n}"), {"word": "between us"}])).collect();
+    let changes: Vec<_> = rows.chunks(5_000).map(|rows| json!({ "put": rows })).collect();
+    for number in 2..7 {
+        assert_eq!(controller.delta("whispers", number - 1, number, &changes), "acknowledged"); // it is made compact, too
+    }
+    let worker = worker_of(carrier.child.id());
+    kill(worker, "KILL");
+    eventually("another one serves", || gone(worker) && place.query("a") == "said aloud");
+    controller.say(json!({"ask": {"id": 1, "what": "stats"}}));
+    let stats = controller.hear();
+    assert_eq!(stats["answer"]["value"]["worker"]["says"]["whispers"], 40_001, "{stats}");
+    let held = |text: &str| {
+        let files =
+            fs::read_dir(place.dir.join("state")).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+        files.into_iter().any(|octets| octets.windows(text.len()).any(|window| window == text.as_bytes()))
+    };
+    assert!(held("said aloud"));
+    assert!(!held("between us"));
+    drop(carrier);
+    let carrier = place.start();
+    let tables = carrier.controller().hear()["hello"]["tables"].take();
+    assert!(tables["words"].is_object() && tables["whispers"].is_null(), "{tables}");
 }
 
 #[test]
