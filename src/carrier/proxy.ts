@@ -260,7 +260,7 @@ export type Https = {
 
 /** Of connections to backends. */
 export type KeepAlive = {
-  /** Idle ones of one cluster and thread. */
+  /** Idle ones of one endpoint and thread. */
   connections: number
   idleMs: number
   requestsMax: number

@@ -3,6 +3,9 @@
 use cli::{Failure, Outcome};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Command {
     name: &'static str,
     help: &'static str,
@@ -65,6 +68,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "nft", help: nft::HELP, run: nft::run },
     Command { name: "listen", help: relay::LISTEN_HELP, run: relay::listen },
     Command { name: "dns", help: DNS_HELP, run: |arguments| supervisor::run(&dns::Dns, arguments) },
+    Command { name: "proxy", help: PROXY_HELP, run: |arguments| supervisor::run(&proxy::Proxy, arguments) },
     Command { name: "relay", help: relay::RELAY_HELP, run: relay::relay },
 ];
 
@@ -87,4 +91,21 @@ lameduck time of the Corefile; a second one at once.
 
 example:
   fairlead-carrier dns --socket /run/fairlead/dns.sock --state /var/lib/fairlead/dns
+";
+
+const PROXY_HELP: &str = "\
+Takes HTTP requests to backends, as the tables say that a controller sends.
+
+usage: fairlead-carrier proxy --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N]
+
+  --socket PATH        where the controller connects (Unix socket; one at a time, the newest)
+  --state DIR          keeps routes, so that a restart serves without a controller; certificates and keys never get there
+  --http ADDRESS:PORT  /health, /ready and /metrics there
+  --threads N          threads that serve (default: one a core)
+
+One process holds sockets and tables, another one serves, and is started again when it dies. SIGTERM ends both once the
+connections have ended, or the time of their listeners is over; a second one at once.
+
+example:
+  fairlead-carrier proxy --socket /run/fairlead/proxy.sock --state /var/lib/fairlead/proxy --http 0.0.0.0:10254
 ";

@@ -1,16 +1,17 @@
 //! The networks that loadbalance prefers: addresses in them come first.
 
-use crate::acl::Network;
+use crate::acl::network;
 use crate::message::{Message, Record};
 use crate::packet;
 use crate::step::Problem;
 use std::net::IpAddr;
+use wire::network::Network;
 
 pub struct Prefer(Vec<Network>);
 
 impl Prefer {
     pub fn new(networks: &[String]) -> Result<Prefer, Problem> {
-        Ok(Prefer(networks.iter().map(|text| Network::parse(text)).collect::<Result<_, _>>()?))
+        Ok(Prefer(networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?))
     }
 
     /// Whether answers of a type may have addresses.

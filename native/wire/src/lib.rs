@@ -5,6 +5,7 @@
 pub mod answers;
 pub mod corefile;
 pub mod names;
+pub mod network;
 pub mod protocol;
 pub mod proxy;
 pub mod servers;

@@ -151,7 +151,7 @@ pub struct Circuit {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
 pub struct KeepAlive {
-    /// Idle ones of one cluster and thread.
+    /// Idle ones of one endpoint and thread.
     pub connections: u32,
     pub idle_ms: u32,
     pub requests_max: u32,

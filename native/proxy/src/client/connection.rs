@@ -1,0 +1,188 @@
+//! A client's connection, from its first octet to its last.
+
+use super::exchange::answer;
+use super::guard::{Exchanges, Guard, Rules};
+use super::head::Limits;
+use super::transport::{Replay, Transport};
+use crate::executor::LocalExecutor;
+use crate::table::listener::{Http, Kind, Listener};
+use crate::thread::Thread;
+use crate::tls::server::{Accepted, Ended, accept};
+use hyper::header::HeaderValue;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{sleep_until, timeout};
+
+pub struct Client {
+    pub thread: Rc<Thread>,
+    /// The listener's address, by which rows mean it, and the listener as it was when the client came.
+    pub place: SocketAddr,
+    pub listener: Arc<Listener>,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub port: HeaderValue,
+    pub tls: Option<Ended>,
+    pub exchanges: Arc<Exchanges>,
+    pub seen: Cell<u64>,
+    /// It is told to end after what is under way.
+    pub closing: Cell<bool>,
+    pub close: Notify,
+}
+
+impl Client {
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// Whether a listener's connections are to end.
+#[derive(Default)]
+pub struct Closing {
+    /// How long they may take; Some(None): as their listener says.
+    within: Cell<Option<Option<Duration>>>,
+    told: Notify,
+}
+
+impl Closing {
+    pub fn close(&self, within: Option<Duration>) {
+        self.within.set(Some(within));
+        self.told.notify_waiters();
+    }
+
+    async fn told(&self, listener: &Listener) -> Instant {
+        loop {
+            let told = self.told.notified();
+            if let Some(within) = self.within.get() {
+                return Instant::now() + within.unwrap_or(listener.drain);
+            }
+            told.await;
+        }
+    }
+}
+
+pub async fn serve(thread: Rc<Thread>, place: SocketAddr, stream: TcpStream, peer: SocketAddr, closing: Rc<Closing>) {
+    let state = thread.state();
+    let Some(listener) = state.listener(place).cloned() else { return };
+    let http = listener.http();
+    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
+    let began = timeout(http.head_timeout, async {
+        match &listener.serves {
+            Kind::Https(..) => match accept(stream, &state, &listener.name).await? {
+                Accepted::Ended(stream, ended) => Ok(Some((Transport::Tls(stream), Some(ended), Vec::new()))),
+                Accepted::Challenge => Ok(None),
+            },
+            _ => first(stream).await.map(|begun| begun.map(|(stream, read)| (Transport::Plain(stream), None, read))),
+        }
+    });
+    let Ok(Ok::<_, io::Error>(Some((transport, tls, read)))) = began.await else { return };
+    drop(state);
+    let two = tls.as_ref().map_or(read.starts_with(PREFACE), |tls| tls.http2);
+    let client = Rc::new(Client {
+        thread,
+        place,
+        peer,
+        local,
+        port: HeaderValue::from(local.port()),
+        tls,
+        exchanges: Arc::new(Exchanges::new()),
+        seen: Cell::new(0),
+        closing: Cell::new(false),
+        close: Notify::new(),
+        listener: listener.clone(),
+    });
+    match two {
+        true => serve_two(client, http, transport, read, &closing).await,
+        false => serve_one(client, http, transport, &read, &closing).await,
+    }
+}
+
+/// What a client sends first; it begins with the preface if it speaks HTTP/2 (RFC 9113 3.4).
+async fn first(mut stream: TcpStream) -> io::Result<Option<(TcpStream, Vec<u8>)>> {
+    let mut read = vec![0; FIRST_BYTES];
+    let mut length = stream.read(&mut read).await?;
+    while length < PREFACE.len() && length > 0 && PREFACE.starts_with(&read[..length]) {
+        match stream.read(&mut read[length..]).await? {
+            0 => return Ok(None),
+            count => length += count,
+        }
+    }
+    read.truncate(length);
+    Ok((length > 0).then_some((stream, read)))
+}
+
+async fn serve_one(client: Rc<Client>, http: &Http, transport: Transport, read: &[u8], closing: &Closing) {
+    let limits = Limits { octets: http.head_max_bytes, fields: http.header_fields_max };
+    let rules = Rules { limits, head_timeout: http.head_timeout, idle_timeout: http.idle_timeout };
+    let guard = Guard::new(transport, read, rules, client.exchanges.clone());
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(http.head_max_bytes.max(BUFFER_BYTES));
+    if http.header_fields_max > 100 {
+        builder.max_headers(http.header_fields_max);
+    }
+    let service = service_fn(|request| answer(client.clone(), request));
+    let mut connection = pin!(builder.serve_connection(guard, service).with_upgrades());
+    let until = tokio::select! {
+        biased;
+        _ = &mut connection => return,
+        until = closing.told(&client.listener) => until,
+    };
+    client.closing.set(true);
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(until.saturating_duration_since(Instant::now()), connection).await;
+}
+
+async fn serve_two(client: Rc<Client>, http: &Http, transport: Transport, read: Vec<u8>, closing: &Closing) {
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder.timer(TokioTimer::new()).max_concurrent_streams(http.streams_max);
+    builder.max_header_list_size(u32::try_from(http.head_max_bytes).unwrap_or(u32::MAX));
+    builder.max_pending_accept_reset_streams(RESETS_MAX).max_local_error_reset_streams(RESETS_MAX);
+    builder.initial_stream_window_size(STREAM_WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
+    builder.max_send_buf_size(SEND_BYTES).keep_alive_interval(PING).keep_alive_timeout(PING);
+    let service = service_fn(|request| answer(client.clone(), request));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Replay::new(read, transport)), service));
+    let until = tokio::select! {
+        biased;
+        _ = &mut connection => return,
+        until = closing.told(&client.listener) => until,
+        () = client.close.notified() => Instant::now() + client.listener.drain,
+        () = quiet(&client, http.idle_timeout) => Instant::now() + client.listener.drain,
+    };
+    client.closing.set(true);
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(until.saturating_duration_since(Instant::now()), connection).await;
+}
+
+/// Ends when the connection had no request for so long, up to twice.
+async fn quiet(client: &Client, idle: Duration) {
+    let mut before = u64::MAX;
+    loop {
+        let seen = client.seen.get();
+        if seen == before && client.exchanges.over.load(Relaxed) >= seen {
+            return;
+        }
+        before = seen;
+        sleep_until((Instant::now() + idle).into()).await;
+    }
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const FIRST_BYTES: usize = 8 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
+/// Streams that a client takes back before they are answered (CVE-2023-44487), or that it broke (CVE-2025-8671).
+const RESETS_MAX: usize = 100;
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const WINDOW_BYTES: u32 = 1 << 20;
+const SEND_BYTES: usize = 128 << 10;
+const PING: Duration = Duration::from_secs(30);

@@ -1,0 +1,233 @@
+//! One request and its response.
+
+use super::connection::Client;
+use super::forward::{Given, forward};
+use super::forwarded::{self, Origin};
+use super::guard::Exchanges;
+use super::hop;
+use super::respond;
+use super::response::{Finish, ResponseBody};
+use crate::table::State;
+use crate::table::condition::{Asked, cookie};
+use crate::table::listener::{Http, Listener};
+use crate::table::path::normalize;
+use crate::table::route::Action;
+use crate::variable::{Values, Variable};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, SERVER};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+
+type Answer = Result<Response<ResponseBody>, StatusCode>;
+
+/// What is known of a request.
+pub struct Scene<'a> {
+    pub client: &'a Client,
+    pub origin: &'a Origin,
+    pub asked: Asked<'a>,
+    /// Lower case, without port.
+    pub host: &'a str,
+    /// As the client sent it.
+    pub authority: &'a str,
+    pub uri: &'a Uri,
+    pub request_id: &'a HeaderValue,
+}
+
+pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+    let number = client.seen.get() + 1;
+    client.seen.set(number);
+    let ticket = Ticket(client.exchanges.clone());
+    let state = client.thread.state();
+    let listener: &Listener = state.listener(client.place).unwrap_or(&client.listener);
+    let http = listener.http();
+    let version = request.version();
+    let refused = client.exchanges.refused(number).and_then(|status| StatusCode::from_u16(status).ok());
+    let answered = match refused {
+        Some(status) => Err(status),
+        None => take(&client, &state, listener, http, request).await,
+    };
+    // Whoever sends what makes no sense is not listened to any longer.
+    let senseless = refused.is_some() || matches!(answered, Err(StatusCode::BAD_REQUEST));
+    let mut response = answered.unwrap_or_else(respond::failure);
+    if let (false, Some(server)) = (response.headers().contains_key(SERVER), &http.server) {
+        response.headers_mut().insert(SERVER, server.clone());
+    }
+    let last = senseless || client.closing.get() || number >= u64::from(http.requests_max);
+    if version == Version::HTTP_2 {
+        if last {
+            client.close.notify_one();
+        }
+    } else if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.body_mut().finish = Some(Box::new(ticket));
+    Ok(response)
+}
+
+async fn take(
+    client: &Rc<Client>,
+    state: &State,
+    listener: &Listener,
+    http: &Http,
+    mut request: Request<Incoming>,
+) -> Answer {
+    let upgrade = match request.version() {
+        Version::HTTP_11 => hop::upgrade(request.headers()).map(|wanted| (wanted, hyper::upgrade::on(&mut request))),
+        _ => None,
+    };
+    let (Parts { method, uri, mut headers, .. }, body) = request.into_parts();
+    if headers.len() > http.header_fields_max {
+        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE); // HTTP/2: what the guard does for HTTP/1
+    }
+    if matches!(method, Method::CONNECT | Method::TRACE) {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let named = authority(&uri, &headers)?;
+    let authority = named.to_str().map_err(|_| StatusCode::BAD_REQUEST)?;
+    let host = host(authority).ok_or(StatusCode::BAD_REQUEST)?;
+    let path = normalize(uri.path()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    if !http.underscores {
+        forwarded::drop_underscores(&mut headers);
+    }
+    let origin = forwarded::origin(http, client, &mut headers);
+    forwarded::set(http, client, &origin, &named, &mut headers);
+    let asked = Asked { method: &method, path: &path, query: uri.query(), headers: &headers };
+    let route = state.route(&listener.name, &host, &asked);
+    if let Some(token) = path.strip_prefix(CHALLENGE)
+        && route.is_none_or(|route| !route.is_challenge())
+        && let Some(answer) = challenge(state, &host, token)
+    {
+        return Ok(answer);
+    }
+    let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
+    let request_id = match headers.get(forwarded::X_REQUEST_ID) {
+        Some(id) => id.clone(),
+        None => client.thread.request_id(),
+    };
+    let scene = Scene { client, origin: &origin, asked, host: &host, authority, uri: &uri, request_id: &request_id };
+    match &route.action {
+        Action::Redirect(row) => Ok(respond::redirect(row, route, &scene)),
+        Action::Respond(row) => Ok(respond::respond(row)),
+        Action::Forward(rule) => {
+            let given = Given::new(route, rule, state, &scene, &named)?;
+            hop::strip_request(&mut headers);
+            if let Some(prefix) = &route.filters.forwarded_prefix {
+                headers.insert(forwarded::X_FORWARDED_PREFIX, prefix.clone());
+            }
+            headers.insert(forwarded::X_REQUEST_ID, request_id.clone());
+            let upgrade = upgrade.filter(|_| route.filters.upgrades);
+            forward(client, http, given, method.clone(), headers, body, upgrade).await
+        }
+    }
+}
+
+/// Host and port as the client says them.
+fn authority(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, StatusCode> {
+    let mut lines = headers.get_all(HOST).iter();
+    let named = lines.next();
+    if lines.next().is_some() {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    match (uri.authority(), named) {
+        // One that says two hosts is after something.
+        (Some(target), Some(named)) if !named.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()) => {
+            Err(StatusCode::BAD_REQUEST)
+        }
+        (Some(target), _) => HeaderValue::from_str(target.as_str()).map_err(|_| StatusCode::BAD_REQUEST),
+        (None, Some(named)) => Ok(named.clone()),
+        (None, None) => Ok(HeaderValue::from_static("")),
+    }
+}
+
+/// Lower case, without port and the dot at the end. None: it is none.
+fn host(authority: &str) -> Option<Cow<'_, str>> {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(())?;
+            &authority[..address.len() + 2]
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => is_port(port).then_some(host)?,
+            None => authority,
+        },
+    };
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+    if !host.bytes().all(plain) || host.len() > 255 {
+        return None;
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    Some(match host.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
+    })
+}
+
+fn is_port(text: &str) -> bool {
+    text.len() <= 5 && text.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+/// RFC 8555 8.3.
+fn challenge(state: &State, host: &str, token: &str) -> Option<Response<ResponseBody>> {
+    let well_formed = token.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
+    let thumbprint = state.thumbprint(host)?;
+    (well_formed && (1..=256).contains(&token.len())).then(|| {
+        let mut response = respond::text(StatusCode::OK, format!("{token}.{thumbprint}"));
+        let kind = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+        response
+    })
+}
+
+impl Scene<'_> {
+    pub fn scheme(&self) -> &'static str {
+        self.client.scheme()
+    }
+}
+
+impl Values for Scene<'_> {
+    fn value(&self, variable: &Variable) -> Cow<'_, str> {
+        let header =
+            |name: &str| self.asked.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match variable {
+            Variable::Scheme => self.scheme().into(),
+            Variable::Host => self.host.into(),
+            Variable::HttpHost => self.authority.into(),
+            Variable::RequestUri => self.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            Variable::Uri => self.asked.path.into(),
+            Variable::Args => self.asked.query.unwrap_or_default().into(),
+            Variable::IsArgs => if self.asked.query.is_some() { "?" } else { "" }.into(),
+            Variable::RemoteAddr => self.origin.address.to_string().into(),
+            Variable::RequestMethod => self.asked.method.as_str().into(),
+            Variable::ServerPort => self.client.local.port().to_string().into(),
+            Variable::RequestId => self.request_id.to_str().unwrap_or_default().into(),
+            Variable::Header(name) => header(name).into(),
+            Variable::Argument(name) => {
+                let pairs = self.asked.query.unwrap_or_default().split('&');
+                let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+                pairs.find(|(held, _)| held == name).map_or("", |(_, value)| value).into()
+            }
+            Variable::Cookie(name) => cookie(self.asked.headers, name).unwrap_or_default().into(),
+        }
+    }
+}
+
+/// Tells the guard that a response is over, whether it came to its end or not.
+struct Ticket(Arc<Exchanges>);
+
+impl Finish for Ticket {
+    fn sent(&mut self, _octets: usize) {}
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+pub const CHALLENGE: &str = "/.well-known/acme-challenge/";

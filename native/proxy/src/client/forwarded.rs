@@ -1,0 +1,116 @@
+//! Who the client is, and what the backend is told of it.
+
+use super::connection::Client;
+use crate::table::listener::Http;
+use hyper::HeaderMap;
+use hyper::header::{FORWARDED, HeaderName, HeaderValue};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// A client as its trusted proxies, or else its connection, show it.
+pub struct Origin {
+    pub address: IpAddr,
+    pub trusted: bool,
+}
+
+/// Reads who the client is, and takes away what only a trusted one may say.
+pub fn origin(http: &Http, client: &Client, headers: &mut HeaderMap) -> Origin {
+    let peer = client.peer.ip().to_canonical();
+    if http.trusts(peer) {
+        let address = read(http, peer, headers);
+        return Origin { address, trusted: true };
+    }
+    for name in SPOOFED {
+        headers.remove(name);
+    }
+    headers.remove(FORWARDED);
+    headers.remove(&http.forwarded_header);
+    Origin { address: peer, trusted: false }
+}
+
+/// The last address that is not a trusted proxy's.
+fn read(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let mut client = peer;
+    let lines: Vec<&str> =
+        headers.get_all(&http.forwarded_header).iter().filter_map(|line| line.to_str().ok()).collect();
+    for text in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        let Some(address) = address(text.trim()) else { break };
+        client = address;
+        if !http.trusts(address) {
+            break;
+        }
+    }
+    client
+}
+
+/// `10.0.0.1`, `10.0.0.1:80`, `[::1]:80`, `::1`.
+fn address(text: &str) -> Option<IpAddr> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(address.to_canonical());
+    }
+    text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip().to_canonical())
+}
+
+/// As ingress-nginx sets them.
+pub fn set(http: &Http, client: &Client, origin: &Origin, host: &HeaderValue, headers: &mut HeaderMap) {
+    let mut text = String::with_capacity(64);
+    if http.append_forwarded {
+        for line in headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()) {
+            text.push_str(line);
+            text.push_str(", ");
+        }
+        let _ = write!(text, "{}", client.peer.ip().to_canonical());
+    } else {
+        let _ = write!(text, "{}", origin.address);
+    }
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+    let address = if text.contains(',') || http.append_forwarded { origin.address.to_string() } else { text };
+    if let Ok(value) = HeaderValue::try_from(address) {
+        headers.insert(X_REAL_IP, value);
+    }
+    let scheme = HeaderValue::from_static(client.scheme());
+    for name in [X_FORWARDED_PROTO, X_FORWARDED_SCHEME] {
+        if !origin.trusted || !headers.contains_key(&name) {
+            headers.insert(name, scheme.clone());
+        }
+    }
+    headers.insert(X_SCHEME, scheme);
+    if !origin.trusted || !headers.contains_key(X_FORWARDED_HOST) {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+    if !origin.trusted || !headers.contains_key(X_FORWARDED_PORT) {
+        headers.insert(X_FORWARDED_PORT, client.port.clone());
+    }
+}
+
+/// Names with an underscore become the same as those with a hyphen where a backend makes variables of them (CGI): nobody is
+/// to say `x_forwarded_for` past us.
+pub fn drop_underscores(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
+const SPOOFED: [HeaderName; 9] = [
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_SCHEME,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+    X_FORWARDED_PREFIX,
+    X_REAL_IP,
+    X_SCHEME,
+    HeaderName::from_static("x-original-forwarded-for"),
+];

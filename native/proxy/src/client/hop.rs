@@ -1,0 +1,59 @@
+//! Header fields that are of one connection only (RFC 9110 7.6.1), and what else must not reach the other side.
+
+use hyper::HeaderMap;
+use hyper::header::{
+    CONNECTION, EXPECT, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+/// What an HTTP/1.1 client wants to speak instead (RFC 9110 7.8).
+pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let wanted = headers.get(UPGRADE)?;
+    let named = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+    let named = named.flat_map(|line| line.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
+    named.then(|| wanted.clone())
+}
+
+/// Of a request. gRPC's `te: trailers` stays.
+pub fn strip_request(headers: &mut HeaderMap) {
+    let trailers = headers.get(TE).is_some_and(|value| {
+        value.to_str().is_ok_and(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("trailers")))
+    });
+    strip(headers);
+    headers.remove(EXPECT); // hyper has answered it, or will: 100 when the body is asked for
+    headers.remove(PROXY_AUTHORIZATION);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Of a response.
+pub fn strip_response(headers: &mut HeaderMap) {
+    strip(headers);
+    headers.remove(PROXY_AUTHENTICATE);
+}
+
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+        let names = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        for name in
+            names.map(str::trim).filter(|name| !name.is_empty() && !KEPT.contains(&name.to_ascii_lowercase().as_str()))
+        {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
+        headers.remove(name);
+    }
+    let _ = TRAILER; // says what comes at the end, and does
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What a client must not have taken away by naming it in Connection: the backend relies on them.
+const KEPT: &[&str] = &["host", "content-length", "content-type", "authorization", "cookie", "forwarded"];

@@ -1,0 +1,17 @@
+//! Clients: their connections, what they send, and what they get.
+
+pub mod answered;
+pub mod attempt;
+pub mod body;
+pub mod chunk;
+pub mod connection;
+pub mod exchange;
+pub mod forward;
+pub mod forwarded;
+pub mod guard;
+pub mod head;
+pub mod hop;
+pub mod respond;
+pub mod response;
+pub mod transport;
+pub mod tunnel;

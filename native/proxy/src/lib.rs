@@ -1,0 +1,15 @@
+//! Takes requests to backends, as tables say: the worker of `fairlead-carrier proxy`.
+
+mod client;
+mod executor;
+mod filter;
+mod kind;
+mod table;
+mod thread;
+mod timer;
+mod tls;
+mod upstream;
+mod variable;
+mod worker;
+
+pub use kind::Proxy;

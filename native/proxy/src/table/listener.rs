@@ -1,0 +1,125 @@
+//! A listener's row, read.
+
+use super::Problem;
+use crate::tls::server::Ends;
+use hyper::header::{HeaderName, HeaderValue};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use wire::network::Network;
+use wire::proxy::{self, Serves};
+
+pub struct Listener {
+    pub name: Arc<str>,
+    pub addresses: Vec<SocketAddr>,
+    pub serves: Kind,
+    pub drain: Duration,
+}
+
+pub enum Kind {
+    Http(Http),
+    Https(Http, Ends),
+}
+
+pub struct Http {
+    pub trusted: Vec<Network>,
+    pub forwarded_header: HeaderName,
+    pub append_forwarded: bool,
+    pub head_max_bytes: usize,
+    pub header_fields_max: usize,
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub requests_max: u32,
+    pub streams_max: u32,
+    pub underscores: bool,
+    pub server: Option<HeaderValue>,
+}
+
+impl Listener {
+    pub fn new(row: &proxy::Listener) -> Result<Listener, Problem> {
+        let serves = match &row.serves {
+            Serves::Http(http) => Kind::Http(Http::new(http)?),
+            Serves::Https(https) => Kind::Https(Http::new(&https.http)?, Ends::new(https)?),
+            Serves::Tcp(_) => return Err(Problem::unbuilt("a TCP relay (serves.tcp)")),
+            Serves::Udp(_) => return Err(Problem::unbuilt("a UDP relay (serves.udp)")),
+        };
+        if !row.proxy_protocol.is_empty() {
+            return Err(Problem::unbuilt("PROXY protocol (proxyProtocol)"));
+        }
+        Ok(Listener {
+            name: row.name.as_str().into(),
+            addresses: row.addresses.iter().map(|address| SocketAddr::new(*address, row.port)).collect(),
+            serves,
+            drain: Duration::from_millis(row.drain_ms.into()),
+        })
+    }
+
+    /// Both cannot be there.
+    pub fn takes(&self, address: SocketAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
+    pub fn http(&self) -> &Http {
+        match &self.serves {
+            Kind::Http(http) | Kind::Https(http, _) => http,
+        }
+    }
+}
+
+impl Http {
+    fn new(row: &proxy::Http) -> Result<Http, Problem> {
+        for (what, asked) in [
+            ("compression", row.compression.is_some()),
+            ("an access log (accessLog)", row.access_log.is_some()),
+            ("tracing", row.tracing.is_some()),
+        ] {
+            if asked {
+                return Err(Problem::unbuilt(what));
+            }
+        }
+        let milliseconds = |time: u32| Duration::from_millis(time.into());
+        Ok(Http {
+            trusted: networks(&row.trusted)?,
+            forwarded_header: HeaderName::from_bytes(row.forwarded_header.as_bytes()).map_err(|_| {
+                let reason = format!("forwardedHeader {:?} is no name of a header field", row.forwarded_header);
+                Problem::new(reason, "write it as X-Forwarded-For")
+            })?,
+            append_forwarded: row.append_forwarded,
+            head_max_bytes: (row.head_max_bytes as usize).clamp(HEAD_MIN_BYTES, HEAD_MAX_BYTES),
+            header_fields_max: usize::from(row.header_fields_max).clamp(1, FIELDS_MAX),
+            head_timeout: milliseconds(row.head_timeout_ms),
+            body_timeout: milliseconds(row.body_timeout_ms),
+            idle_timeout: milliseconds(row.idle_timeout_ms),
+            requests_max: row.requests_max.max(1),
+            streams_max: row.streams_max.max(1),
+            underscores: row.underscores,
+            server: match row.server.as_str() {
+                "" => None,
+                text => Some(HeaderValue::from_str(text).map_err(|_| {
+                    Problem::new(format!("server {text:?} cannot be sent"), "use visible ASCII characters")
+                })?),
+            },
+        })
+    }
+
+    pub fn trusts(&self, client: IpAddr) -> bool {
+        !self.trusted.is_empty() && holds(&self.trusted, client)
+    }
+}
+
+pub fn holds(networks: &[Network], client: IpAddr) -> bool {
+    let client = client.to_canonical();
+    networks.iter().any(|network| network.holds(client))
+}
+
+fn networks(texts: &[String]) -> Result<Vec<Network>, Problem> {
+    let network = |text: &String| {
+        Network::parse(text).ok_or_else(|| Problem::new(format!("{text:?} is no network"), "write it as 10.0.0.0/8"))
+    };
+    texts.iter().map(network).collect()
+}
+
+const HEAD_MIN_BYTES: usize = 256;
+const HEAD_MAX_BYTES: usize = 1 << 20;
+const FIELDS_MAX: usize = 1000;

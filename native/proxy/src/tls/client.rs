@@ -1,0 +1,161 @@
+//! The end of TLS that backends see.
+
+use super::secret::{Secret, Trusted};
+use super::{PROVIDER, versions};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use wire::proxy::{BackendProtocol, BackendTls, VerifyBackend};
+
+pub struct BackendEnd {
+    /// Err: why there can be no connection.
+    config: Result<Arc<ClientConfig>, String>,
+    /// What of the secrets is in it.
+    used: Vec<Used>,
+    name: Option<ServerName<'static>>,
+}
+
+impl BackendEnd {
+    pub fn new(row: &BackendTls, protocol: BackendProtocol, secrets: &HashMap<String, Secret>) -> BackendEnd {
+        let name = row.server_name.clone().map(ServerName::try_from);
+        let config = match &name {
+            Some(Err(_)) => Err(format!("serverName {:?} is no name of a server", row.server_name)),
+            _ => config(row, protocol, secrets).map(Arc::new),
+        };
+        let trust = match &row.verify {
+            VerifyBackend::Trust(name) => Some(name),
+            VerifyBackend::Nothing | VerifyBackend::System => None,
+        };
+        let used = trust.into_iter().chain(&row.certificate).filter_map(|name| match secrets.get(name)? {
+            Secret::Pair(key, _) => Some(Used::Key(key.clone())),
+            Secret::Trust(trusted) => Some(Used::Trust(trusted.clone())),
+            Secret::Users => None,
+        });
+        BackendEnd { config, used: used.collect(), name: name.and_then(Result::ok) }
+    }
+
+    /// It has the same secrets, of two that are made of the same row.
+    pub fn same(&self, other: &BackendEnd) -> bool {
+        let same = |(a, b): (&Used, &Used)| match (a, b) {
+            (Used::Key(a), Used::Key(b)) => Arc::ptr_eq(a, b),
+            (Used::Trust(a), Used::Trust(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        self.used.len() == other.used.len() && self.used.iter().zip(&other.used).all(same)
+    }
+
+    pub async fn connect(&self, stream: TcpStream, address: IpAddr) -> io::Result<TlsStream<TcpStream>> {
+        let config = self.config.clone().map_err(io::Error::other)?;
+        // An address is never sent as SNI (RFC 6066 3).
+        let name = self.name.clone().unwrap_or_else(|| ServerName::from(address));
+        TlsConnector::from(config).connect(name, stream).await
+    }
+}
+
+enum Used {
+    Key(Arc<CertifiedKey>),
+    Trust(Arc<Trusted>),
+}
+
+fn config(
+    row: &BackendTls,
+    protocol: BackendProtocol,
+    secrets: &HashMap<String, Secret>,
+) -> Result<ClientConfig, String> {
+    let builder =
+        ClientConfig::builder_with_provider(PROVIDER.clone()).with_protocol_versions(&versions(&row.protocols));
+    let builder = builder.map_err(|error| format!("protocols leave nothing: {error}"))?;
+    let verifier: Arc<dyn ServerCertVerifier> = match &row.verify {
+        VerifyBackend::Nothing => Arc::new(Anybody),
+        VerifyBackend::Trust(name) => match secrets.get(name) {
+            Some(Secret::Trust(trusted)) => verifier(trusted.roots.clone(), trusted.revoked.clone())?,
+            _ => return Err(format!("there is no trust {name:?}")),
+        },
+        VerifyBackend::System => verifier(SYSTEM.clone(), vec![])?,
+    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut config = match &row.certificate {
+        None => builder.with_no_client_auth(),
+        Some(name) => match secrets.get(name) {
+            Some(Secret::Pair(key, _)) => {
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((**key).clone())))
+            }
+            _ => return Err(format!("there is no certificate {name:?}")),
+        },
+    };
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.enable_sni = row.server_name.is_some();
+    config.alpn_protocols = match protocol {
+        BackendProtocol::Http2 => vec![b"h2".to_vec()],
+        BackendProtocol::Http1 | BackendProtocol::Raw => vec![],
+    };
+    Ok(config)
+}
+
+fn verifier(
+    roots: Arc<RootCertStore>,
+    revoked: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
+) -> Result<Arc<WebPkiServerVerifier>, String> {
+    let mut builder = WebPkiServerVerifier::builder_with_provider(roots, PROVIDER.clone());
+    if !revoked.is_empty() {
+        builder = builder.with_crls(revoked).allow_unknown_revocation_status();
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
+/// Takes every certificate, as ingress-nginx does unless told otherwise; that its owner has the key is still seen.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        PROVIDER.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+});
+
+const SESSIONS: usize = 64;

@@ -1,0 +1,74 @@
+//! Rows of table `secrets`, read. What is wrong with one is said without a word of what is in it.
+
+use super::PROVIDER;
+use crate::table::Problem;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use std::sync::Arc;
+use wire::proxy::{Pair, SecretRow, Trust};
+
+pub enum Secret {
+    Pair(Arc<CertifiedKey>, Option<String>),
+    Trust(Arc<Trusted>),
+    /// Nothing uses them yet.
+    Users,
+}
+
+pub struct Trusted {
+    pub roots: Arc<RootCertStore>,
+    pub revoked: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl Secret {
+    pub fn parse(row: &[u8]) -> Result<Secret, Problem> {
+        let row: SecretRow = serde_json::from_slice(row).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Problem::new(format!("the row cannot be read ({:?}, {place})", error.classify()), VERSIONS)
+        })?;
+        match row {
+            SecretRow::Pair(pair) => Ok(Secret::Pair(Arc::new(certified(&pair)?), pair.challenge)),
+            SecretRow::Trust(trust) => Ok(Secret::Trust(Arc::new(trusted(&trust)?))),
+            SecretRow::Users(_) => Ok(Secret::Users),
+        }
+    }
+}
+
+fn certified(pair: &Pair) -> Result<CertifiedKey, Problem> {
+    let wrong = |what: &str| Problem::new(what, "put the certificate in tls.crt and its key in tls.key, as PEM");
+    let chain = certificates(&pair.chain).ok_or_else(|| wrong("the chain is no PEM of certificates"))?;
+    if chain.is_empty() {
+        return Err(wrong("the chain has no certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(|_| wrong("the key is no PEM of a key"))?;
+    let key = PROVIDER.key_provider.load_private_key(key);
+    let key = key.map_err(|_| wrong("the key is of no kind that can sign: RSA, ECDSA or Ed25519"))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+            Err(wrong("the key is not that of the certificate"))
+        }
+        Err(rustls::Error::InvalidCertificate(_)) => Err(wrong("the certificate is none")),
+        _ => Ok(certified),
+    }
+}
+
+fn trusted(trust: &Trust) -> Result<Trusted, Problem> {
+    let wrong = |what: &str| Problem::new(what, "put certificates in ca.crt and revocation lists in ca.crl, as PEM");
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&trust.certificates).ok_or_else(|| wrong("ca.crt is no PEM of certificates"))? {
+        roots.add(certificate).map_err(|_| wrong("a certificate of ca.crt is none of an authority"))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("ca.crt has no certificate"));
+    }
+    let lists = CertificateRevocationListDer::pem_slice_iter(trust.revoked.as_bytes()).collect::<Result<_, _>>();
+    Ok(Trusted { roots: Arc::new(roots), revoked: lists.map_err(|_| wrong("ca.crl is no PEM of lists"))? })
+}
+
+fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()
+}
+
+const VERSIONS: &str = "controller and carrier are not of one version: install both from the same release";

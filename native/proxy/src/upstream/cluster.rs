@@ -1,0 +1,133 @@
+//! A cluster with its endpoints, as of one moment.
+
+use super::balance::Ring;
+use super::health::{ClusterHealth, EndpointHealth};
+use crate::table::Problem;
+use crate::tls::client::BackendEnd;
+use crate::variable::Template;
+use foldhash::fast::FixedState;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use wire::proxy::{self, BackendProtocol, Balance};
+
+pub struct Cluster {
+    pub row: Arc<ClusterRow>,
+    pub endpoints: Vec<Endpoint>,
+    /// Those that get new requests, by index: the draining ones when there is no other.
+    pub active: Vec<u32>,
+    /// Sums of the weights of `active`, unless they are all alike.
+    pub sums: Option<Vec<u64>>,
+    pub ring: Option<Ring>,
+    by_id: HashMap<u64, u32, FixedState>,
+    pub health: Arc<ClusterHealth>,
+    pub tls: Option<Arc<BackendEnd>>,
+    /// Connections of another flavour are not used again: protocol or TLS have changed.
+    pub flavour: u64,
+}
+
+pub struct ClusterRow {
+    pub row: proxy::Cluster,
+    pub hash: Option<Template>,
+}
+
+pub struct Endpoint {
+    pub address: SocketAddr,
+    pub weight: u32,
+    pub draining: bool,
+    /// What a cookie calls it.
+    pub id: u64,
+    pub health: Arc<EndpointHealth>,
+}
+
+impl ClusterRow {
+    pub fn new(row: &proxy::Cluster) -> Result<ClusterRow, Problem> {
+        for (what, asked) in [
+            ("preference for a zone (zone)", row.zone.is_some()),
+            ("PROXY protocol to backends (proxyProtocol)", row.proxy_protocol.is_some()),
+            ("a cluster that is a name (resolve)", row.resolve.is_some()),
+            ("a cluster of raw connections (protocol raw)", row.protocol == BackendProtocol::Raw),
+        ] {
+            if asked {
+                return Err(Problem::unbuilt(what));
+            }
+        }
+        let hash = match &row.balance {
+            Balance::Hash(text) => Some(Template::new(text)?),
+            Balance::RoundRobin | Balance::LeastRequest => None,
+        };
+        Ok(ClusterRow { row: row.clone(), hash })
+    }
+}
+
+impl Cluster {
+    /// `old`: what the name meant before; what is known of its endpoints stays.
+    pub fn new(
+        row: Arc<ClusterRow>,
+        endpoints: &BTreeMap<String, proxy::Endpoint>,
+        tls: Option<Arc<BackendEnd>>,
+        old: Option<&Cluster>,
+    ) -> Cluster {
+        let endpoints: Vec<Endpoint> = endpoints.values().map(|row| Endpoint::new(row, old)).collect();
+        let able = |draining: bool| -> Vec<u32> {
+            let fits = |endpoint: &Endpoint| endpoint.weight > 0 && endpoint.draining == draining;
+            (0..endpoints.len() as u32).filter(|at| fits(&endpoints[*at as usize])).collect()
+        };
+        let active = Some(able(false)).filter(|active| !active.is_empty()).unwrap_or_else(|| able(true));
+        let weights: Vec<u64> = active.iter().map(|at| endpoints[*at as usize].weight.into()).collect();
+        let sums = (weights.windows(2).any(|pair| pair[0] != pair[1])).then(|| {
+            let add = |sum: &mut u64, weight: &u64| {
+                *sum += weight;
+                Some(*sum)
+            };
+            weights.iter().scan(0, add).collect()
+        });
+        let same = old.filter(|old| {
+            old.row.row.protocol == row.row.protocol
+                && old.row.row.tls == row.row.tls
+                && match (&old.tls, &tls) {
+                    (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                    (None, None) => true,
+                    _ => false,
+                }
+        });
+        Cluster {
+            ring: row.hash.is_some().then(|| Ring::new(&endpoints, &active)),
+            by_id: endpoints.iter().zip(0..).map(|(endpoint, at)| (endpoint.id, at)).collect(),
+            active,
+            sums,
+            endpoints,
+            health: old.map(|old| old.health.clone()).unwrap_or_default(),
+            tls,
+            flavour: same.map_or_else(flavour, |old| old.flavour),
+            row,
+        }
+    }
+
+    /// By what a cookie calls it.
+    pub fn named(&self, id: u64) -> Option<usize> {
+        self.by_id.get(&id).map(|at| *at as usize)
+    }
+}
+
+impl Endpoint {
+    fn new(row: &proxy::Endpoint, old: Option<&Cluster>) -> Endpoint {
+        let address = SocketAddr::new(row.address, row.port);
+        let id = FixedState::with_seed(0xc00c1e).hash_one((address, &row.label));
+        let held = old.and_then(|old| Some(&old.endpoints[old.named(id)?])).filter(|held| held.address == address);
+        Endpoint {
+            address,
+            weight: row.weight,
+            draining: row.draining,
+            id,
+            health: held.map_or_else(|| Arc::new(EndpointHealth::new()), |held| held.health.clone()),
+        }
+    }
+}
+
+fn flavour() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

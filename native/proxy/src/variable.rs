@@ -1,0 +1,132 @@
+//! Texts with ingress-nginx's `$variables`.
+
+use crate::table::Problem;
+use std::borrow::Cow;
+
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+enum Part {
+    Text(String),
+    Variable(Variable),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Variable {
+    Scheme,
+    Host,
+    HttpHost,
+    RequestUri,
+    Uri,
+    Args,
+    IsArgs,
+    RemoteAddr,
+    RequestMethod,
+    ServerPort,
+    RequestId,
+    Header(String),
+    Argument(String),
+    Cookie(String),
+}
+
+/// What the variables are.
+pub trait Values {
+    fn value(&self, variable: &Variable) -> Cow<'_, str>;
+}
+
+impl Template {
+    pub fn new(text: &str) -> Result<Template, Problem> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            if at > 0 {
+                parts.push(Part::Text(rest[..at].to_string()));
+            }
+            let after = &rest[at + 1..];
+            let (name, end) = match after.strip_prefix('{') {
+                Some(braced) => {
+                    let end = braced.find('}').ok_or_else(|| unknown(after))?;
+                    (&braced[..end], end + 2)
+                }
+                None => {
+                    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                    (&after[..end], end)
+                }
+            };
+            parts.push(Part::Variable(Variable::named(name).ok_or_else(|| unknown(name))?));
+            rest = &after[end..];
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_string()));
+        }
+        Ok(Template { parts })
+    }
+
+    pub fn render(&self, values: &impl Values) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Variable(variable) => text.push_str(&values.value(variable)),
+            }
+        }
+        text
+    }
+}
+
+impl Variable {
+    fn named(name: &str) -> Option<Variable> {
+        Some(match name {
+            "scheme" | "pass_access_scheme" => Variable::Scheme,
+            "host" | "best_http_host" => Variable::Host,
+            "http_host" => Variable::HttpHost,
+            "request_uri" => Variable::RequestUri,
+            "uri" | "document_uri" => Variable::Uri,
+            "args" | "query_string" => Variable::Args,
+            "is_args" => Variable::IsArgs,
+            "remote_addr" | "the_real_ip" | "binary_remote_addr" => Variable::RemoteAddr,
+            "request_method" => Variable::RequestMethod,
+            "server_port" | "pass_server_port" => Variable::ServerPort,
+            "req_id" | "request_id" => Variable::RequestId,
+            _ => match name.split_once('_')? {
+                ("http", field) if !field.is_empty() => Variable::Header(field.replace('_', "-").to_ascii_lowercase()),
+                ("arg", name) if !name.is_empty() => Variable::Argument(name.to_string()),
+                ("cookie", name) if !name.is_empty() => Variable::Cookie(name.to_string()),
+                _ => return None,
+            },
+        })
+    }
+}
+
+fn unknown(name: &str) -> Problem {
+    Problem::new(
+        format!("there is no variable ${name}"),
+        "use $scheme, $host, $request_uri, $uri, $args, $remote_addr, $request_method, $server_port, $req_id, $http_NAME, \
+         $arg_NAME or $cookie_NAME",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Names;
+
+    impl Values for Names {
+        fn value(&self, variable: &Variable) -> Cow<'_, str> {
+            format!("<{variable:?}>").into()
+        }
+    }
+
+    #[test]
+    fn variables_are_found() {
+        let render = |text: &str| Template::new(text).map(|template| template.render(&Names));
+        assert_eq!(render("https://$host$request_uri").unwrap(), "https://<Host><RequestUri>");
+        assert_eq!(render("${scheme}x-$http_x_y").unwrap(), "<Scheme>x-<Header(\"x-y\")>");
+        assert_eq!(render("plain").unwrap(), "plain");
+        for wrong in ["$", "$nope", "${host", "$1", "$http_"] {
+            assert!(render(wrong).is_err(), "{wrong}");
+        }
+    }
+}
