@@ -6,7 +6,8 @@ import type { Canary } from './annotations/canary.ts'
 import type { Upstream } from './annotations/upstream.ts'
 import type { Claimant } from './claims.ts'
 import { clusterOf, isSpecial, type ClusterPlan, type Special } from './clusters.ts'
-import { isUsable } from './pem.ts'
+import { MISSING } from './certificates.ts'
+import { isUsable, type Facts, type Unusable } from './pem.ts'
 import type { Plan } from './plan.ts'
 import type { Context } from './routes.ts'
 
@@ -50,45 +51,39 @@ export function forwardOf(context: Context, with_: WithCanary | null): Both {
 }
 
 /** What is answered without a backend; null: nothing is. */
-function insteadOf({ plan, settings, host, inputs, read, complain }: Context): Action | null {
-  const { routing, snippet, access } = plan.annotations
-  if (plan.annotations.isClosed || settings.isClosed) return CLOSED
-  if (host.clients !== null) {
-    const trust = read.get(inputs.facts, host.clients.secret)?.trust
-    if (trust !== 'usable') {
-      const problem = trust?.problem ?? 'does not exist, or may not be read'
-      complain(
-        FIELD('auth-tls-secret'),
-        `names the Secret ${host.clients.secret}, which ${problem}; all requests get 503`,
-        trust?.remedy ?? 'create it',
-      )
-      return CLOSED
-    }
-  }
-  // The carrier answers 503 itself as long as the users are not there.
-  if (access.basic !== null) {
-    const { secret, form } = access.basic
-    const users = read.get(inputs.facts, secret)?.users ?? {
-      problem: 'does not exist, or may not be read',
-      remedy: 'create it',
-    }
-    const wanted = form === 'auth-map' ? 'map' : 'file'
-    if (!isUsable(users))
-      complain(
-        FIELD('auth-secret'),
-        `names the Secret ${secret}, which ${users.problem}; all requests get 503`,
-        users.remedy,
-      )
-    else if (users !== wanted)
-      complain(
-        FIELD('auth-secret-type'),
-        `is ${form}, but the Secret ${secret} is not; all requests get 503`,
-        'use auth-file for a key auth, auth-map for a key of each user',
-      )
-  }
+function insteadOf(context: Context): Action | null {
+  const { plan, settings } = context
+  const { routing, snippet } = plan.annotations
+  if (plan.annotations.isClosed || settings.isClosed || lacksSecret(context)) return CLOSED
   if (routing.redirect !== null) return { redirect: routing.redirect }
   if (snippet.answer === null) return null
   return 'location' in snippet.answer ? { redirect: snippet.answer } : { respond: snippet.answer }
+}
+
+/** True (told) while a Secret that somebody is to be known by is not there, or not what it should be. */
+function lacksSecret({ plan, host, inputs, read, complain }: Context): boolean {
+  const { access, upstream } = plan.annotations
+  const { basic } = access
+  const { tls } = upstream
+  const lacks = (annotation: string, path: string, { problem, remedy }: Unusable): true => {
+    complain(FIELD(annotation), `names the Secret ${path}, which ${problem}; all requests get 503`, remedy)
+    return true
+  }
+  const trusted = (path: string): Facts['trust'] => read.get(inputs.facts, path)?.trust ?? MISSING
+  if (tls.secret !== null && tls.isVerified) {
+    const trust = trusted(tls.secret)
+    if (!isUsable(trust)) return lacks('proxy-ssl-secret', tls.secret, trust)
+  }
+  if (host.clients !== null) {
+    const trust = trusted(host.clients.secret)
+    if (!isUsable(trust)) return lacks('auth-tls-secret', host.clients.secret, trust)
+  }
+  if (basic === null) return false
+  const users = read.get(inputs.facts, basic.secret)?.users ?? MISSING
+  if (!isUsable(users)) return lacks('auth-secret', basic.secret, users)
+  if (users === (basic.form === 'auth-map' ? 'map' : 'file')) return false
+  const remedy = 'use auth-file for a key auth, auth-map for a key of each user'
+  return lacks('auth-secret-type', basic.secret, { problem: `is not of the form ${basic.form}`, remedy })
 }
 
 function sendTo(context: Context, clusters: Weighted[]): Action {

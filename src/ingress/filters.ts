@@ -78,6 +78,7 @@ function questionOf(context: Context, { headersFrom, redirectHeader }: External)
     ['X-Forwarded-For', '$proxy_add_x_forwarded_for'],
     ['X-Auth-Request-Redirect', redirectHeader],
     ...own,
+    ...context.plan.annotations.snippet.question.map(([name, value]): [string, string] => [name, value]),
   ]
 }
 

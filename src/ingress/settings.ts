@@ -116,7 +116,7 @@ function withBlocked(read: Reader): Sources | null {
   const blocked = read.networks('block-cidrs', true) ?? []
   for (const name of ['block-user-agents', 'block-referers'])
     if (read.text(name) !== null)
-      read.refuse(name, 'is not done', 'use a web application firewall, or denylist-source-range', true)
+      read.refuse(name, 'is not done', 'use a web application firewall, or denylist-source-range')
   return blocked.length === 0 ? found : { allow: found?.allow ?? [], deny: [...(found?.deny ?? []), ...blocked] }
 }
 
@@ -142,8 +142,7 @@ function quietly(read: Reader): void {
     if (read.text(name) !== null)
       read.refuse(name, 'is configuration of nginx, which is never run', 'remove it', name === 'global-auth-snippet')
   for (const name of ['enable-modsecurity', 'enable-owasp-modsecurity-crs'])
-    if (read.flag(name, false))
-      read.refuse(name, 'is not done', 'put a web application firewall before or behind', true)
+    if (read.flag(name, false)) read.refuse(name, 'is not done', 'put a web application firewall before or behind')
   for (const name of NOT_NEEDED) {
     read.text(name)
     read.changed(name, 'tunes nginx; there is nothing like it here')

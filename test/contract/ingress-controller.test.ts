@@ -1,7 +1,5 @@
 /** The controller as it ships, as a process of its own: between the lab's API and a carrier of the test's. */
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -11,16 +9,13 @@ import { createApiServer } from '../../src/lab/api/server.ts'
 import { ended, until } from '../netns/waiting.ts'
 import { FakeCarrier } from '../unit/carrier-world.ts'
 import { backendObjects, CLASS, ingress, secret, tlsSecret } from './ingress-objects.ts'
+import { keys, start } from './ingress-process.ts'
 import type { Raw } from './service-objects.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ingress-controller-'))
-const running = new Set<ChildProcess>()
 t.setTimeout(300_000)
 t.jobs = 1
-t.teardown(() => {
-  for (const child of running) child.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
-})
+t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 
 const GROUPS: Readonly<Record<string, string>> = {
   Service: '/api/v1/namespaces/x/services',
@@ -65,47 +60,9 @@ async function world(t: Test) {
       for (const object of objects) await call('POST', GROUPS[object['kind']]!, object)
     },
     start: (...args: readonly string[]) =>
-      start(at, ['--api-server', `unix://${socket}`, '--socket', carrier.path, ...args]),
+      start(t, at, ['--api-server', `unix://${socket}`, '--socket', carrier.path, ...args]),
   }
 }
-
-function start(at: string, args: readonly string[]) {
-  const status = join(at, 'status.sock')
-  const main = join(import.meta.dirname, '../../src/main.ts')
-  const all = [
-    main,
-    'ingress',
-    ...args,
-    '--name',
-    'pod',
-    '--namespace',
-    'x',
-    '--status-bind-address',
-    status,
-    '--log',
-    'debug,json',
-  ]
-  const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'] })
-  running.add(child)
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
-  return { child, ask: (path: string) => ask(status, path), said: () => said }
-}
-
-/** Status and body; 0: nobody answers. */
-const ask = (socketPath: string, path: string): Promise<[number, string]> =>
-  new Promise((resolve) => {
-    const asked = request({ socketPath, path }, (answer) => {
-      let body = ''
-      answer.on('data', (chunk: Buffer) => (body += chunk.toString()))
-      answer.on('end', () => resolve([answer.statusCode!, body]))
-    })
-    asked.on('error', () => resolve([0, '']))
-    asked.end()
-  })
-
-const keys = (carrier: FakeCarrier, table: string): string[] =>
-  [...(carrier.tables.get(table)?.rows.keys() ?? [])].sort()
 
 t.test('tables reach the carrier, secrets first; ready once all is acknowledged; status is written', async (t) => {
   const { carrier, call, apply, start } = await world(t)
@@ -183,7 +140,7 @@ t.test('on trial no status is written; files instead of an API server will do', 
     ingress('x/f', { paths: { 'f.org/': 'f' }, tls: [{ hosts: ['f.org'], secretName: 'cert' }] }),
   ]
   writeFileSync(join(at, 'all.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items: files }))
-  const byFiles = startFiles(at, carrier)
+  const byFiles = startFiles(t, at, carrier)
   await until('ready', async () => (await byFiles.ask('/readyz'))[0] === 200)
   t.ok(keys(carrier, 'secrets').includes('pair x/cert'))
   t.ok(keys(carrier, 'proxy').includes('endpoint x/f:80 10.0.0.7 8080'))
@@ -191,5 +148,5 @@ t.test('on trial no status is written; files instead of an API server will do', 
   t.equal(await ended(byFiles.child), 0)
 })
 
-const startFiles = (at: string, carrier: FakeCarrier) =>
-  start(at, ['--directory', join(at, 'all.json'), '--socket', carrier.path])
+const startFiles = (t: Test, at: string, carrier: FakeCarrier) =>
+  start(t, at, ['--directory', join(at, 'all.json'), '--socket', carrier.path])

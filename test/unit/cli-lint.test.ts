@@ -85,3 +85,14 @@ t.test('exit codes', async (t) => {
   t.match(await run([configMap('x/c', {})]), [2, /have no Ingress/])
   t.match(JSON.parse((await run([good], '-o', 'json'))[1]), { honoured: 1, objects: [{ object: 'Ingress x/a' }] })
 })
+
+t.test('a canary is told what is not read of it', (t) => {
+  const annotations = { canary: 'true', 'canary-weight': '5', affinity: 'cookie', 'proxy-body-size': '8m' }
+  const main = ingress('x/a', { paths: { 'a.org/': 's' } })
+  const [, canary] = found([main, ingress('x/c', { paths: { 'a.org/': 's' }, annotations })]).objects
+  t.same(
+    canary!.findings.map(({ verdict, what }) => `${verdict} ${what}`),
+    ['honoured affinity', 'honoured canary', 'honoured canary-weight', 'changed proxy-body-size'],
+  )
+  t.end()
+})

@@ -198,7 +198,9 @@ t.test('who may come: what cannot be understood closes', (t) => {
     { 'auth-type': 'basic' },
     { 'auth-url': 'ftp://x' },
     { 'auth-url': 'http://$host/x' },
-    { 'enable-modsecurity': 'true' },
+    { 'auth-url': 'http://x/', 'auth-snippet': 'deny all;' },
+    { 'auth-url': 'http://x/', 'auth-snippet': 'return 200;' },
+    { 'backend-protocol': 'HTTPS', 'proxy-ssl-verify': 'on', 'proxy-ssl-secret': 'gone' },
     { 'auth-tls-secret': 'gone', 'force-ssl-redirect': 'false' },
   ])
     t.equal(roomOf(annotations).ask('https://h.org/'), '503', JSON.stringify(annotations))
@@ -239,12 +241,14 @@ t.test('users', (t) => {
     /names the Secret x\/gone, which does not exist.*503/,
   ])
   t.match(roomOf({ 'auth-type': 'basic', 'auth-secret': 'map' }, [secret('x/map', { ann: 'h1' })]).complaints(), [
-    /auth-secret-type.*is auth-file, but the Secret/,
+    /auth-secret-type.*which is not of the form auth-file; all requests get 503/,
   ])
   t.end()
 })
 
 t.test('another server is asked', (t) => {
+  const asked = filters({ 'auth-url': 'http://x/', 'auth-snippet': 'proxy_set_header Foo-Header 42;' }).external
+  t.same(asked?.requestHeaders.at(-1), ['Foo-Header', '42'])
   const external = filters({
     'auth-url': 'https://auth.example.org/check?x=$host',
     'auth-method': 'GET',

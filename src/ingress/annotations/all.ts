@@ -47,15 +47,19 @@ export function parseAnnotations(ingress: Omit<Ingress, 'published'>, settings: 
     snippet: parseSnippets(read),
   }
   refuseWhole(read)
+  if (canary !== null) {
+    for (const annotation of ours(ingress.annotations).keys())
+      if (!OF_CANARIES.test(annotation))
+        read.changed(annotation, 'not read of a canary: it is as the Ingress has it that it takes a share of')
+  }
   const verdicts = read.finish()
   return { annotations: { ...parts, canary, isClosed: read.closed }, rejections: read.rejections, verdicts }
 }
 
-/** What would take machinery of its own. A firewall that is asked for and not there is no firewall: closed. */
+/** What would take machinery of its own. ModSecurity only watches unless told otherwise: without it nothing is open that was not. */
 function refuseWhole(read: Reader): void {
   for (const name of ['enable-modsecurity', 'enable-owasp-core-rules']) {
-    if (read.flag(name, false))
-      read.refuse(name, 'is not done', 'put a web application firewall before or behind', true)
+    if (read.flag(name, false)) read.refuse(name, 'is not done', 'put a web application firewall before or behind')
   }
   read.text('modsecurity-transaction-id')
   for (const name of [
@@ -87,5 +91,8 @@ function ours(annotations: ReadonlyMap<string, string>): ReadonlyMap<string, str
   const found = [...annotations].filter(([name]) => name.startsWith(PREFIX))
   return new Map(found.map(([name, value]) => [name.slice(PREFIX.length), value]))
 }
+
+/** And, of all others, what chooses endpoints. */
+const OF_CANARIES = /^(canary|affinity|session-cookie|load-balance$|upstream-hash-by)/
 
 export const PREFIX = 'nginx.ingress.kubernetes.io/'

@@ -13,6 +13,8 @@ export interface Snippet {
   readonly response: HeaderEdit
   /** `return`: instead of any backend. */
   readonly answer: Respond | { readonly location: string; readonly status: number } | null
+  /** Of `auth-snippet`: set on what another server is asked. */
+  readonly question: readonly (readonly [string, string])[]
 }
 
 /** Of `configuration-snippet` and `server-snippet`: both are read for the routes of their Ingress. */
@@ -24,15 +26,20 @@ export function parseSnippets(read: Reader): Snippet {
   }
   if (read.text('server-snippet') !== null && read.rejections.every(({ field }) => !field.includes('server-snippet')))
     read.changed('server-snippet', 'holds for the routes of this Ingress, not for the whole host')
-  for (const [name, closing] of [
-    ['auth-snippet', true],
-    ['stream-snippet', false],
-    ['modsecurity-snippet', true],
-  ] as const) {
-    if (read.text(name) !== null)
-      read.refuse(name, 'is configuration of nginx, which is never run', 'remove it', closing)
-  }
-  return made
+  for (const name of ['stream-snippet', 'modsecurity-snippet'])
+    if (read.text(name) !== null) read.refuse(name, 'is configuration of nginx, which is never run', 'remove it')
+  return { ...made, question: questionOf(read) }
+}
+
+/** Headers are all that an auth-snippet may set. */
+function questionOf(read: Reader): Snippet['question'] {
+  const made: Made = { request: empty(), response: empty(), answer: null }
+  const text = read.lines('auth-snippet')
+  if (text !== null) parse(read, 'auth-snippet', text, made)
+  const { set, add, remove } = made.response
+  if (made.answer !== null || set.length + add.length + remove.length > 0)
+    read.refuse('auth-snippet', 'does more than set headers of the question', 'use proxy_set_header only', true)
+  return made.request.set
 }
 
 interface Made {
