@@ -2,7 +2,6 @@
 import { connect } from 'node:net'
 import type { Connection } from '../carrier/connection.ts'
 import { isObject } from '../carrier/message.ts'
-import { whyMissing } from '../dns/missing.ts'
 import { codeName, questionOf, readAnswer, typeNumber, type Message, type MessageRecord } from '../dns/message.ts'
 import { json, type Answer } from '../status/server.ts'
 import type { DnsService } from './dns-service.ts'
@@ -135,8 +134,7 @@ function whyNothing(trail: Trail, code: string, { name, type, service }: Omit<As
       ? 'all servers that are asked are down'
       : 'the servers that are asked did not answer, or failed'
   if (code === 'SERVFAIL' && plugin === null) return 'no plugin of the server block answers such names'
-  if (code === 'NXDOMAIN' && plugin === 'kubernetes' && service !== null)
-    return whyMissing(last.toLowerCase(), service.zones, service.tables)
+  if (code === 'NXDOMAIN' && plugin === 'kubernetes' && service !== null) return service.whyMissing(last.toLowerCase())
   if (code === 'NOERROR') return `${object ?? name} has no record of type ${type}`
   return null
 }

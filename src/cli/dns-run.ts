@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { Connection, type ConnectionEvent } from '../carrier/connection.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { systemClock } from '../core/clock.ts'
-import { InputTable } from '../core/table.ts'
+import { InputTable, type Readable } from '../core/table.ts'
 import type { Configuration } from '../dns/corefile/configuration.ts'
 import { disk } from '../dns/corefile/disk.ts'
 import { bindLocal } from '../dns/corefile/localip.ts'
@@ -13,8 +13,10 @@ import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import { Observer } from '../status/observer.ts'
 import { dnsMetrics, type DnsMetrics } from './dns-metrics.ts'
+import { findWays, type Ways } from './dns-clusters.ts'
 import { DnsService } from './dns-service.ts'
 import { serveDnsStatus } from './dns-status.ts'
+import { Failure } from './failure.ts'
 import type { SourceOptions } from './source.ts'
 import { version } from './version.ts'
 
@@ -47,13 +49,15 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   const corefile = new CorefileWatcher(resolve(options.corefile), disk, systemClock, Math.random)
   log.info('DNS controller started', { name: options.name, version, corefile: options.corefile })
   for await (const reading of corefile.readings(signal)) {
-    problems.replace(problemsOf(reading, options, log, counted))
-    if ('problems' in reading) continue
-    const servers = bindLocal(reading.configuration.servers, options.localip)
-    const configuration = { ...reading.configuration, servers }
+    const given = await waysOf(reading, service, options)
+    if ('again' in given) corefile.again()
+    problems.replace(problemsOf(given, options, { problems, log, counted }))
+    if ('problems' in given) continue
+    const servers = bindLocal(given.configuration.servers, options.localip)
+    const configuration = { ...given.configuration, servers }
     if (service?.follow(configuration)) continue
     await service?.end()
-    service = await DnsService.start(configuration, options, { ...parts, before: service })
+    service = new DnsService(configuration, given.ways, options.stateDir, { ...parts, before: service })
   }
   if (!signal.aborted) await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
   await service?.end()
@@ -67,20 +71,38 @@ function tell(event: ConnectionEvent, log: Log): void {
   else log.warn('no carrier', { reason: event.reason, retryInMs: event.retryInMs })
 }
 
+/** A Corefile, and how the clusters are reached that it is about. `again`: what is wrong may be mended elsewhere. */
+type Given =
+  | { readonly configuration: Configuration; readonly ways: Ways }
+  | { readonly problems: readonly Problem[]; readonly again?: true }
+
+/** Throws when there never was a way to a cluster: whoever started this process sees it at once, and starts it again. */
+async function waysOf(reading: Reading, before: DnsService | null, options: DnsOptions): Promise<Given> {
+  if ('problems' in reading) return reading
+  const { configuration } = reading
+  try {
+    return { configuration, ways: await findWays(configuration.kubernetes, options) }
+  } catch (error) {
+    if (!(error instanceof Failure) || before === null) throw error
+    const problem = `kubernetes has no way to a cluster: ${error.message}`
+    const at = { file: resolve(options.corefile), line: 1, column: 1 }
+    return { problems: [{ ...at, problem, remedy: 'it is tried again as `reload` says' }], again: true }
+  }
+}
+
 /** What was in force stays while a Corefile is wrong. */
 function problemsOf(
-  reading: Reading,
-  { name, corefile }: DnsOptions,
-  log: Log,
-  counted: DnsMetrics,
+  given: Given,
+  { name }: DnsOptions,
+  { problems, log, counted }: { problems: Readable<Rejection>; log: Log; counted: DnsMetrics },
 ): readonly [string, Rejection][] {
-  const isWrong = 'problems' in reading
+  const told = new Set([...problems.entries()].map(([, each]) => each.problem))
+  const isWrong = 'problems' in given
   if (isWrong) counted.reloadFailed()
-  else counted.inForce(reading.configuration.digest)
-  const all = isWrong
-    ? reading.problems
-    : [...reading.configuration.warnings, ...unheeded(reading.configuration, corefile)]
+  else counted.inForce(given.configuration.digest)
+  const all = isWrong ? given.problems : given.configuration.warnings
   for (const each of all) {
+    if ('again' in given && told.has(each.problem)) continue
     if (isWrong) log.error('the Corefile cannot be used: what was in force stays', { problem: sentence(each) })
     else log.warn('the Corefile', { problem: sentence(each) })
   }
@@ -89,23 +111,4 @@ function problemsOf(
     String(i),
     { object, field: `${each.file}:${each.line}:${each.column}`, problem: each.problem, remedy: each.remedy },
   ])
-}
-
-/** What of `kubernetes` this controller cannot do: said, for it answers more, or asks somebody else, than it is told to. */
-function unheeded({ kubernetes }: Configuration, file: string): readonly Problem[] {
-  const at = { file: resolve(file), line: 1, column: 1 }
-  const labels = {
-    ...at,
-    problem: 'labels of kubernetes is not heeded: all Services are answered',
-    remedy: 'use namespaces or namespace_labels',
-  }
-  const api = {
-    ...at,
-    problem: 'kubeconfig and endpoint of kubernetes are not heeded',
-    remedy: 'pass --kubeconfig, --context or --api-server',
-  }
-  return [
-    ...(kubernetes.some((set) => set.labels !== null) ? [labels] : []),
-    ...(kubernetes.some((set) => set.api !== null) ? [api] : []),
-  ]
 }

@@ -2,10 +2,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Connection } from '../carrier/connection.ts'
 import { CarrierTarget } from '../carrier/target.ts'
+import type { ClusterEvent } from '../cluster/source/kube.ts'
 import type { Rejection } from '../cluster/rejection.ts'
-import { createInlets, createTables, type Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
 import type { Event } from '../core/progress.ts'
+import { Gate } from '../core/gate.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
 import { InputTable, type Readable } from '../core/table.ts'
@@ -14,13 +15,11 @@ import type { Configuration, Server } from '../dns/corefile/configuration.ts'
 import { disk } from '../dns/corefile/disk.ts'
 import { deriveNames } from '../dns/derive.ts'
 import { FileNames } from '../dns/filenames.ts'
-import { zonesOf } from '../dns/names.ts'
-import type { NameOptions } from '../dns/options.ts'
 import type { Log } from '../status/log.ts'
 import type { Observer } from '../status/observer.ts'
 import { ProgrammingLatency } from '../status/programming.ts'
+import { DnsCluster, type Ways } from './dns-clusters.ts'
 import type { DnsMetrics } from './dns-metrics.ts'
-import { startSource, type Source, type SourceOptions } from './source.ts'
 
 /** A row of table `names`. */
 type Row = { readonly set: string }
@@ -44,47 +43,35 @@ export interface DnsParts {
  * Whatever else a Corefile says is changed in place.
  */
 export class DnsService {
-  readonly tables: Tables
+  readonly clusters: readonly DnsCluster[]
   readonly graph = new Graph()
   readonly runner: Runner
   readonly names: Readable<Row>
   readonly rejections: Readable<Rejection>
-  readonly source: Source
   readonly #servers = new InputTable<Server>('servers')
   readonly #files = new FileNames(disk)
   /** Names that the servers in force ask for, and the next ones do not. */
   readonly #leaving = new InputTable<Row>('names on their way out')
   #configuration: Configuration
   readonly #bindings: { readonly names: Binding; readonly servers: Binding }
-  readonly #ending: AbortController
+  readonly #ending = new AbortController()
   readonly #running: Promise<void>
 
-  /** Throws when there is no way to the cluster. */
-  static async start(configuration: Configuration, options: SourceOptions, parts: DnsParts): Promise<DnsService> {
-    const ending = new AbortController()
-    const signal = AbortSignal.any([parts.signal, ending.signal])
-    const tables = createTables()
-    const instances = configuration.kubernetes.map((set): NameOptions => ({ set: set.set, ...set.options }))
-    const source = await startSource(options, {
-      inlets: neededFor(instances, tables),
-      rejections: tables.rejections,
-      ...{ component: 'fairlead-dns', host: parts.name, log: parts.log, signal },
-    })
-    const made = { tables, instances, source, ending, signal }
-    return new DnsService(configuration, made, parts)
-  }
-
-  private constructor(configuration: Configuration, made: Made, parts: DnsParts) {
-    const { carrier, problems, before } = parts
-    const { tables, source, signal } = made
-    this.tables = tables
-    this.source = source
+  constructor(configuration: Configuration, ways: Ways, stateDir: string, parts: DnsParts) {
+    const { carrier, problems, before, log, name } = parts
     this.#configuration = configuration
-    this.#ending = made.ending
-    const names = deriveNames(this.graph, tables, made.instances)
-    this.rejections = union('problems', [problems, tables.rejections, names.rejections, this.#files.rejections])
+    const signal = AbortSignal.any([parts.signal, this.#ending.signal])
+    const at = { component: 'fairlead-dns', host: name, log, signal }
+    this.clusters = ways.map((way) => new DnsCluster(way, stateDir, at))
+    const derived = this.clusters.map(({ tables, instances }) => deriveNames(this.graph, tables, instances))
+    const rejected = this.clusters.map(({ tables }) => tables.rejections)
+    this.rejections = union('problems', [
+      ...[problems, ...rejected, ...derived.map(({ rejections }) => rejections)],
+      this.#files.rejections,
+    ])
     const others = [this.graph.input(this.#files.rows), this.graph.input(this.#leaving)]
-    this.names = union<Row>('names', [names.rows, ...others])
+    const rows = derived.map((names) => names.rows)
+    this.names = union<Row>('names', [...(rows.length > 1 ? this.#gates(rows, signal, log) : rows), ...others])
     this.runner = new Runner(this.graph, { signal, onEvent: this.#measured(parts), auditEveryMs: AUDIT_MS })
     this.#bindings = { names: this.#attach(this.names, carrier), servers: this.#attach(this.#servers, carrier) }
     this.#leaving.markSynced()
@@ -103,37 +90,71 @@ export class DnsService {
     this.#ending.abort()
     this.#files.close()
     await this.#running
-    await this.source.done
+    await Promise.all(this.clusters.map(({ source }) => source.done))
   }
 
   /** What the carrier is given, and what that follows from. */
   get shown(): readonly Readable<unknown>[] {
-    const { services, slices, namespaces, pods, serviceImports } = this.tables
-    return [services, slices, namespaces, pods, serviceImports, this.names, this.#servers]
+    return [...this.clusters.flatMap(({ shown }) => shown), this.names, this.#servers]
   }
 
-  /** Of names of this cluster: absolute, lower case. */
-  get zones(): readonly string[] {
-    return this.#configuration.kubernetes.flatMap(({ options }) => zonesOf(options).own)
+  /** Where each kind of each cluster stands. */
+  sources(): ReturnType<DnsCluster['sources']> {
+    return this.clusters.flatMap((cluster) => cluster.sources())
   }
 
-  /** How many there are of a kind that is followed. */
-  objectsOf(kind: string): number {
-    const { services, slices, namespaces, pods, serviceImports } = this.tables
-    const tables: Readonly<Record<string, Readable<unknown>>> = {
-      ...{ Service: services, EndpointSlice: slices, Namespace: namespaces, Pod: pods, ServiceImport: serviceImports },
-    }
-    return tables[kind]?.size ?? 0
+  /** To the cluster of this process; where no `kubernetes` is for that, to the first. */
+  post(event: ClusterEvent): void {
+    const to = this.clusters.find(({ own }) => own) ?? this.clusters[0]!
+    to.source.post(event)
+  }
+
+  /** Why a name of a cluster does not exist; null: nothing can be said. */
+  whyMissing(name: string): string | null {
+    return this.clusters.map((cluster) => cluster.whyMissing(name)).find((why) => why !== null) ?? null
+  }
+
+  /**
+   * A cluster that cannot be reached takes none of the others with it: after a while these are answered without it. Until
+   * then the carrier answers what it knew before.
+   */
+  #gates(rows: readonly Readable<Row>[], signal: AbortSignal, log: Log): readonly Readable<Row>[] {
+    const gates = rows.map((each) => new Gate<Row>(this.graph, each))
+    const since = performance.now()
+    const timer = setInterval(() => {
+      const isLate = performance.now() - since > PATIENCE_MS && gates.some(({ open }) => open)
+      if (isLate) for (const [i, gate] of gates.entries()) if (!gate.synced) this.#leaveOut(gate, i, log)
+      if (gates.every(({ synced }) => synced)) clearInterval(timer)
+    }, LOOK_MS).unref()
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+    return gates
+  }
+
+  #leaveOut(gate: Gate<Row>, cluster: number, log: Log): void {
+    const { title, source } = this.clusters[cluster]!
+    log.warn(
+      'a cluster has not told its names: they are answered SERVFAIL until it has, those of the others as they are',
+      {
+        ...{
+          cluster: title === '' ? source.from : title,
+          remedy: 'see fairlead_source_state, and what is logged of it',
+        },
+      },
+    )
+    gate.pass()
   }
 
   /** Events go on to the observer; those of names say how long endpoints took. */
   #measured({ observer, counted }: DnsParts): (event: Event) => void {
-    const { slices } = this.tables
-    const latency = new ProgrammingLatency({ slices, rows: this.names, histogram: counted.programming })
-    slices.watch(latency)
+    const latencies = this.clusters.map(({ tables: { slices } }) => {
+      const latency = new ProgrammingLatency({ slices, rows: this.names, histogram: counted.programming })
+      slices.watch(latency)
+      return latency
+    })
     return (event) => {
       observer.hear(event)
-      if (event.kind === 'applied' && event.target === 'carrier names') latency.committed(event.to.number)
+      if (event.kind !== 'applied' || event.target !== 'carrier names') return
+      for (const latency of latencies) latency.committed(event.to.number)
     }
   }
 
@@ -165,27 +186,7 @@ export class DnsService {
   }
 }
 
-interface Made {
-  readonly tables: Tables
-  readonly instances: readonly NameOptions[]
-  readonly source: Source
-  readonly ending: AbortController
-  readonly signal: AbortSignal
-}
-
-/** Kinds that nobody reads are not followed, and count as known. */
-function neededFor(instances: readonly NameOptions[], tables: Tables): Parameters<typeof startSource>[1]['inlets'] {
-  const inlets = createInlets(tables, { podNames: instances.some(({ endpointPodNames }) => endpointPodNames) })
-  const some = (wants: (options: NameOptions) => boolean): boolean => instances.some(wants)
-  const needed = [
-    [inlets.services, tables.services, some(() => true)],
-    [inlets.namespaces, tables.namespaces, some(() => true)],
-    [inlets.slices, tables.slices, some(({ noEndpoints }) => !noEndpoints)],
-    [inlets.pods, tables.pods, some(({ pods }) => pods === 'verified')],
-    [inlets.serviceImports, tables.serviceImports, some(({ multicluster }) => multicluster.length > 0)],
-  ] as const
-  for (const [, table, isNeeded] of needed) if (!isNeeded) table.markSynced()
-  return needed.flatMap(([inlet, , isNeeded]) => (isNeeded ? [inlet] : []))
-}
-
 const AUDIT_MS = 60_000
+/** How long names of all clusters are waited for, once those of one are there. */
+const PATIENCE_MS = 10_000
+const LOOK_MS = 1_000

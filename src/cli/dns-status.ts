@@ -34,7 +34,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
   const tables = () => service()?.shown ?? []
   const shown = {
     ...{ version, tables, observer, connections: readConnections },
-    sources: () => service()?.source.states() ?? [],
+    sources: () => (service()?.sources() ?? []).map(({ state }) => state),
     faults: () => service()?.graph.faults() ?? [],
   }
   gauges(metrics, observer, { ...shown, bindings, rejections: rejectionsOf(parts) })
@@ -51,7 +51,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
         return { rows: sizes.get(status.table) ?? 0, status }
       })
     },
-    sources: () => [...shown.sources()].map((state) => ({ state, objects: service()?.objectsOf(state.kind) ?? 0 })),
+    sources: () => service()?.sources() ?? [],
   })
   const questions: Questions = {
     '/dns/query': (query) => lookUp(query, carrier, service()),
@@ -62,7 +62,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
     await listen(options.metricsBindAddress, routes, log, questions),
     ...(options.statusSocket ? [await listen(options.statusSocket, routes, log, questions)] : []),
   ]
-  const events = problemEvents(options.name, (event) => service()?.source.post(event))
+  const events = problemEvents(options.name, (event) => service()?.post(event))
   const timer = tellProblems(events, () => ({ rejections: rejectionsOf(parts), refused: [] }))
   const figures = setInterval(() => carrier.figures(metrics.render()), FIGURES_MS)
   return {

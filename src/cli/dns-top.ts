@@ -87,13 +87,15 @@ export async function countFor(
 }
 
 /** Pods by address where they are followed, else the Services whose endpoints they are. */
-function ownersOf({ tables }: DnsService): ReadonlyMap<string, string> {
+function ownersOf({ clusters }: DnsService): ReadonlyMap<string, string> {
   const owners = new Map<string, string>()
-  for (const [, { namespace, service, endpoints }] of tables.slices.entries())
-    for (const ip of endpoints.addresses.split(' '))
-      if (service) owners.set(ip, `(of Service ${service.includes('/') ? service : `${namespace}/${service}`})`)
-  for (const [, { namespace, name, ips }] of tables.pods.entries())
-    for (const ip of ips) owners.set(ip, `${namespace}/${name}`)
+  for (const { tables } of clusters)
+    for (const [, { namespace, service, endpoints }] of tables.slices.entries())
+      for (const ip of endpoints.addresses.split(' '))
+        if (service) owners.set(ip, `(of Service ${service.includes('/') ? service : `${namespace}/${service}`})`)
+  for (const { tables } of clusters)
+    for (const [, { namespace, name, ips }] of tables.pods.entries())
+      for (const ip of ips) owners.set(ip, `${namespace}/${name}`)
   return owners
 }
 

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { AnyInlet } from '../cluster/inlet.ts'
 import { describeProblem } from '../cluster/manifest.ts'
 import type { Rejection } from '../cluster/rejection.ts'
+import { selectorText, type Selector } from '../cluster/selector.ts'
 import { directorySource } from '../cluster/source/directory.ts'
 import {
   connect,
@@ -14,6 +15,7 @@ import {
   type ClusterEvent,
   type Connection,
   type KindState,
+  type Settings,
 } from '../cluster/source/kube.ts'
 import type { InputTable } from '../core/table.ts'
 import type { Log } from '../status/log.ts'
@@ -44,6 +46,8 @@ export function addSourceOptions(command: Command): Command {
 export interface SourceParts {
   /** What is filled. */
   readonly inlets: readonly AnyInlet[]
+  /** By kind (`Service`): only those with such labels. */
+  readonly selectors?: Readonly<Record<string, Selector>>
   readonly rejections: InputTable<Rejection>
   /** Who tells Events: `fairlead-agent`, and on which node or in which pod. */
   readonly component: string
@@ -64,43 +68,62 @@ export interface Source {
   readonly reconnect: (() => Connection) | null
 }
 
+/** Where a source reads from, once that is known to be there. */
+export type Way =
+  | { readonly kind: 'directory'; readonly paths: readonly string[] }
+  | { readonly kind: 'server'; readonly settings: Settings; readonly from: string }
+
+/** Throws when there is no way to the cluster. */
 export async function startSource(options: SourceOptions, parts: SourceParts): Promise<Source> {
-  const { inlets, log, signal } = parts
-  if (options.directory) {
-    const { done } = directorySource({
-      paths: options.directory,
-      inlets,
-      signal,
-      rejections: parts.rejections,
-      onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
-    })
-    return {
-      from: options.directory.join(' '),
-      states: () => [],
-      post: () => {},
-      done,
-      connection: null,
-      reconnect: null,
-    }
-  }
-  const { apiServer, kubeconfig, context, stateDir } = options
+  return sourceBy(await findWay(options), options.stateDir === '' ? null : join(options.stateDir, 'objects'), parts)
+}
+
+/** Throws a Failure when there is none. */
+export async function findWay(options: Omit<SourceOptions, 'stateDir'>): Promise<Way> {
+  const { apiServer, kubeconfig, context, directory } = options
+  if (directory) return { kind: 'directory', paths: directory }
   const found = await findSettings({
     ...(apiServer && { server: apiServer }),
     ...(kubeconfig && { kubeconfig }),
     ...(context && { context }),
   })
   if (found.kind === 'problem') throw new Failure(`${found.message}: ${found.remedy}`)
-  const connection = connect(found.settings)
-  const copies = stateDir === '' ? null : new Copies(join(stateDir, 'objects'), version)
-  const { states, done } = kubeSource({ connection, inlets, signal, log, copies })
-  const events = createEvents(connection, { signal, component: parts.component, host: parts.host })
+  return { kind: 'server', settings: found.settings, from: found.from }
+}
+
+/** `folder`: where the last known state is kept; null: nowhere. */
+export function sourceBy(way: Way, folder: string | null, parts: SourceParts): Source {
+  return way.kind === 'directory' ? readFiles(way.paths, parts) : followServer(way, folder, parts)
+}
+
+function readFiles(paths: readonly string[], { inlets, signal, log, rejections, selectors = {} }: SourceParts): Source {
+  const { done } = directorySource({
+    ...{ paths, inlets, signal, rejections, selectors },
+    onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
+  })
+  return { from: paths.join(' '), states: () => [], post: () => {}, done, connection: null, reconnect: null }
+}
+
+function followServer(
+  { settings, from }: Way & { kind: 'server' },
+  folder: string | null,
+  { inlets, signal, log, selectors = {}, component, host }: SourceParts,
+): Source {
+  const connection = connect(settings)
+  const copies = folder === null ? null : new Copies(folder, version)
+  const wanted = Object.entries(selectors).map(([kind, selector]) => [kind, { labelSelector: selectorText(selector) }])
+  const { states, done } = kubeSource({
+    ...{ connection, inlets, signal, log, copies },
+    selectors: Object.fromEntries(wanted) as Readonly<Record<string, { labelSelector: string }>>,
+  })
+  const events = createEvents(connection, { signal, component, host })
   return {
-    from: found.from,
+    from,
     states: () => states().values(),
     post: (event) => void events.postEvent(event),
     done: done.then(() => connection.close()),
     connection,
-    reconnect: () => connect(found.settings, { connections: WATCHES_MAX }),
+    reconnect: () => connect(settings, { connections: WATCHES_MAX }),
   }
 }
 

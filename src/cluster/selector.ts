@@ -87,6 +87,24 @@ export function parseSelectorText(text: string): Selector | string {
   return selector
 }
 
+/** As parseSelectorText reads it. */
+export const selectorText = (selector: Selector): string => selector.map(requirementText).join(',')
+
+function requirementText({ key, operator, values }: Requirement): string {
+  switch (operator) {
+    case 'In':
+      return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`
+    case 'NotIn':
+      return `${key} notin (${values.join(',')})`
+    case 'Exists':
+      return key
+    case 'DoesNotExist':
+      return `!${key}`
+    default:
+      return operator satisfies never
+  }
+}
+
 /** `value`: what the label is; undefined: there is none. */
 export function holds({ operator, values }: Omit<Requirement, 'key'>, value: string | undefined): boolean {
   switch (operator) {

@@ -38,25 +38,28 @@ export interface Tables {
   readonly rejections: InputTable<Rejection>
 }
 
-/** Tables with the indexes that derivations read. */
-export function createTables(): Tables {
-  const rejections = new InputTable<Rejection>('rejections')
+/** Tables with the indexes that derivations read. `of` tells those of several clusters apart: `services (endpoint ...)`. */
+export function createTables(of = ''): Tables {
+  const called = (name: string): string => (of === '' ? name : `${name} (${of})`)
+  const rejections = new InputTable<Rejection>(called('rejections'))
   // Complaints are shown as they come: nothing waits for them to be complete.
   rejections.markSynced()
   return {
-    services: new InputTable<Service>('services', { indexes: serviceIndexes }),
-    slices: new InputTable<EndpointSlice>('slices', { indexes: { service: ownerOf, import: importOf } }),
-    nodes: new InputTable<Node>('nodes', { indexes: { address: (row) => [...row.internalIPs, ...row.externalIPs] } }),
-    namespaces: new InputTable<Namespace>('namespaces', { indexes: { label: (row) => pairs(row.labels) } }),
-    pods: new InputTable<Pod>('pods', { indexes: podIndexes }),
-    serviceCIDRs: new InputTable<ServiceCIDR>('serviceCIDRs'),
-    serviceImports: new InputTable<ServiceImport>('serviceImports'),
-    ingresses: new InputTable<Ingress>('ingresses'),
-    ingressClasses: new InputTable<IngressClass>('ingressClasses', {
+    services: new InputTable<Service>(called('services'), { indexes: serviceIndexes }),
+    slices: new InputTable<EndpointSlice>(called('slices'), { indexes: { service: ownerOf, import: importOf } }),
+    nodes: new InputTable<Node>(called('nodes'), {
+      indexes: { address: (row) => [...row.internalIPs, ...row.externalIPs] },
+    }),
+    namespaces: new InputTable<Namespace>(called('namespaces'), { indexes: { label: (row) => pairs(row.labels) } }),
+    pods: new InputTable<Pod>(called('pods'), { indexes: podIndexes }),
+    serviceCIDRs: new InputTable<ServiceCIDR>(called('serviceCIDRs')),
+    serviceImports: new InputTable<ServiceImport>(called('serviceImports')),
+    ingresses: new InputTable<Ingress>(called('ingresses')),
+    ingressClasses: new InputTable<IngressClass>(called('ingressClasses'), {
       indexes: { default: ({ isDefault }) => (isDefault ? DEFAULT : NONE) },
     }),
-    configMaps: new InputTable<ConfigMap>('configMaps'),
-    secrets: new InputTable<Secret>('secrets'),
+    configMaps: new InputTable<ConfigMap>(called('configMaps')),
+    secrets: new InputTable<Secret>(called('secrets')),
     rejections,
   }
 }

@@ -108,6 +108,46 @@ t.test('another kubernetes while it is asked: no answer is wrong', { skip }, asy
   t.same(wrong, [], `of ${asked} answers`)
 })
 
+t.test(
+  'labels, endpoint with tls, kubeconfig: each of its own, and one that is not there costs the others nothing',
+  { skip },
+  async (t) => {
+    await service('chosen', {}, { app: 'web' })
+    await server.call('POST', SLICES, slice('loose-1', 'loose', [endpoint('10.244.2.1')]))
+    await service('loose', { clusterIP: 'None' }, { app: 'web' })
+    const own = corefile('disabled')
+    const { url, clientCertFile, clientKeyFile, caFile } = server
+    const others = {
+      labelled: 'labels app=web',
+      secured: `endpoint ${url}\n tls ${clientCertFile} ${clientKeyFile} ${caFile}`,
+      configured: `kubeconfig ${server.kubeconfig}`,
+      gone: 'endpoint https://127.0.0.1:1',
+    }
+    const blocks = Object.entries(others).map(([name, how]) => `${name}:${PORT} {\n kubernetes {\n ${how}\n }\n}\n`)
+    writeFileSync(join(folder, 'Corefile'), own + blocks.join(''))
+    const code = async (name: string) => (await ask(PORT, name)).rcode
+    await until('the new servers are in force', async () => (await code('chosen.shop.svc.labelled')) === 0, PATIENCE_MS)
+    for (const zone of ['cluster.local', 'secured', 'configured']) {
+      await until(`${zone} is known`, async () => (await code(`web.shop.svc.${zone}`)) === 0, PATIENCE_MS)
+      t.equal(await addresses(`db.shop.svc.${zone}`), '10.244.1.13', zone)
+    }
+    t.equal(await code('web.shop.svc.labelled'), NXDOMAIN, 'without the label')
+    t.equal(await code('loose.shop.svc.labelled'), NXDOMAIN, 'labels are of EndpointSlices as well, as in CoreDNS')
+    t.equal(await code('web.shop.svc.gone'), SERVFAIL, 'nobody knows')
+    await service('later', {}, { app: 'web' })
+    for (const zone of ['cluster.local', 'secured', 'configured', 'labelled'])
+      await until(`${zone} is followed`, async () => (await code(`later.shop.svc.${zone}`)) === 0, PATIENCE_MS)
+
+    const wrong = corefile('insecure').replace('pods', `kubeconfig ${folder}/none\n    pods`)
+    writeFileSync(join(folder, 'Corefile'), wrong)
+    const problem = `kubernetes has no way to a cluster`
+    await until('a kubeconfig that is not there is told', async () => (await statusz()).includes(problem), PATIENCE_MS)
+    t.equal(await code('web.shop.svc.secured'), 0, 'what was in force stays')
+    writeFileSync(join(folder, 'Corefile'), own)
+    await until('they are no more', async () => (await code('web.shop.svc.secured')) !== 0, PATIENCE_MS)
+  },
+)
+
 t.test('neither controller nor API server: a carrier that starts answers from disk', { skip }, async (t) => {
   const all = [...running]
   for (const child of all) child.kill('SIGTERM')
@@ -117,11 +157,13 @@ t.test('neither controller nor API server: a carrier that starts answers from di
   t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.13')
 })
 
-const service = (name: string, spec: object) =>
+const service = (name: string, spec: object, labels = {}) =>
   server.call('POST', '/api/v1/namespaces/shop/services', {
-    ...{ apiVersion: 'v1', kind: 'Service', metadata: { name } },
+    ...{ apiVersion: 'v1', kind: 'Service', metadata: { name, labels } },
     spec: { ports: [{ port: 80, targetPort: 8080 }], ...spec },
   })
+
+const statusz = async (): Promise<string> => (await fetch('http://127.0.0.1:9154/statusz')).text()
 
 const addresses = async (name: string): Promise<string> => (await ask(PORT, name)).addresses.toSorted().join(' ')
 
@@ -163,6 +205,7 @@ const corefile = (pods: string): string => `.:${PORT} {
 `
 /** In a network namespace of the test's own. */
 const PORT = 53
+const SERVFAIL = 2
 const NXDOMAIN = 3
 const PATIENCE_MS = 90_000
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices'

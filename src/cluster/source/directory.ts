@@ -4,8 +4,9 @@ import type { AnyInlet } from '../inlet.ts'
 import { apiVersion } from '../kind.ts'
 import type { Problem } from '../manifest.ts'
 import { identity } from '../metadata.ts'
-import type { Raw } from '../raw.ts'
+import { isRecord, type Raw } from '../raw.ts'
 import { show, type Rejection } from '../rejection.ts'
+import { matches, type Selector } from '../selector.ts'
 import { watchManifests, type Watched } from './files.ts'
 import type { Change } from './holdings.ts'
 
@@ -13,6 +14,8 @@ export interface DirectoryOptions {
   /** YAML or JSON files, and folders of them. */
   readonly paths: readonly string[]
   readonly inlets: readonly AnyInlet[]
+  /** By kind (`Service`): only those with such labels. */
+  readonly selectors?: Readonly<Record<string, Selector>>
   readonly signal: AbortSignal
   /** Called once when a problem with a file appears. */
   readonly onProblem: (problem: Problem) => void
@@ -23,7 +26,7 @@ export interface DirectoryOptions {
 }
 
 /** A source that reads manifest files and follows their changes. Kinds without an inlet are none of its business. */
-export function directorySource({ inlets, rejections, ...options }: DirectoryOptions): Watched {
+export function directorySource({ inlets, rejections, selectors = {}, ...options }: DirectoryOptions): Watched {
   const byKind = new Map(inlets.map((inlet) => [inlet.kind.kind, inlet]))
   const inletOf = (object: { readonly kind: unknown }) => byKind.get(object.kind as string)!
   let first = true
@@ -40,13 +43,21 @@ export function directorySource({ inlets, rejections, ...options }: DirectoryOpt
   return watchManifests({
     ...options,
     onProblems: (problems) => rejections && reportFiles(problems, rejections),
-    identify: (object) => identify(object, byKind),
+    identify: (object) => (isWanted(object, selectors) ? identify(object, byKind) : null),
     onChange: (change) => {
       if (first) fill(change)
       else follow(change)
       first = false
     },
   })
+}
+
+function isWanted(object: Raw, selectors: Readonly<Record<string, Selector>>): boolean {
+  const selector = selectors[String(object['kind'])]
+  if (selector === undefined) return true
+  const { metadata } = object
+  const labels = isRecord(metadata) && isRecord(metadata['labels']) ? metadata['labels'] : {}
+  return matches(selector, new Map(Object.entries(labels) as [string, string][]))
 }
 
 function identify(object: Raw, byKind: ReadonlyMap<string, AnyInlet>) {

@@ -29,7 +29,7 @@ export interface KubernetesSet {
   readonly set: string
   /** Where it is asked (`addresses`) is not in a Corefile. */
   readonly options: Omit<NameOptions, 'set'>
-  /** Of Services and EndpointSlices: only those with such labels. */
+  /** Of Services, EndpointSlices and Pods: only those with such labels. */
   readonly labels: Selector | null
   /** How the API server is reached; null is as the process would otherwise. */
   readonly api: KubernetesApi | null

@@ -47,6 +47,11 @@ export class CorefileWatcher {
     return reading
   }
 
+  /** What was read last cannot be used for a reason that is not in the Corefile: the next reading is news, whatever it says. */
+  again(): void {
+    this.#digest = null
+  }
+
   /** Ends with the signal, or when a Corefile without `reload` is in force. */
   async *readings(signal: AbortSignal): AsyncGenerator<Reading> {
     while (!signal.aborted) {

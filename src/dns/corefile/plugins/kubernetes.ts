@@ -46,8 +46,7 @@ export const kubernetes: Parse = (directives, setting) => {
     }
   if (namespaces !== null && namespaceLabels !== null)
     problems.report(directive.name, 'namespaces and namespace_labels are both given', 'remove one of them')
-  const api: KubernetesApi | null =
-    found.kubeconfig ?? (found.endpoint === null ? null : { endpoint: found.endpoint, tls: found.tls })
+  const api = apiOf(found, directive.name, setting)
   const set = setting.sets.addKubernetes({ options: found.options, labels: found.labels, api })
   return {
     plugin: 'kubernetes',
@@ -66,6 +65,20 @@ export const kubernetes: Parse = (directives, setting) => {
       minimum: found.ttl,
     },
   }
+}
+
+/** As CoreDNS: a kubeconfig goes before an endpoint, and tls is of an endpoint only. */
+function apiOf({ kubeconfig, endpoint, tls }: Found, at: Token, { warnings }: Setting): KubernetesApi | null {
+  if (kubeconfig !== null) {
+    if (endpoint !== null) warnings.report(at, 'endpoint has no effect beside kubeconfig', 'remove one of them')
+    return kubeconfig
+  }
+  if (endpoint !== null) {
+    const scheme = tls === null ? 'http' : 'https'
+    return { endpoint: /^[a-z]+:\/\//.test(endpoint) ? endpoint : `${scheme}://${endpoint}`, tls }
+  }
+  if (tls !== null) warnings.report(at, 'tls has no effect without endpoint', 'add endpoint https://HOST:PORT')
+  return null
 }
 
 function known(found: Found, setting: Setting): Readonly<Record<string, (line: Statement) => void>> {
@@ -129,7 +142,7 @@ function reached(
     endpoint: (line) => {
       const [url, ...others] = args(line, 1, Infinity, problems) ?? []
       for (const other of others) warnings.report(other, 'only the first endpoint is used', 'remove the others')
-      if (url && URL.canParse(url.text)) found.endpoint = url.text
+      if (url && ENDPOINT.test(url.text)) found.endpoint = url.text.replace(/\/+$/, '')
       else if (url) problems.report(url, `${quote(url.text)} is no URL`, 'write https://HOST:PORT')
     },
     tls: (line) => {
@@ -155,6 +168,8 @@ function selector(line: Statement, problems: Problems): Selector | null {
   return problems.report(words[0]!, found.split(';')[0]!, 'write key=value, key!=value, key in (a,b), key or !key')
 }
 
+/** Without a scheme it is `https://` with tls, else `http://`, as client-go has it. */
+const ENDPOINT = /^(https?:\/\/)?([^\s/:[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\/\S*)?$/
 const REVERSE = ['in-addr.arpa.', 'ip6.arpa.']
 /** As CoreDNS. */
 const SOA_TTL_MAX = 300
