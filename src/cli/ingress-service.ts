@@ -4,6 +4,7 @@ import { CarrierTarget } from '../carrier/target.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { Followed, type Reference } from '../cluster/source/kube.ts'
 import { createInlets, createTables, type Inlets, type Tables } from '../cluster/tables.ts'
+import { After } from '../core/after.ts'
 import type { Binding } from '../core/binding.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
@@ -39,8 +40,8 @@ export class IngressService {
   readonly post = new InputTable<readonly string[]>('addresses of the ingress')
   readonly duties: Readable<Duty>
   readonly rejections: Readable<Rejection>
-  /** Of table `proxy`; null: not begun, for what it needs is not known yet. */
-  #proxy: Binding | null = null
+  /** Of table `proxy`. */
+  readonly #proxy: Binding
   readonly #log: Log
   readonly #ended: Promise<unknown>
 
@@ -75,15 +76,19 @@ export class IngressService {
       again === null ? null : new Followed({ connection: again, inlets: [inlets.secrets, inlets.configMaps], signal })
     const running = this.runner.run()
     const following = this.followed === null ? null : this.#follow(this.followed, told, signal)
-    const serving = this.#serve(parts.carrier)
-    this.#ended = Promise.all([running, following, serving])
+    // Certificates and users before the routes that mean them.
+    const secrets = this.#attach(this.proxying.secrets, parts.carrier)
+    this.#proxy = this.#attach(this.proxying.rows, parts.carrier, () =>
+      secrets.whenApplied(this.proxying.secrets.number),
+    )
+    this.#ended = Promise.all([running, following])
       .then(() => this.followed?.done())
       .then(() => again?.close())
   }
 
   /** The carrier has all of it, once: then it serves as it should. */
   get isReady(): boolean {
-    return this.#proxy !== null && this.#proxy.status().applied !== null
+    return this.#proxy.status().applied !== null
   }
 
   /** Resolves once the signal has aborted and all is let go. */
@@ -137,19 +142,10 @@ export class IngressService {
     }
   }
 
-  /** Certificates and users before the routes that mean them. */
-  async #serve(carrier: Carrier): Promise<void> {
-    const secrets = this.#attach(this.proxying.secrets, carrier)
-    await secrets.whenApplied(1).then(
-      () => (this.#proxy = this.#attach(this.proxying.rows, carrier)),
-      () => {}, // ended before
-    )
-  }
-
-  #attach<Row>(table: Readable<Row>, carrier: Carrier): Binding<Row> {
+  #attach<Row>(table: Readable<Row>, carrier: Carrier, before?: () => Promise<void>): Binding<Row> {
     // A carrier that was started anew is told again at once.
     const target = new CarrierTarget<Row>(table.name, carrier, () => void binding.audit().catch(() => {}))
-    const binding = this.runner.attach(table, target)
+    const binding = this.runner.attach(table, before === undefined ? target : new After(target, before))
     return binding
   }
 }

@@ -97,7 +97,6 @@ export const deriveUses = (graph: Graph, plans: Readable<Plan>): Readable<Use> =
     driver: plans,
     parts: (_, plan) => usesOf(plan).map((use) => [keyOf(use), use]),
     row: (_, [use]) => use!,
-    atHand: 1_000,
   })
 
 export function usesOf({ ingress, annotations }: Plan): Use[] {

@@ -40,7 +40,6 @@ export function deriveClaims(graph: Graph, plans: Readable<Plan>): Readable<Clai
       const [holder = null, ...losers] = sorted.filter(({ isCanary }) => !isCanary)
       return { host, type, path, holder, canaries: sorted.filter(({ isCanary }) => isCanary), losers }
     },
-    atHand: 1_000,
   })
 }
 
@@ -54,7 +53,6 @@ export const deriveOrders = (graph: Graph, claims: Readable<Claim>): Readable<re
     driver: claims,
     parts: (_, claim) => [[orderKey(claim), orderText(claim)]],
     row: (_, texts) => [...texts].sort(descending),
-    atHand: 1_000,
   })
 
 export const orderKey = ({ host, path }: Claim): Key => `${host} ${path.length}`

@@ -127,7 +127,6 @@ function deriveClusters(
       parts: (_, row) => plans(row).map((plan) => [plan.cluster.name, plan]),
       // The same in all: what a cluster is follows from its name and from what all of them read.
       row: (_, [first]) => first!,
-      atHand: 1_000,
     })
   const all = union<ClusterPlan>('all clusters', [
     named('routes', pieces, ({ clusters }) => clusters),
@@ -155,7 +154,6 @@ const spread = <In>(
     driver,
     parts: (_, row) => rows(row),
     row: (_, [first]) => first!,
-    atHand: 1_000,
   })
 
 const complaints = <In>(

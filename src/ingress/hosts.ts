@@ -63,7 +63,6 @@ export function deriveHosts(graph: Graph, plans: Readable<Plan>): Readable<Host>
         passthrough: who(sorted.find(({ passthrough }) => passthrough)),
       }
     },
-    atHand: 1_000,
   })
 }
 
