@@ -164,8 +164,8 @@ export function server(port: number): ServerRow {
 }
 
 /** Free for TCP, and very likely for UDP; below those that the kernel gives to clients. */
-async function freePort(): Promise<number> {
-  for (let port = 30_000 + (process.pid % 2500); ; port++) {
+export async function freePort(from = 30_000 + (process.pid % 2500)): Promise<number> {
+  for (let port = from; ; port++) {
     const probe = createServer()
     const free = await new Promise<boolean>((resolve) => {
       probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
