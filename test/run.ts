@@ -37,7 +37,11 @@ async function main(words: readonly string[]): Promise<number> {
   }
   if (wants('check') && filters.length === 0) await run('check', 'format, types, lint, arrows, places', check)
   if (wants('components'))
-    await run('components', 'a kube-apiserver, an etcd and a CoreDNS for the tests that talk to them', components)
+    await run(
+      'components',
+      'a kube-apiserver, an etcd, a CoreDNS and a Pebble for the tests that talk to them',
+      components,
+    )
   for (const { name, about, jobs } of families) {
     if (!wants(name)) continue
     const files = (await testFiles(name)).filter(

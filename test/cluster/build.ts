@@ -1,5 +1,6 @@
 /**
- * Builds the Go programs that tests talk to (components/main.go: those of Kubernetes; coredns/main.go) once, into a cache
+ * Builds the Go programs that tests talk to (components/main.go: those of Kubernetes; coredns/main.go; pebble/go.mod: an ACME
+ * server and the name server of its tests) once, into a cache
  * outside the checkout. A second call finds them there. Run by hand: `node test/cluster/build.ts` prints their paths.
  */
 import { createHash } from 'node:crypto'
@@ -14,7 +15,7 @@ export type Built =
   /** `missing`: no Go that is new enough. */
   | { readonly kind: 'missing' | 'failed'; readonly hint: string }
 
-export type Program = 'components' | 'coredns'
+export type Program = 'components' | 'coredns' | 'pebble' | 'pebble-challtestsrv'
 
 /** Path of the binary; builds it when the cache does not hold it (minutes on 2 cores, 1 GB of Go modules). */
 export async function build(program: Program, say: (line: string) => void = () => {}): Promise<Built> {
@@ -34,9 +35,9 @@ export async function build(program: Program, say: (line: string) => void = () =
   }
 }
 
-/** null when the binaries are there; else what builds them, or what to install first. */
+/** null when the binaries (of nothing: of `components`) are there; else what builds them, or what to install first. */
 export async function whyNotBuilt(...programs: readonly Program[]): Promise<string | null> {
-  for (const program of ['components', ...programs] as const)
+  for (const program of programs.length > 0 ? programs : (['components'] as const))
     if (!(await exists(await binaryPath(program))))
       return (await checkGo()) ?? `build ${program} once: bin/test components (${MINUTES[program]})`
   return null
@@ -49,7 +50,7 @@ export async function builtPath(program: Program): Promise<string | null> {
 }
 
 /** As its go.mod, the only place that names it, has it: `v1.36.1`. */
-export async function versionOf(program: Program): Promise<string> {
+export async function versionOf(program: keyof typeof MODULES): Promise<string> {
   const mod = await readFile(join(import.meta.dirname, program, 'go.mod'), 'utf8')
   return new RegExp(`${MODULES[program]} (v\\S+)`).exec(mod)![1]!
 }
@@ -67,8 +68,9 @@ async function compile(program: Program, binary: string): Promise<Built> {
   const fresh = `${binary}.${process.pid}`
   // So that `kubectl version` and /version tell the truth.
   const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${await versionOf('components')}`
-  const source = join(import.meta.dirname, program)
-  const result = await exec(['nice', 'go', 'build', '-C', source, '-trimpath', '-ldflags', flags, '-o', fresh, '.'], {
+  const { folder, main } = PROGRAMS[program]
+  const source = join(import.meta.dirname, folder)
+  const result = await exec(['nice', 'go', 'build', '-C', source, '-trimpath', '-ldflags', flags, '-o', fresh, main], {
     env: { ...process.env, CGO_ENABLED: '0' },
     timeoutMs: BUILD_TIMEOUT_MS,
   })
@@ -90,7 +92,8 @@ async function checkGo(): Promise<string | null> {
 
 async function contentHash(program: Program): Promise<string> {
   const hash = createHash('sha256')
-  for (const file of PROGRAMS[program]) hash.update(await readFile(join(import.meta.dirname, program, file)))
+  const { folder, files } = PROGRAMS[program]
+  for (const file of files) hash.update(await readFile(join(import.meta.dirname, folder, file)))
   return hash.digest('hex').slice(0, 12)
 }
 
@@ -121,19 +124,35 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-/** Each a folder beside this file, and the files that it is made of. */
-const PROGRAMS: Readonly<Record<Program, readonly string[]>> = {
-  components: ['main.go', 'certs.go', 'go.mod', 'go.sum'],
-  coredns: ['main.go', 'go.mod', 'go.sum'],
+interface Source {
+  /** Beside this file. */
+  readonly folder: string
+  /** What its binary is made of; modules are pinned by the last. */
+  readonly files: readonly string[]
+  /** A package of the module, or of one that its go.mod names as a tool. */
+  readonly main: string
+}
+
+const PEBBLE = { folder: 'pebble', files: ['go.mod', 'go.sum'] } as const
+const PROGRAMS: Readonly<Record<Program, Source>> = {
+  components: { folder: 'components', files: ['main.go', 'certs.go', 'go.mod', 'go.sum'], main: '.' },
+  coredns: { folder: 'coredns', files: ['main.go', 'go.mod', 'go.sum'], main: '.' },
+  pebble: { ...PEBBLE, main: 'github.com/letsencrypt/pebble/v2/cmd/pebble' },
+  'pebble-challtestsrv': { ...PEBBLE, main: 'github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv' },
+}
+const MINUTES: Readonly<Record<Program, string>> = {
+  components: 'about 4 minutes',
+  coredns: 'about 2 minutes',
+  pebble: 'half a minute',
+  'pebble-challtestsrv': 'half a minute',
 }
 const MODULES = { components: 'k8s.io/kubernetes', coredns: 'github.com/coredns/coredns' } as const
-const MINUTES = { components: 'about 4 minutes', coredns: 'about 2 minutes' } as const
 const GO_WANTED = [1, 26] as const
 const BUILD_TIMEOUT_MS = 30 * 60_000
 const LOCK_POLL_MS = 500
 
 if (process.argv[1] === import.meta.filename) {
-  for (const program of ['components', 'coredns'] as const) {
+  for (const program of Object.keys(PROGRAMS) as Program[]) {
     const built = await build(program, (line) => console.error(line))
     console.log(built.kind === 'built' ? built.binary : built.hint)
     process.exitCode = { built: 0, failed: 1, missing: 3 }[built.kind]

@@ -37,7 +37,7 @@ let server: ApiServer
 t.setTimeout(300_000)
 t.bail = true // the second needs the first
 t.jobs = 1
-const skip = (await whyNotBuilt('coredns')) ?? false
+const skip = (await whyNotBuilt('components', 'coredns')) ?? false
 t.teardown(async () => {
   for (const child of running) child.kill('SIGKILL')
   for (const daemon of daemons) await daemon.stop()

@@ -1,7 +1,7 @@
 import { command, line, show } from './command.ts'
 import { none, type Result } from './result.ts'
 
-/** Builds the Kubernetes components and the CoreDNS that some tests talk to; quick when they are there. Counts as one test. */
+/** Builds the Kubernetes components, the CoreDNS and the Pebble that some tests talk to; quick when they are there. Counts as one test. */
 export async function components(): Promise<Result> {
   const ran = await command([process.execPath, 'test/cluster/build.ts'], '.cache/test/components.log', LIMIT_MS)
   const said = ran.output.trim().split('\n').at(-1) ?? ''

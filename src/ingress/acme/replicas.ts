@@ -1,0 +1,97 @@
+/** Whether all that may be asked answer a challenge: before the server is told to ask. */
+import { request } from 'node:http'
+import { connect } from 'node:tls'
+import { X509Certificate } from 'node:crypto'
+import type { Clock } from '../../core/clock.ts'
+import type { ChallengePair } from './answers.ts'
+import type { Challenge } from './directory.ts'
+import type { Replica, Replicas } from './store.ts'
+
+/** null: the replica at this address answers as it should; else what it does instead. */
+export type Check = (address: string, challenge: Challenge, pair: ChallengePair | null) => Promise<string | null>
+
+export interface Asked {
+  readonly revision: string
+  readonly challenges: readonly Challenge[]
+  readonly pairs: readonly ChallengePair[]
+}
+
+/** null: they do. Waits 10 s for those that live to say so; those that did not, and those that did, are then asked themselves. */
+export async function whyNotInPlace(
+  { revision, challenges, pairs }: Asked,
+  { replicas, check, clock }: { readonly replicas: Replicas; readonly check: Check; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<string | null> {
+  const end = clock.now() + WAIT_MS
+  let live: readonly Replica[]
+  for (;;) {
+    live = (await replicas.list(signal)).filter(({ isLive }) => isLive)
+    if (live.every((replica) => replica.revision === revision) || clock.now() >= end) break
+    await clock.after(POLL_MS, signal)
+    signal.throwIfAborted()
+  }
+  for (const { name, address, revision: has } of live) {
+    if (address === null) {
+      if (has !== revision) return `the controller ${name} has not taken over the answer, and does not say where it is`
+      continue
+    }
+    for (const challenge of challenges.slice(0, CHECKS_MAX)) {
+      const pair = pairs.find((found) => found.name === challenge.name) ?? null
+      const wrong = await check(address, challenge, pair)
+      if (wrong !== null) return `the proxy of ${name} (${address}) does not answer for ${challenge.name}: ${wrong}`
+    }
+  }
+  return null
+}
+
+/** Asks as the server will. */
+export const checkBy =
+  (ports: { readonly http: number; readonly https: number }): Check =>
+  (address, challenge, pair) =>
+    challenge.type === 'http-01'
+      ? checkHttp(address, ports.http, challenge)
+      : challenge.type === 'tls-alpn-01' && pair !== null
+        ? checkTls(address, ports.https, challenge, pair)
+        : Promise.resolve(null)
+
+function checkHttp(host: string, port: number, { name, token, keyAuthorization }: Challenge): Promise<string | null> {
+  return new Promise((resolve) => {
+    const path = `/.well-known/acme-challenge/${token}`
+    const asked = request({ host, port, path, headers: { host: name }, agent: false, timeout: CHECK_MS }, (answer) => {
+      let text = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (part: string) => {
+        text += part
+        if (text.length > ANSWER_MAX) asked.destroy(new Error('its answer is too long'))
+      })
+      answer.on('end', () => {
+        const isRight = answer.statusCode === 200 && text.trim() === keyAuthorization
+        resolve(isRight ? null : `its answer has status ${answer.statusCode}, and is not that of the account`)
+      })
+    })
+    asked.on('timeout', () => asked.destroy(new Error('it is silent')))
+    asked.on('error', (error) => resolve(error.message))
+    asked.end()
+  })
+}
+
+function checkTls(host: string, port: number, { name }: Challenge, pair: ChallengePair): Promise<string | null> {
+  return new Promise((resolve) => {
+    const options = { host, port, servername: name, ALPNProtocols: ['acme-tls/1'], rejectUnauthorized: false }
+    const socket = connect({ ...options, timeout: CHECK_MS }, () => {
+      const shown = socket.getPeerX509Certificate()?.fingerprint256
+      const isRight = socket.alpnProtocol === 'acme-tls/1' && shown === new X509Certificate(pair.chain).fingerprint256
+      resolve(isRight ? null : 'it shows another certificate')
+      socket.destroy()
+    })
+    socket.on('timeout', () => socket.destroy(new Error('it is silent')))
+    socket.on('error', (error) => resolve(error.message))
+  })
+}
+
+const WAIT_MS = 10_000
+const POLL_MS = 250
+const CHECK_MS = 3_000
+/** Of one order: enough to see that a replica is told. */
+const CHECKS_MAX = 10
+const ANSWER_MAX = 4_096
