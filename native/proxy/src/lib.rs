@@ -4,6 +4,7 @@ mod client;
 mod executor;
 mod filter;
 mod kind;
+mod record;
 mod table;
 mod thread;
 mod timer;

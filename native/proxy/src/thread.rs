@@ -1,6 +1,8 @@
 //! One of the threads that serve, each an event loop of its own: connections, and those to backends, never leave it.
 
 use crate::client::connection::{Closing, serve};
+use crate::record::metrics::Metrics;
+use crate::record::writer::Writer;
 use crate::table::State;
 use crate::upstream::pool::Pool;
 use arc_swap::ArcSwap;
@@ -24,6 +26,8 @@ pub struct Thread {
     /// The state as of the last look, so that each request takes a count that no other thread takes.
     held: RefCell<Rc<Held>>,
     pub pool: Rc<Pool>,
+    pub metrics: Arc<Metrics>,
+    pub log: Writer,
     seed: Cell<u64>,
     under_way: Cell<usize>,
     left: Notify,
@@ -51,16 +55,19 @@ pub enum Order {
 pub struct Handle {
     orders: mpsc::UnboundedSender<Order>,
     thread: Option<JoinHandle<()>>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Handle {
-    pub fn start(number: usize, shared: Arc<ArcSwap<State>>) -> Result<Handle, String> {
+    pub fn start(number: usize, shared: Arc<ArcSwap<State>>, log: Writer) -> Result<Handle, String> {
         let (orders, received) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
-        let work = move || LocalSet::new().block_on(&runtime, Thread::new(shared).run(received));
+        let metrics: Arc<Metrics> = Arc::default();
+        let own = metrics.clone();
+        let work = move || LocalSet::new().block_on(&runtime, Thread::new(shared, own, log).run(received));
         let thread = std::thread::Builder::new().name(format!("proxy-{number}")).spawn(work);
-        Ok(Handle { orders, thread: Some(thread.map_err(|error| format!("no thread: {error}"))?) })
+        Ok(Handle { orders, thread: Some(thread.map_err(|error| format!("no thread: {error}"))?), metrics })
     }
 
     pub fn order(&self, order: Order) {
@@ -80,10 +87,12 @@ struct Door {
 }
 
 impl Thread {
-    fn new(shared: Arc<ArcSwap<State>>) -> Rc<Thread> {
+    fn new(shared: Arc<ArcSwap<State>>, metrics: Arc<Metrics>, log: Writer) -> Rc<Thread> {
         Rc::new(Thread {
             held: RefCell::new(Rc::new(Held(shared.load_full()))),
             shared,
+            metrics,
+            log,
             pool: Rc::default(),
             seed: Cell::new(RandomState::new().hash_one(0) | 1),
             under_way: Cell::new(0),

@@ -1,5 +1,7 @@
 //! The worker: takes tables into force, and gives the threads that serve their orders.
 
+use crate::record::figures;
+use crate::record::writer::Writer;
 use crate::table::{Book, Problem, State};
 use crate::thread::{Handle, Order};
 use crate::tls::secret::Secret;
@@ -23,7 +25,9 @@ pub struct ProxyWorker {
 impl ProxyWorker {
     pub fn start(threads: usize) -> Result<ProxyWorker, String> {
         let state = Arc::new(ArcSwap::default());
-        let threads = (0..threads).map(|number| Handle::start(number, state.clone())).collect::<Result<_, _>>()?;
+        let log = Writer::start()?;
+        let threads =
+            (0..threads).map(|number| Handle::start(number, state.clone(), log.clone())).collect::<Result<_, _>>()?;
         Ok(ProxyWorker { state, book: Book::default(), secrets: HashMap::new(), threads, synced: false })
     }
 
@@ -101,7 +105,10 @@ impl Worker for ProxyWorker {
 
     fn ask(&mut self, question: &Question) -> Result<Value, String> {
         match question {
-            Question::Metrics => Ok(Value::String(String::new())),
+            Question::Metrics => {
+                let threads: Vec<_> = self.threads.iter().map(|thread| thread.metrics.clone()).collect();
+                Ok(Value::String(figures::render(&threads)))
+            }
             Question::Stats => {
                 let state = self.state.load();
                 Ok(json!({

@@ -92,7 +92,7 @@ impl Attempt<'_> {
             Err(Refused::Failed) => return Err(Failure::Error),
         };
         if let Some(sender) = connection.sender.share() {
-            let shared = Pooled { sender, requests: 0, timer: Default::default() };
+            let shared = Pooled { sender, requests: 0, timer: Default::default(), connected: None };
             let key = (endpoint.health.number, cluster.flavour);
             self.client.thread.pool.put(key, shared, &cluster.row.row.keep_alive);
         }

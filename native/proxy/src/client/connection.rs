@@ -1,10 +1,12 @@
 //! A client's connection, from its first octet to its last.
 
 use super::exchange::answer;
-use super::guard::{Exchanges, Guard, Rules};
+use super::exchanges::Exchanges;
+use super::guard::{Guard, Rules};
 use super::head::Limits;
 use super::transport::{Replay, Transport};
 use crate::executor::LocalExecutor;
+use crate::record::metrics::Metrics;
 use crate::table::listener::{Http, Kind, Listener};
 use crate::thread::Thread;
 use crate::tls::server::{Accepted, Ended, accept};
@@ -47,6 +49,24 @@ impl Client {
     }
 }
 
+/// A connection, as it is counted.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn new(metrics: &Arc<Metrics>) -> Open {
+        let mut counts = metrics.lock();
+        counts.accepted += 1;
+        counts.active += 1;
+        Open(metrics.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.lock().active -= 1;
+    }
+}
+
 /// Whether a listener's connections are to end.
 #[derive(Default)]
 pub struct Closing {
@@ -74,6 +94,7 @@ impl Closing {
 
 pub async fn serve(thread: Rc<Thread>, place: SocketAddr, stream: TcpStream, peer: SocketAddr, closing: Rc<Closing>) {
     let state = thread.state();
+    let _open = Open::new(&thread.metrics);
     let Some(listener) = state.listener(place).cloned() else { return };
     let http = listener.http();
     let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };

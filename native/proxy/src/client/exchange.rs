@@ -3,10 +3,10 @@
 use super::connection::Client;
 use super::forward::{Given, forward};
 use super::forwarded::{self, Origin};
-use super::guard::Exchanges;
 use super::hop;
 use super::respond;
-use super::response::{Finish, ResponseBody};
+use super::response::ResponseBody;
+use crate::record::request::{Entry, Record};
 use crate::table::State;
 use crate::table::condition::{Asked, cookie};
 use crate::table::listener::{Http, Listener};
@@ -40,15 +40,15 @@ pub struct Scene<'a> {
 pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.seen.get() + 1;
     client.seen.set(number);
-    let ticket = Ticket(client.exchanges.clone());
+    let mut record = Record::new(client.clone());
     let state = client.thread.state();
-    let listener: &Listener = state.listener(client.place).unwrap_or(&client.listener);
+    let listener = state.listener(client.place).unwrap_or(&client.listener);
     let http = listener.http();
     let version = request.version();
     let refused = client.exchanges.refused(number).and_then(|status| StatusCode::from_u16(status).ok());
     let answered = match refused {
         Some(status) => Err(status),
-        None => take(&client, &state, listener, http, request).await,
+        None => take(&client, &state, listener, http, request, &mut record).await,
     };
     // Whoever sends what makes no sense is not listened to any longer.
     let senseless = refused.is_some() || matches!(answered, Err(StatusCode::BAD_REQUEST));
@@ -64,22 +64,25 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     } else if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.body_mut().finish = Some(Box::new(ticket));
+    record.status = response.status().as_u16();
+    response.body_mut().record = Some(record);
     Ok(response)
 }
 
 async fn take(
     client: &Rc<Client>,
     state: &State,
-    listener: &Listener,
+    listener: &Arc<Listener>,
     http: &Http,
     mut request: Request<Incoming>,
+    record: &mut Record,
 ) -> Answer {
     let upgrade = match request.version() {
         Version::HTTP_11 => hop::upgrade(request.headers()).map(|wanted| (wanted, hyper::upgrade::on(&mut request))),
         _ => None,
     };
-    let (Parts { method, uri, mut headers, .. }, body) = request.into_parts();
+    let (Parts { method, uri, version, mut headers, .. }, body) = request.into_parts();
+    record.method = method.clone();
     if headers.len() > http.header_fields_max {
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE); // HTTP/2: what the guard does for HTTP/1
     }
@@ -103,11 +106,26 @@ async fn take(
     {
         return Ok(answer);
     }
-    let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
     let request_id = match headers.get(forwarded::X_REQUEST_ID) {
         Some(id) => id.clone(),
         None => client.thread.request_id(),
     };
+    let quiet =
+        route.is_some_and(|route| !route.filters.access_log) || http.quiet_paths.iter().any(|quiet| *quiet == path);
+    if http.access_log.is_some() && !quiet {
+        record.entry = Some(Box::new(Entry {
+            listener: listener.clone(),
+            uri: uri.clone(),
+            version,
+            authority: named.clone(),
+            host: host.to_string(),
+            address: origin.address,
+            headers: headers.clone(),
+            request_id: request_id.clone(),
+        }));
+    }
+    let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
+    record.labels = Some(route.labels.clone());
     let scene = Scene { client, origin: &origin, asked, host: &host, authority, uri: &uri, request_id: &request_id };
     match &route.action {
         Action::Redirect(row) => Ok(respond::redirect(row, route, &scene)),
@@ -120,7 +138,7 @@ async fn take(
             }
             headers.insert(forwarded::X_REQUEST_ID, request_id.clone());
             let upgrade = upgrade.filter(|_| route.filters.upgrades);
-            forward(client, http, given, method.clone(), headers, body, upgrade).await
+            forward(client, http, given, method.clone(), headers, body, upgrade, record).await
         }
     }
 }
@@ -207,26 +225,16 @@ impl Values for Scene<'_> {
             Variable::ServerPort => self.client.local.port().to_string().into(),
             Variable::RequestId => self.request_id.to_str().unwrap_or_default().into(),
             Variable::Header(name) => header(name).into(),
+            Variable::RemotePort => self.client.peer.port().to_string().into(),
+            Variable::ServerAddr => self.client.local.ip().to_string().into(),
             Variable::Argument(name) => {
                 let pairs = self.asked.query.unwrap_or_default().split('&');
                 let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
                 pairs.find(|(held, _)| held == name).map_or("", |(_, value)| value).into()
             }
             Variable::Cookie(name) => cookie(self.asked.headers, name).unwrap_or_default().into(),
+            _ => "".into(),
         }
-    }
-}
-
-/// Tells the guard that a response is over, whether it came to its end or not.
-struct Ticket(Arc<Exchanges>);
-
-impl Finish for Ticket {
-    fn sent(&mut self, _octets: usize) {}
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

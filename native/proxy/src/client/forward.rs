@@ -6,6 +6,7 @@ use super::body::RequestBody;
 use super::connection::Client;
 use super::exchange::Scene;
 use super::response::{ResponseBody, UnderWay};
+use crate::record::request::{Record, Upstream};
 use crate::table::State;
 use crate::table::condition::cookie;
 use crate::table::listener::Http;
@@ -113,6 +114,7 @@ fn target(
     Uri::from_parts(parts).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
+#[allow(clippy::too_many_arguments)]
 pub async fn forward(
     client: &Rc<Client>,
     http: &Http,
@@ -121,6 +123,7 @@ pub async fn forward(
     mut headers: HeaderMap,
     body: Incoming,
     upgrade: Option<(HeaderValue, OnUpgrade)>,
+    record: &mut Record,
 ) -> Answer {
     let (rule, cluster) = (given.rule, given.cluster);
     let row = &cluster.row.row;
@@ -133,6 +136,7 @@ pub async fn forward(
     let of_cluster = Counted::new(ClusterRequests(cluster.health.clone()));
     let began = Instant::now();
     let (mut body, progress) = RequestBody::of(body, rule.body_max_bytes, http.body_timeout);
+    record.body = Some(progress.clone());
     if rule.buffer_request {
         let taken = body.buffer(BUFFER_MAX_BYTES).await;
         body = taken.map_err(|_| progress.failure.get().unwrap_or(StatusCode::BAD_REQUEST))?;
@@ -169,8 +173,21 @@ pub async fn forward(
             && tried.len() + 1 < cluster.endpoints.len().max(1);
         let attempt = Attempt { client, rule, cluster, endpoint, progress: &progress, until, repeatable };
         let sent = Instant::now();
+        record.upstream = Some(Upstream {
+            address: endpoint.address,
+            cluster: row.name.clone(),
+            began: sent,
+            connect: None,
+            header: None,
+            status: None,
+        });
         let failure = match attempt.run(request).await {
             Ok((response, connection, copy)) => {
+                if let Some(upstream) = &mut record.upstream {
+                    upstream.connect = (connection.requests == 1).then_some(connection.connected).flatten();
+                    upstream.header = Some(sent.elapsed());
+                    upstream.status = Some(response.status().as_u16());
+                }
                 let status = response.status().as_u16();
                 match matches!(status, 502..=504) {
                     true => endpoint.health.failed(&cluster.health, row.ejection, cluster.endpoints.len()),

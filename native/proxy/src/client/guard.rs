@@ -3,6 +3,7 @@
 //! `refused` tells of, so that the answer has its turn behind those to earlier requests.
 
 use super::chunk::{ChunkReader, Chunks};
+use super::exchanges::Exchanges;
 use super::head::{Framing, Head, HeadReader, Limits};
 use super::transport::Transport;
 use crate::timer::Timer;
@@ -10,9 +11,8 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub struct Guard {
@@ -38,19 +38,6 @@ pub struct Rules {
     pub idle_timeout: Duration,
 }
 
-/// Shared with who answers.
-pub struct Exchanges {
-    began: Instant,
-    /// Heads that were given to hyper.
-    heads: AtomicU64,
-    /// Responses that are over.
-    pub over: AtomicU64,
-    /// When the last of them was: milliseconds since `began`.
-    over_ms: AtomicU64,
-    /// The number of a head that is refused, counted from 1, and its status below.
-    refused: AtomicU64,
-}
-
 enum Stage {
     Head(HeadReader),
     /// So many octets of the buffer are for hyper.
@@ -65,35 +52,6 @@ enum Next {
     Head,
     Body(Framing),
     Chunks(ChunkReader),
-}
-
-impl Exchanges {
-    pub fn new() -> Exchanges {
-        Exchanges {
-            began: Instant::now(),
-            heads: AtomicU64::new(0),
-            over: AtomicU64::new(0),
-            over_ms: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        }
-    }
-
-    /// A response is over.
-    pub fn end(&self) {
-        self.over_ms.store(self.began.elapsed().as_millis() as u64, Relaxed);
-        self.over.fetch_add(1, Relaxed);
-    }
-
-    pub fn refused(&self, head: u64) -> Option<u16> {
-        let refused = self.refused.load(Relaxed);
-        (refused >> 16 == head).then_some(refused as u16)
-    }
-
-    /// None: there is a response under way.
-    fn idle_since(&self) -> Option<Instant> {
-        let idle = self.over.load(Relaxed) >= self.heads.load(Relaxed);
-        idle.then(|| self.began + Duration::from_millis(self.over_ms.load(Relaxed)))
-    }
 }
 
 impl Guard {
@@ -149,7 +107,7 @@ impl Guard {
                 match reader.read(&self.buffer[self.start..self.end], self.rules.limits) {
                     Head::Part => {}
                     Head::Whole(octets, framing) => {
-                        self.exchanges.heads.fetch_add(1, Relaxed);
+                        self.exchanges.begin();
                         self.reading.stop();
                         self.stage = Stage::Give(octets, Next::Body(framing));
                         return Poll::Ready(Ok(true));
@@ -192,8 +150,7 @@ impl Guard {
     }
 
     fn refuse(&mut self, status: u16) {
-        let head = self.exchanges.heads.fetch_add(1, Relaxed) + 1;
-        self.exchanges.refused.store(head << 16 | u64::from(status), Relaxed);
+        self.exchanges.refuse(status);
         self.reading.stop();
         self.stage = Stage::Refused(0);
     }

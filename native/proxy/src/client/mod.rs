@@ -6,6 +6,7 @@ pub mod body;
 pub mod chunk;
 pub mod connection;
 pub mod exchange;
+pub mod exchanges;
 pub mod forward;
 pub mod forwarded;
 pub mod guard;

@@ -1,5 +1,6 @@
 //! The body of a response on its way to a client.
 
+use crate::record::request::Record;
 use crate::timer::Timer;
 use crate::upstream::health::{ClusterRequests, Counted, Requests};
 use crate::upstream::pool::{Key, Pool, Pooled};
@@ -13,18 +14,13 @@ use wire::proxy::KeepAlive;
 
 pub struct ResponseBody {
     source: Source,
-    /// Told when the response is over, however it ended.
-    pub finish: Option<Box<dyn Finish>>,
+    /// Tells of the request when the response is over, however it ended.
+    pub record: Option<Box<Record>>,
 }
 
 enum Source {
     Whole(Option<Bytes>),
     Backend(Box<FromBackend>),
-}
-
-pub trait Finish {
-    /// Octets of the body on their way.
-    fn sent(&mut self, octets: usize);
 }
 
 pub struct FromBackend {
@@ -52,13 +48,13 @@ pub struct Lease {
 impl ResponseBody {
     pub fn whole(bytes: impl Into<Bytes>) -> ResponseBody {
         let bytes = bytes.into();
-        ResponseBody { source: Source::Whole((!bytes.is_empty()).then_some(bytes)), finish: None }
+        ResponseBody { source: Source::Whole((!bytes.is_empty()).then_some(bytes)), record: None }
     }
 
     /// `within`: between two pieces.
     pub fn of(inner: Incoming, within: Duration, lease: Option<Lease>, under_way: UnderWay) -> ResponseBody {
         let backend = FromBackend { inner, within, timer: Timer::default(), lease, _under_way: under_way };
-        ResponseBody { source: Source::Backend(Box::new(backend)), finish: None }
+        ResponseBody { source: Source::Backend(Box::new(backend)), record: None }
     }
 }
 
@@ -72,8 +68,8 @@ impl Body for ResponseBody {
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Backend(backend) => backend.poll(cx),
         };
-        if let (Poll::Ready(Some(Ok(frame))), Some(finish)) = (&polled, &mut this.finish) {
-            finish.sent(frame.data_ref().map_or(0, Bytes::len));
+        if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&polled, &mut this.record) {
+            record.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
         }
         polled
     }

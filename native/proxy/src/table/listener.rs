@@ -2,6 +2,7 @@
 
 use super::Problem;
 use crate::tls::server::Ends;
+use crate::variable::Template;
 use hyper::header::{HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -34,6 +35,20 @@ pub struct Http {
     pub streams_max: u32,
     pub underscores: bool,
     pub server: Option<HeaderValue>,
+    pub access_log: Option<AccessLog>,
+    pub quiet_paths: Vec<String>,
+}
+
+pub struct AccessLog {
+    /// None: JSON.
+    pub format: Option<Template>,
+    pub sample: u32,
+}
+
+impl AccessLog {
+    fn new(row: &proxy::AccessLog) -> Result<AccessLog, Problem> {
+        Ok(AccessLog { format: row.format.as_deref().map(Template::new).transpose()?, sample: row.sample })
+    }
 }
 
 impl Listener {
@@ -69,11 +84,7 @@ impl Listener {
 
 impl Http {
     fn new(row: &proxy::Http) -> Result<Http, Problem> {
-        for (what, asked) in [
-            ("compression", row.compression.is_some()),
-            ("an access log (accessLog)", row.access_log.is_some()),
-            ("tracing", row.tracing.is_some()),
-        ] {
+        for (what, asked) in [("compression", row.compression.is_some()), ("tracing", row.tracing.is_some())] {
             if asked {
                 return Err(Problem::unbuilt(what));
             }
@@ -93,6 +104,8 @@ impl Http {
             idle_timeout: milliseconds(row.idle_timeout_ms),
             requests_max: row.requests_max.max(1),
             streams_max: row.streams_max.max(1),
+            access_log: row.access_log.as_ref().map(AccessLog::new).transpose()?,
+            quiet_paths: row.quiet_paths.clone(),
             underscores: row.underscores,
             server: match row.server.as_str() {
                 "" => None,

@@ -5,11 +5,13 @@ use super::condition::{Asked, Condition};
 use super::path::normalize_row;
 use crate::client::exchange::CHALLENGE;
 use crate::filter::Chain;
+use crate::record::labels::Labels;
 use crate::variable::Template;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use regex::{Regex, RegexBuilder};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::proxy::{self, PathMatch};
 
@@ -22,6 +24,7 @@ pub struct Route {
     pub conditions: Vec<Condition>,
     pub action: Action,
     pub filters: Chain,
+    pub labels: Arc<Labels>,
 }
 
 /// Prefixes without the slash at their end: `/` is empty.
@@ -96,6 +99,7 @@ impl Route {
                 proxy::Action::Respond(row) => Action::Respond(Respond::new(row)?),
             },
             filters: Chain::new(row.filters.as_deref())?,
+            labels: Labels::new(&row.host, &row.labels),
         })
     }
 

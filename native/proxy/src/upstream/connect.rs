@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
@@ -75,8 +75,9 @@ pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, within: Duration) -
         return Err(Refused::Full);
     }
     let seat = Counted::new(Connections(health.clone()));
+    let began = Instant::now();
     match timeout(within, open(cluster, endpoint, seat)).await {
-        Ok(Ok(sender)) => Ok(Pooled { sender, requests: 0, timer: Timer::default() }),
+        Ok(Ok(sender)) => Ok(Pooled { sender, requests: 0, timer: Timer::default(), connected: Some(began.elapsed()) }),
         Ok(Err(_)) => Err(Refused::Failed),
         Err(_) => Err(Refused::TimedOut),
     }

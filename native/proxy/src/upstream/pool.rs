@@ -25,6 +25,8 @@ pub struct Pooled {
     pub sender: Sender,
     pub requests: u32,
     pub timer: Timer,
+    /// How long it took to connect.
+    pub connected: Option<Duration>,
 }
 
 impl Pool {
@@ -65,6 +67,7 @@ impl Pool {
             sender: idle.connection.sender.share()?,
             requests: idle.connection.requests,
             timer: Timer::default(),
+            connected: None,
         })
     }
 

@@ -1,0 +1,109 @@
+//! What is noted of a request while it is under way; told when it is over, however it ended.
+
+use super::labels::Labels;
+use super::line;
+use super::metrics::Done;
+use crate::client::body::Progress;
+use crate::client::connection::Client;
+use crate::table::listener::Listener;
+use hyper::header::HeaderValue;
+use hyper::{HeaderMap, Method, Uri, Version};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub struct Record {
+    pub client: Rc<Client>,
+    pub began: Instant,
+    pub labels: Option<Arc<Labels>>,
+    pub method: Method,
+    /// 0: the client has gone before there was one.
+    pub status: u16,
+    pub sent_bytes: u64,
+    pub body: Option<Rc<Progress>>,
+    pub upstream: Option<Upstream>,
+    pub entry: Option<Box<Entry>>,
+}
+
+/// The last endpoint that it was tried with.
+pub struct Upstream {
+    pub address: SocketAddr,
+    pub cluster: String,
+    pub began: Instant,
+    pub connect: Option<Duration>,
+    pub header: Option<Duration>,
+    pub status: Option<u16>,
+}
+
+/// What the access log needs besides.
+pub struct Entry {
+    pub listener: Arc<Listener>,
+    pub uri: Uri,
+    pub version: Version,
+    pub authority: HeaderValue,
+    pub host: String,
+    pub address: IpAddr,
+    pub headers: HeaderMap,
+    pub request_id: HeaderValue,
+}
+
+impl Record {
+    pub fn new(client: Rc<Client>) -> Box<Record> {
+        Box::new(Record {
+            client,
+            began: Instant::now(),
+            labels: None,
+            method: Method::GET,
+            status: 0,
+            sent_bytes: 0,
+            body: None,
+            upstream: None,
+            entry: None,
+        })
+    }
+
+    pub fn received_bytes(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.taken.get())
+    }
+
+    fn log(&mut self) {
+        let Some(entry) = self.entry.take() else { return };
+        let Some(rule) = &entry.listener.http().access_log else { return };
+        let thread = &self.client.thread;
+        let sampled = rule.sample <= 1 || thread.chance() % u64::from(rule.sample) == 0;
+        if !(sampled || self.status >= 500) {
+            return;
+        }
+        let text = match &rule.format {
+            Some(format) => line::text(format, self, &entry),
+            None => line::json(self, &entry),
+        };
+        if !thread.log.write(text) {
+            thread.metrics.lock().log_lost += 1;
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.client.exchanges.end();
+        if self.status == 0 {
+            self.status = 499; // nginx's word for it
+        }
+        let upstream = self.upstream.as_ref();
+        let done = Done {
+            labels: self.labels.as_ref(),
+            method: &self.method,
+            status: self.status,
+            took: self.began.elapsed(),
+            connect: upstream.and_then(|upstream| upstream.connect),
+            header: upstream.and_then(|upstream| upstream.header),
+            response: upstream.map(|upstream| upstream.began.elapsed()),
+            received_bytes: self.received_bytes(),
+            sent_bytes: self.sent_bytes,
+        };
+        self.client.thread.metrics.lock().add(&done);
+        self.log();
+    }
+}
