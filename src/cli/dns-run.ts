@@ -14,6 +14,7 @@ import { Metrics } from '../status/metrics.ts'
 import { Observer } from '../status/observer.ts'
 import { dnsMetrics, type DnsMetrics } from './dns-metrics.ts'
 import { findWays, type Ways } from './dns-clusters.ts'
+import { podTitle } from './dns-refused.ts'
 import { DnsService } from './dns-service.ts'
 import { serveDnsStatus } from './dns-status.ts'
 import { Failure } from './failure.ts'
@@ -106,7 +107,7 @@ function problemsOf(
     if (isWrong) log.error('the Corefile cannot be used: what was in force stays', { problem: sentence(each) })
     else log.warn('the Corefile', { problem: sentence(each) })
   }
-  const object = `Pod ${process.env['POD_NAMESPACE'] ?? 'kube-system'}/${name}`
+  const object = podTitle(name)
   return all.map((each, i) => [
     String(i),
     { object, field: `${each.file}:${each.line}:${each.column}`, problem: each.problem, remedy: each.remedy },

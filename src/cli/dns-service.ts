@@ -22,7 +22,7 @@ import { DnsCluster, type Ways } from './dns-clusters.ts'
 import type { DnsMetrics } from './dns-metrics.ts'
 
 /** A row of table `names`. */
-type Row = { readonly set: string }
+type Row = { readonly set: string; readonly name: string; readonly object?: string }
 
 export interface DnsParts {
   readonly carrier: Connection
@@ -48,7 +48,7 @@ export class DnsService {
   readonly runner: Runner
   readonly names: Readable<Row>
   readonly rejections: Readable<Rejection>
-  readonly #servers = new InputTable<Server>('servers')
+  readonly servers = new InputTable<Server>('servers')
   readonly #files = new FileNames(disk)
   /** Names that the servers in force ask for, and the next ones do not. */
   readonly #leaving = new InputTable<Row>('names on their way out')
@@ -56,6 +56,9 @@ export class DnsService {
   readonly #bindings: { readonly names: Binding; readonly servers: Binding }
   readonly #ending = new AbortController()
   readonly #running: Promise<void>
+  /** What was refused last, and was said. */
+  #told = ''
+  readonly #retrying: NodeJS.Timeout
 
   constructor(configuration: Configuration, ways: Ways, stateDir: string, parts: DnsParts) {
     const { carrier, problems, before, log, name } = parts
@@ -73,9 +76,10 @@ export class DnsService {
     const rows = derived.map((names) => names.rows)
     this.names = union<Row>('names', [...(rows.length > 1 ? this.#gates(rows, signal, log) : rows), ...others])
     this.runner = new Runner(this.graph, { signal, onEvent: this.#measured(parts), auditEveryMs: AUDIT_MS })
-    this.#bindings = { names: this.#attach(this.names, carrier), servers: this.#attach(this.#servers, carrier) }
+    this.#bindings = { names: this.#attach(this.names, carrier), servers: this.#attach(this.servers, carrier) }
     this.#leaving.markSynced()
     this.#running = this.runner.run()
+    this.#retrying = setInterval(() => this.#retry(), RETRY_MS).unref()
     this.#configure(configuration, before)
   }
 
@@ -88,6 +92,7 @@ export class DnsService {
 
   async end(): Promise<void> {
     this.#ending.abort()
+    clearInterval(this.#retrying)
     this.#files.close()
     await this.#running
     await Promise.all(this.clusters.map(({ source }) => source.done))
@@ -95,7 +100,7 @@ export class DnsService {
 
   /** What the carrier is given, and what that follows from. */
   get shown(): readonly Readable<unknown>[] {
-    return [...this.clusters.flatMap(({ shown }) => shown), this.names, this.#servers]
+    return [...this.clusters.flatMap(({ shown }) => shown), this.names, this.servers]
   }
 
   /** Where each kind of each cluster stands. */
@@ -152,10 +157,19 @@ export class DnsService {
       return latency
     })
     return (event) => {
-      observer.hear(event)
+      const isTold = event.kind === 'refused' && this.#told === (this.#told = JSON.stringify(event.refused))
+      if (!isTold) observer.hear(event)
       if (event.kind !== 'applied' || event.target !== 'carrier names') return
       for (const latency of latencies) latency.committed(event.to.number)
     }
+  }
+
+  /** A port that somebody else had may be free by now. */
+  #retry(): void {
+    const { servers } = this.#bindings
+    const { size } = servers.status().refused
+    if (size === 0) this.#told = ''
+    else servers.recover(`${size} server blocks were refused: they are tried again`)
   }
 
   #attach<Row>(table: Readable<Row>, carrier: Connection): Binding<Row> {
@@ -179,9 +193,9 @@ export class DnsService {
     // The carrier's first servers cannot wait: what is no name of the cluster is answered whether that is known or not.
     if (before !== null) await this.#bindings.names.whenApplied(this.names.number)
     if (!isCurrent()) return
-    this.#servers.replace(configuration.servers.map((server, i): [string, Server] => [String(i), server]))
-    this.#servers.markSynced()
-    await this.#bindings.servers.whenApplied(this.#servers.number)
+    this.servers.replace(configuration.servers.map((server, i): [string, Server] => [String(i), server]))
+    this.servers.markSynced()
+    await this.#bindings.servers.whenApplied(this.servers.number)
     if (isCurrent()) this.#leaving.replace([])
   }
 }
@@ -190,3 +204,4 @@ const AUDIT_MS = 60_000
 /** How long names of all clusters are waited for, once those of one are there. */
 const PATIENCE_MS = 10_000
 const LOOK_MS = 1_000
+const RETRY_MS = 10_000

@@ -11,6 +11,7 @@ import type { Observer } from '../status/observer.ts'
 import type { Questions } from '../status/server.ts'
 import { statusz } from '../status/statusz.ts'
 import { lookUp } from './dns-lookup.ts'
+import { refusedOf } from './dns-refused.ts'
 import { countFor } from './dns-top.ts'
 import type { DnsService } from './dns-service.ts'
 import { listen, metricsAnswer } from './listen.ts'
@@ -63,7 +64,10 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
     ...(options.statusSocket ? [await listen(options.statusSocket, routes, log, questions)] : []),
   ]
   const events = problemEvents(options.name, (event) => service()?.post(event))
-  const timer = tellProblems(events, () => ({ rejections: rejectionsOf(parts), refused: [] }))
+  const timer = tellProblems(events, () => ({
+    rejections: rejectionsOf(parts),
+    refused: refusedOf(service(), options.name),
+  }))
   const figures = setInterval(() => carrier.figures(metrics.render()), FIGURES_MS)
   return {
     async close() {

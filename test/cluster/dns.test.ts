@@ -1,5 +1,6 @@
 /** DNS as it ships, controller and carrier, against a real API server, in a network namespace of the test's own. */
 import type { ChildProcess } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -145,6 +146,34 @@ t.test(
     t.equal(await code('web.shop.svc.secured'), 0, 'what was in force stays')
     writeFileSync(join(folder, 'Corefile'), own)
     await until('they are no more', async () => (await code('web.shop.svc.secured')) !== 0, PATIENCE_MS)
+  },
+)
+
+t.test(
+  'a port that somebody else has: an Event of the pod, once; tried again until it is free',
+  { skip },
+  async (t) => {
+    const taken = createSocket('udp4')
+    await new Promise<void>((resolve) => taken.bind(5353, resolve))
+    const told = async (): Promise<readonly { regarding: object; note: string }[]> =>
+      (await server.call('GET', '/apis/events.k8s.io/v1/namespaces/kube-system/events')).items.filter(
+        ({ note }: { note: string }) => note.includes('5353'),
+      )
+    writeFileSync(join(folder, 'Corefile'), `${corefile('disabled')}\nother.test:5353 {\n  chaos\n  any\n}\n`)
+    await until('an Event tells it', async () => (await told()).length > 0, PATIENCE_MS)
+    const [event] = await told()
+    t.match(event, {
+      regarding: { kind: 'Pod', namespace: 'kube-system' },
+      note: /^server block other\.test\.: cannot listen on .*:5353 .*: end the program that listens there/,
+      reason: 'Refused',
+    })
+    const shown = JSON.parse(await statusz()) as { targets: readonly { name: string; refused: { count: number } }[] }
+    t.equal(shown.targets.find(({ name }) => name === 'carrier servers')?.refused.count, 1)
+    t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.13', 'the others are served')
+    taken.close()
+    const answers = async () => (await ask(5353, 'x.other.test').catch(() => null)) !== null
+    await until('it is served', answers, PATIENCE_MS)
+    t.equal((await told()).length, 1, 'once')
   },
 )
 
