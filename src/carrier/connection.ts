@@ -7,12 +7,26 @@ import type { Refused } from '../core/delta.ts'
 import { COMMIT, LINE_MAX_BYTES } from './lines.ts'
 import { Link } from './link.ts'
 import { heard, readMessage } from './message.ts'
-import type { Acknowledged, Ask, FromCarrier, Question, Revision } from './wire.ts'
+import {
+  PROTOCOL,
+  type Acknowledged,
+  type Ask,
+  type FromCarrier,
+  type Hello,
+  type Question,
+  type Revision,
+} from './wire.ts'
 
 export type ConnectionEvent =
   | { readonly kind: 'connected'; readonly version: string; readonly tables: Readonly<Record<string, Revision>> }
   /** Said once for the same reason, however often it is tried again. */
-  | { readonly kind: 'disconnected'; readonly reason: string; readonly retryInMs: number }
+  | {
+      readonly kind: 'disconnected'
+      readonly reason: string
+      readonly retryInMs: number
+      /** The carrier speaks another protocol: what to do. null: it is another reason. */
+      readonly mismatch: string | null
+    }
 
 export interface ConnectionOptions {
   /** Path of the carrier's Unix socket. */
@@ -31,6 +45,8 @@ export class Connection {
   readonly #options: Required<ConnectionOptions>
   readonly #listeners = new Map<string, Listener>()
   #link: Link | null = null
+  /** Why there is none. */
+  #why = ''
   #held = new Map<string, Revision>()
   #connected = Promise.withResolvers<Link>()
   /** Deltas wait for the one before. */
@@ -65,11 +81,11 @@ export class Connection {
     const stop = (): void => this.#link?.close('stopped')
     signal.addEventListener('abort', stop)
     while (!signal.aborted) {
-      const { reason, lived } = await this.#live(signal)
+      const { reason, lived, mismatch } = await this.#live(signal)
       if (signal.aborted) break
       failures = lived ? 1 : failures + 1
       const retryInMs = backoffMs(this.#options.backoff, failures, this.#options.random)
-      if (lived || reason !== last) this.#options.onEvent({ kind: 'disconnected', reason, retryInMs })
+      if (lived || reason !== last) this.#options.onEvent({ kind: 'disconnected', reason, retryInMs, mismatch })
       last = reason
       await this.#options.clock.after(retryInMs, signal)
     }
@@ -126,12 +142,16 @@ export class Connection {
     if (Buffer.byteLength(line) <= LINE_MAX_BYTES && this.#delta === null) void this.#link?.send(line)
   }
 
-  /** One connection, from its beginning to its end. `lived`: the carrier said hello. */
-  async #live(signal: AbortSignal): Promise<{ reason: string; lived: boolean }> {
+  /** One connection, from its beginning to its end. `lived`: the carrier said hello, in our protocol. */
+  async #live(signal: AbortSignal): Promise<{ reason: string; lived: boolean; mismatch: string | null }> {
     let lived = false
+    let mismatch: string | null = null
     const hear = (message: Said): void => {
       if ('hello' in message === lived) link.close(lived ? 'the carrier says hello twice' : 'the carrier says no hello')
-      else if ('hello' in message) {
+      else if ('hello' in message && message.hello.protocol !== PROTOCOL) {
+        mismatch = remedyOf(message.hello)
+        link.close(mismatchOf(message.hello))
+      } else if ('hello' in message) {
         lived = true
         this.#greet(link, message.hello)
       } else this.#hear(link, message)
@@ -145,18 +165,19 @@ export class Connection {
     const reason = await link.closed
     silence.abort()
     this.#lose(reason)
-    return { reason, lived }
+    return { reason, lived, mismatch }
   }
 
-  #greet(link: Link, hello: { version: string; tables: Readonly<Record<string, Revision>> }): void {
+  #greet(link: Link, { version, tables }: Hello): void {
     this.#link = link
-    this.#held = new Map(Object.entries(hello.tables))
-    this.#options.onEvent({ kind: 'connected', ...hello })
+    this.#held = new Map(Object.entries(tables))
+    this.#options.onEvent({ kind: 'connected', version, tables })
     for (const [table, listener] of this.#listeners) listener(this.held(table))
     this.#connected.resolve(link)
   }
 
   #lose(reason: string): void {
+    this.#why = reason
     if (this.#link !== null) this.#connected = Promise.withResolvers()
     this.#connected.promise.catch(() => {})
     this.#link = null
@@ -216,12 +237,17 @@ export class Connection {
     done.resolve(refused)
   }
 
+  #missing(path: string): string {
+    return `there is no connection to the carrier at ${path}${this.#why === '' ? '' : `: ${this.#why}`}`
+  }
+
   /** What is waited for, unless the signal aborts first: then it says what is missing. */
   async #within<T>(wanted: Promise<T>, signal: AbortSignal): Promise<T> {
     const aborted = Promise.withResolvers<never>()
     const abort = (): void => {
-      const why = this.connected ? 'the carrier is busy with another table' : 'there is no connection to the carrier'
-      aborted.reject(new Error(`${why} at ${this.#options.path}`, { cause: signal.reason }))
+      const { path } = this.#options
+      const why = this.connected ? `the carrier at ${path} is busy with another table` : this.#missing(path)
+      aborted.reject(new Error(why, { cause: signal.reason }))
     }
     signal.addEventListener('abort', abort, { once: true })
     try {
@@ -232,6 +258,13 @@ export class Connection {
     }
   }
 }
+
+const mismatchOf = ({ version, protocol }: Hello): string =>
+  `the carrier (version ${version}) speaks protocol ${protocol}, this controller ${PROTOCOL}: ` +
+  `the ${protocol < PROTOCOL ? 'carrier' : 'controller'} is older, and nothing is exchanged`
+
+const remedyOf = ({ protocol }: Hello): string =>
+  `run both from the same image: update the ${protocol < PROTOCOL ? 'carrier' : 'controller'}; the carrier answers on with what it holds`
 
 type Said = Exclude<FromCarrier, { error: unknown }>
 

@@ -1,4 +1,5 @@
 /** What a carrier says, read strictly: a line is one of its messages, or says why it is none. */
+import { PROTOCOL } from './wire.ts'
 import type { Answer, FromCarrier, Hello, ProtocolError, RefusedRow, Revision, SeenRow, ToReader } from './wire.ts'
 
 /** A message, or why a line is none. */
@@ -40,15 +41,18 @@ function readBy<Message>(readers: Readers<Message>, line: string): Heard<Message
 
 const READERS: Readers<FromCarrier> = {
   hello(body) {
-    const { version, tables } = body
-    if (typeof version !== 'string' || !isObject(tables)) return null
+    const { version, protocol = 0, tables } = body
+    if (typeof version !== 'string' || !Number.isSafeInteger(protocol)) return null
+    // What else it says is said in its protocol.
+    if (protocol !== PROTOCOL) return { hello: { version, protocol: protocol as number, tables: {} } }
+    if (!isObject(tables)) return null
     const held: Hello['tables'] = {}
     for (const [table, raw] of Object.entries(tables)) {
       const revision = readRevision(raw)
       if (revision === null) return null
       held[table] = revision
     }
-    return { hello: { version, tables: held } }
+    return { hello: { version, protocol, tables: held } }
   },
   acknowledged(body) {
     const { table } = body

@@ -41,7 +41,10 @@ export type FromCarrier =
 export type FromReader = { watch: Watch } | { taken: Taken }
 
 export type Hello = {
+  /** Of the product: for people. */
   version: string
+  /** PROTOCOL. Absent is 0. */
+  protocol: number
   /** What the carrier holds. A table that is missing holds nothing. */
   tables: { [key in string]: Revision }
 }
@@ -81,6 +84,9 @@ export type NameRow = {
   /** Where it comes from, for people: `Service ns1/svc1`. */
   object?: string
 }
+
+/** Of hello. */
+export const PROTOCOL = 1
 
 export type ProtocolError = { reason: string }
 

@@ -2,9 +2,7 @@
 import type { Refused } from '../core/delta.ts'
 import type { RefusedRow } from '../status/events.ts'
 import type { DnsService } from './dns-service.ts'
-
-/** Of a process that is none (a test, a shell) the namespace is that of the manifests. */
-export const podTitle = (name: string): string => `Pod ${process.env['POD_NAMESPACE'] ?? 'kube-system'}/${name}`
+import { podTitle } from './pod.ts'
 
 /** Of a name, what it comes from; of all else, the pod `name`. */
 export function* refusedOf(service: DnsService | null, name: string): Iterable<RefusedRow> {

@@ -1,9 +1,10 @@
 /** What the DNS controller is made of: Corefile and cluster -> tables -> the carrier, and status that reads them all. */
 import { resolve } from 'node:path'
-import { Connection, type ConnectionEvent } from '../carrier/connection.ts'
+import { Connection } from '../carrier/connection.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import { systemClock } from '../core/clock.ts'
 import { InputTable, type Readable } from '../core/table.ts'
+import { union } from '../core/union.ts'
 import type { Configuration } from '../dns/corefile/configuration.ts'
 import { disk } from '../dns/corefile/disk.ts'
 import { bindLocal } from '../dns/corefile/localip.ts'
@@ -12,12 +13,13 @@ import { CorefileWatcher, type Reading } from '../dns/corefile/watcher.ts'
 import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
 import { Observer } from '../status/observer.ts'
+import { CarrierNews } from './carrier-news.ts'
 import { dnsMetrics, type DnsMetrics } from './dns-metrics.ts'
 import { findWays, type Ways } from './dns-clusters.ts'
-import { podTitle } from './dns-refused.ts'
 import { DnsService } from './dns-service.ts'
 import { serveDnsStatus } from './dns-status.ts'
 import { Failure } from './failure.ts'
+import { podTitle } from './pod.ts'
 import type { SourceOptions } from './source.ts'
 import { version } from './version.ts'
 
@@ -38,10 +40,12 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   const { signal } = ending
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort())
   const observer = new Observer(log)
-  const carrier = new Connection({ path: options.socket, onEvent: (event) => tell(event, log) })
+  const news = new CarrierNews(podTitle(options.name), log)
+  const carrier = new Connection({ path: options.socket, onEvent: news.hear })
   const connecting = carrier.run(signal)
-  const problems = new InputTable<Rejection>('Corefile')
-  problems.markSynced()
+  const corefileProblems = new InputTable<Rejection>('Corefile')
+  corefileProblems.markSynced()
+  const problems = union('problems of the pod', [corefileProblems, news.problems])
   const metrics = new Metrics()
   const counted = dnsMetrics(metrics)
   const parts = { counted, carrier, observer, log, signal, name: options.name, problems }
@@ -52,7 +56,7 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   for await (const reading of corefile.readings(signal)) {
     const given = await waysOf(reading, service, options)
     if ('again' in given) corefile.again()
-    problems.replace(problemsOf(given, options, { problems, log, counted }))
+    corefileProblems.replace(problemsOf(given, options, { problems: corefileProblems, log, counted }))
     if ('problems' in given) continue
     const servers = bindLocal(given.configuration.servers, options.localip)
     const configuration = { ...given.configuration, servers }
@@ -65,11 +69,6 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   await connecting
   await status.close()
   log.info('DNS controller ended; the carrier answers on', { name: options.name })
-}
-
-function tell(event: ConnectionEvent, log: Log): void {
-  if (event.kind === 'connected') log.info('talking with the carrier', { version: event.version })
-  else log.warn('no carrier', { reason: event.reason, retryInMs: event.retryInMs })
 }
 
 /** A Corefile, and how the clusters are reached that it is about. `again`: what is wrong may be mended elsewhere. */
@@ -109,7 +108,7 @@ function problemsOf(
   }
   const object = podTitle(name)
   return all.map((each, i) => [
-    String(i),
+    `Corefile ${i}`,
     { object, field: `${each.file}:${each.line}:${each.column}`, problem: each.problem, remedy: each.remedy },
   ])
 }

@@ -1,12 +1,14 @@
 /** What the ingress controller is made of: cluster -> tables -> the carrier, and status that reads them all. */
-import { Connection, type ConnectionEvent } from '../carrier/connection.ts'
+import { Connection } from '../carrier/connection.ts'
 import type { Log } from '../status/log.ts'
 import { Observer } from '../status/observer.ts'
 import { sayRejections } from '../status/rejections.ts'
+import { CarrierNews } from './carrier-news.ts'
 import { publish, type LeaderWords } from './ingress-leader.ts'
 import { ingressOptions, type IngressWords } from './ingress-options.ts'
 import { IngressService } from './ingress-service.ts'
 import { serveIngressStatus } from './ingress-status.ts'
+import { podTitle } from './pod.ts'
 import type { SourceOptions } from './source.ts'
 import { version } from './version.ts'
 
@@ -25,8 +27,10 @@ export async function runIngress(options: IngressCommandOptions, log: Log): Prom
   const { signal } = ending
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort())
   const observer = new Observer(log)
-  const carrier = new Connection({ path: options.socket, onEvent: (event) => tell(event, log) })
-  const service = await IngressService.start(told, options, { carrier, observer, log, signal, name: options.name })
+  const news = new CarrierNews(podTitle(options.name, 'default'), log)
+  const carrier = new Connection({ path: options.socket, onEvent: news.hear })
+  const parts = { carrier, problems: news.problems, observer, log, signal, name: options.name }
+  const service = await IngressService.start(told, options, parts)
   const connecting = carrier.run(signal)
   sayRejections(service.rejections, log)
   const status = await serveIngressStatus({ options, service, observer, log })
@@ -42,9 +46,4 @@ export async function runIngress(options: IngressCommandOptions, log: Log): Prom
   await connecting
   await status.close()
   log.info('ingress controller ended; the carrier serves on', { name: options.name })
-}
-
-function tell(event: ConnectionEvent, log: Log): void {
-  if (event.kind === 'connected') log.info('talking with the carrier', { version: event.version })
-  else log.warn('no carrier', { reason: event.reason, retryInMs: event.retryInMs })
 }

@@ -22,6 +22,8 @@ import { startSource, type Source, type SourceOptions } from './source.ts'
 
 export interface IngressParts {
   readonly carrier: Carrier
+  /** Of the carrier. */
+  readonly problems: Readable<Rejection>
   readonly observer: Observer
   readonly log: Log
   readonly signal: AbortSignal
@@ -69,7 +71,7 @@ export class IngressService {
     this.proxying = deriveProxying(this.graph, { ...tables, spare: spare(), now: clock(signal) }, told)
     this.post.markSynced()
     this.duties = deriveDuties(this.graph, tables.ingresses, this.proxying.plans, this.post)
-    this.rejections = union('problems', [tables.rejections, this.proxying.rejections])
+    this.rejections = union('problems', [parts.problems, tables.rejections, this.proxying.rejections])
     this.runner = new Runner(this.graph, { signal, onEvent: observer.hear, auditEveryMs: AUDIT_MS })
     const again = source.reconnect?.() ?? null
     this.followed =

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Lines } from '../../src/core/lines.ts'
-import type { RefusedRow, Revision, ToCarrier } from '../../src/carrier/wire.ts'
+import { PROTOCOL, type RefusedRow, type Revision, type ToCarrier } from '../../src/carrier/wire.ts'
 
 interface Table {
   revision: Revision
@@ -62,7 +62,7 @@ export class FakeCarrier {
     socket.on('error', () => {})
     socket.on('close', () => this.#sockets.delete(socket))
     const tables = Object.fromEntries([...this.tables].map(([table, { revision }]) => [table, revision]))
-    socket.write(this.hello?.() ?? `${JSON.stringify({ hello: { version: 'fake', tables } })}\n`)
+    socket.write(this.hello?.() ?? `${JSON.stringify({ hello: { version: 'fake', protocol: PROTOCOL, tables } })}\n`)
     if (!this.reads) {
       socket.pause()
       return

@@ -4,10 +4,13 @@ import { Connection, type ConnectionEvent } from '../../src/carrier/connection.t
 import { COMMIT, deltaLines, KEY_MAX_BYTES, LINE_MAX_BYTES } from '../../src/carrier/lines.ts'
 import { readMessage } from '../../src/carrier/message.ts'
 import { CarrierTarget } from '../../src/carrier/target.ts'
+import { PROTOCOL } from '../../src/carrier/wire.ts'
+import { CarrierNews } from '../../src/cli/carrier-news.ts'
 import type { Delta, Refused } from '../../src/core/delta.ts'
 import { Graph } from '../../src/core/graph.ts'
 import { Runner } from '../../src/core/runner.ts'
 import { InputTable } from '../../src/core/table.ts'
+import { createLog } from '../../src/status/log.ts'
 import { FakeCarrier, until } from './carrier-world.ts'
 
 interface Row {
@@ -20,6 +23,9 @@ function delta(from: number, to: number, put: Record<string, Row>, drop: string[
   const rows = new Map(Object.entries(put))
   return { from, to: { epoch: 'e', number: to }, put: rows, drop: new Set(drop), was: new Map(Object.entries(was)) }
 }
+
+/** Of version 1. */
+const helloOf = (said: object): string => JSON.stringify({ hello: { version: '1', ...said } })
 
 function targetOf(carrier: Connection, table: string, onLost?: (why: string) => void): CarrierTarget<Row> {
   return new CarrierTarget(table, carrier, onLost)
@@ -93,6 +99,46 @@ t.test('what is too large for a line is refused, and what was held under its key
   t.match(refused[0]!.reason, /takes \d+ octets/)
 })
 
+t.test('a carrier of another protocol: nothing is exchanged, and said is which is older, and what to do', async (t) => {
+  const fake = await new FakeCarrier().listen()
+  const logged: string[] = []
+  const log = createLog({ level: 'info', format: 'text', write: (line) => void logged.push(line) })
+  const news = new CarrierNews('Pod kube-system/dns-0', log)
+  const carrier = new Connection({ path: fake.path, onEvent: news.hear, backoff: { firstMs: 1, maxMs: 5 } })
+  const ending = new AbortController()
+  const running = carrier.run(ending.signal)
+  const target = targetOf(carrier, 'words')
+  t.teardown(async () => {
+    ending.abort()
+    await running
+    await fake.end()
+  })
+  const problem = () => [...news.problems.entries()].map(([, row]) => row)
+  const others: [object, RegExp, RegExp][] = [
+    [{ tables: {} }, /protocol 0, this controller \d+: the carrier is older/, /update the carrier;/],
+    [{ protocol: PROTOCOL + 1, tables: 'else' }, /the controller is older/, /update the controller;/],
+  ]
+  for (const [said, why, remedy] of others) {
+    fake.hello = () => `${helloOf(said)}\n`
+    await fake.stop()
+    const before = fake.connections
+    await fake.listen()
+    await until('it is told', () => why.test(problem()[0]?.problem ?? ''))
+    await until('it is tried again', () => fake.connections > before + 2)
+    t.match(problem(), [{ object: 'Pod kube-system/dns-0', problem: why, remedy }])
+    t.notOk(carrier.connected)
+    t.same(fake.lines, [], 'it is told nothing')
+    const given = AbortSignal.timeout(1)
+    await t.rejects(target.apply(delta(0, 1, {}), given), { message: why }, 'who wants to tell it hears why')
+    t.equal(logged.filter((line) => why.test(line)).length, 1, 'one line')
+  }
+  fake.hello = null
+  await until('they speak the same', () => carrier.connected)
+  t.same(problem(), [])
+  await target.apply(delta(0, 1, { a: { word: '1' } }), never)
+  t.strictSame([...fake.tables.get('words')!.rows], [['a', { word: '1' }]])
+})
+
 t.test('what a carrier says is read strictly', async (t) => {
   const bad: [string, RegExp][] = [
     ['', /is no JSON/],
@@ -102,9 +148,10 @@ t.test('what a carrier says is read strictly', async (t) => {
     ['{"toString":{}}', /no message that is known/],
     ['{"greeting":{}}', /no message that is known: greeting/],
     ['{"hello":{"version":"1","tables":{}},"failed":{}}', /no message that is known/],
-    ['{"hello":{"version":"1"}}', /says hello without/],
-    ['{"hello":{"version":"1","tables":{"names":{"epoch":"e"}}}}', /says hello without/],
-    ['{"hello":{"version":"1","tables":{"names":{"epoch":"e","number":1.5}}}}', /says hello without/],
+    [helloOf({ protocol: PROTOCOL }), /says hello without/],
+    [helloOf({ protocol: '1', tables: {} }), /says hello without/],
+    [helloOf({ protocol: PROTOCOL, tables: { names: { epoch: 'e' } } }), /says hello without/],
+    [helloOf({ protocol: PROTOCOL, tables: { names: { epoch: 'e', number: 1.5 } } }), /says hello without/],
     ['{"acknowledged":{"table":"names","number":1}}', /without what belongs to it/],
     ['{"refused":{"table":"t","epoch":"e","number":1,"rows":[{"key":"k"}]}}', /says refused without/],
     ['{"failed":{"table":"t"}}', /says failed without/],
@@ -226,7 +273,7 @@ t.test('what is held is compared before anything is sent, and by audits', async 
 })
 
 t.test('a carrier that speaks otherwise is hung up on, and tried again', async (t) => {
-  const hello = '{"hello":{"version":"1","tables":{}}}\n'
+  const hello = `${helloOf({ protocol: PROTOCOL, tables: {} })}\n`
   const cases: [string, RegExp][] = [
     ['{"answer":{"id":1}}\n', /says no hello/],
     [hello + hello, /says hello twice/],

@@ -1,4 +1,9 @@
 //! The hosts step: addresses of hosts files, from a set of table `names`.
+//!
+//! A name that only has names below it (`example.org` of `a.example.org`) is none of the file's. RFC 8020 would have such an empty
+//! non-terminal exist, but that is said of zones: a hosts file has no SOA record and no delegation, and lists exceptions to a
+//! zone that somebody else has. Were it NODATA here, `fallthrough` would stop at it, and the real `example.org` would be gone.
+//! CoreDNS does the same.
 
 use crate::name::{Name, parent, within};
 use crate::packet;
@@ -52,7 +57,7 @@ impl Hosts {
     }
 }
 
-/// A row of the name, or of the wildcard in place of its first label.
+/// A row of the name (not what is only above a row), or of the wildcard in place of its first label.
 fn find<'a>(set: &'a Set, name: &[u8]) -> Option<Entry<'a>> {
     set.get(name).filter(|entry| entry.is_row()).or_else(|| {
         let above = parent(name)?;

@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
-use wire::protocol::{FromCarrier, Hello, ProtocolError};
+use wire::protocol::{FromCarrier, Hello, PROTOCOL, ProtocolError};
 
 pub struct Supervisor {
     pub kind: &'static dyn Kind,
@@ -174,7 +174,8 @@ impl Supervisor {
             old.say(&protocol_error("another controller has connected"));
         }
         self.counts.connections += 1;
-        let hello = Hello { version: env!("CARGO_PKG_VERSION").to_string(), tables: self.shelf.revisions() };
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        let hello = Hello { version, protocol: PROTOCOL, tables: self.shelf.revisions() };
         connection.say(&FromCarrier::Hello(hello));
         self.connection = Some(connection);
     }

@@ -17,7 +17,8 @@ fn nothing_is_visible_before_its_commit() {
     let place = Place::make();
     let carrier = place.start();
     let mut controller = carrier.controller();
-    assert_eq!(controller.hear(), json!({"hello": {"version": env!("CARGO_PKG_VERSION"), "tables": {}}}));
+    let hello = json!({"version": env!("CARGO_PKG_VERSION"), "protocol": wire::protocol::PROTOCOL, "tables": {}});
+    assert_eq!(controller.hear(), json!({ "hello": hello }));
     controller.doors(&place);
     controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 0, "to": 1}}));
     controller.say(json!({"put": [["a", {"word": "1"}], ["b", {"word": "2"}]]}));

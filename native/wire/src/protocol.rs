@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 use ts_rs::TS;
 
+/// What hello says is spoken. To be raised with whatever a build from before would misread or refuse: a message, or a field of
+/// a row of any table. Two that do not speak the same exchange nothing: the carrier answers on with what it holds, until the
+/// older one is updated. `version` and `protocol` of hello are in every protocol.
+pub const PROTOCOL: u32 = 1;
+
 /// From the controller. Rows stay text until their table reads them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
@@ -123,7 +128,10 @@ pub enum FromCarrier {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
 pub struct Hello {
+    /// Of the product: for people.
     pub version: String,
+    /// PROTOCOL. Absent is 0.
+    pub protocol: u32,
     /// What the carrier holds. A table that is missing holds nothing.
     pub tables: BTreeMap<String, Revision>,
 }

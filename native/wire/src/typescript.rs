@@ -16,6 +16,8 @@ fn the_protocol_in_typescript() {
     file.visit::<answers::ToReader>();
     file.visit::<serving::Serving>();
     file.visit::<serving::Switched>();
+    let protocol = format!("\n/** Of hello. */\nexport const PROTOCOL = {}\n", protocol::PROTOCOL);
+    file.types.insert("PROTOCOL".to_string(), protocol);
     file.check("wire.ts");
 }
 
