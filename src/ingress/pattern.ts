@@ -26,9 +26,6 @@ export function groupsOf(pattern: string): number {
   return groups
 }
 
-/** A path as a pattern has it when it is to be taken as it is. */
-export const literally = (text: string): string => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')
-
 /** The `u` flag is stricter than RE2: `\-`, `\/`, a lone `]` or `}` are no mistakes. */
 function lenient(pattern: string, strict: Error): Pattern {
   try {

@@ -15,7 +15,7 @@ import type { ClusterPlan } from './clusters.ts'
 import { filtersOf, withHsts } from './filters.ts'
 import type { Host } from './hosts.ts'
 import type { IngressOptions } from './options.ts'
-import { checkPattern } from './pattern.ts'
+import { checkPattern, groupsOf } from './pattern.ts'
 import type { Facts } from './pem.ts'
 import type { Plan } from './plan.ts'
 import { HTTP, HTTPS, routeRow, type ProxyRow, type Route } from './rows.ts'
@@ -202,12 +202,16 @@ function byHeader(
 }
 
 /** null (told): nothing can be matched. */
-function matchOf({ claim, host, complain }: Context): PathMatch | null {
+function matchOf(context: Context): PathMatch | null {
+  const { claim, host, complain } = context
   if (claim.type === 'Default') return { prefix: '/' }
   if (host.isRegex) {
     const checked = checkPattern(claim.path)
     // As nginx: without regard to case, and only the start is anchored.
-    if ('pattern' in checked) return { pattern: { pattern: `^${checked.pattern}`, ignoreCase: true } }
+    if ('pattern' in checked) {
+      sayGroups(context, checked.pattern)
+      return { pattern: { pattern: `^${checked.pattern}`, ignoreCase: true } }
+    }
     const field = `${claim.holder!.field}.path`
     complain(
       field,
@@ -221,6 +225,16 @@ function matchOf({ claim, host, complain }: Context): PathMatch | null {
     : claim.type === 'Prefix'
       ? { prefix: claim.path }
       : { start: claim.path }
+}
+
+/** A group that the path does not have is empty, in nginx, too: seldom what was meant. */
+function sayGroups({ claim, plan, complain }: Context, pattern: string): void {
+  const named = [...(plan.annotations.routing.rewrite ?? '').matchAll(/\$(\d)/g)].map(([, group]) => Number(group))
+  const groups = groupsOf(pattern)
+  const missing = named.find((group) => group > groups)
+  if (missing === undefined) return
+  const problem = `has ${groups} groups, but rewrite-target of its Ingress names $${missing}, which is then empty`
+  complain(`${claim.holder!.field}.path`, problem, 'give this path another Ingress, or write it like /path(/|$)(.*)')
 }
 
 /** Longer paths go first; of the same length Exact, then Prefix, then what nginx calls a prefix. */

@@ -15,7 +15,7 @@ const found = (objects: readonly Raw[], settings: string | null = null) =>
 
 t.test('each annotation has a verdict; what is named is supposed to be there', (t) => {
   const annotations = {
-    ...{ 'rewrite-target': '/$2', 'preserve-trailing-slash': 'true', 'auth-type': 'digest', nonsense: 'x' },
+    ...{ 'rewrite-target': '/new', 'preserve-trailing-slash': 'true', 'auth-type': 'digest', nonsense: 'x' },
     ...{ 'kubernetes.io/ingress.class': 'whatever', 'kubernetes.io/tls-acme': 'true', 'auth-tls-secret': 'x/ca' },
   }
   const object = ingress('x/i', {

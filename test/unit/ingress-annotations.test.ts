@@ -46,6 +46,7 @@ t.test('rewrite-target, use-regex: patterns without regard to case for the whole
   t.match(outcome, { kind: 'forwarded', path: '/users/1' })
   t.equal(room.ask('http://h.org/api/v2/xyz'), TO_A, 'the pattern is the longer text')
   t.equal(room.ask('http://h.org/apix'), '404')
+  t.match(room.complaints(), [/paths\[1\].path: has 0 groups, but rewrite-target of its Ingress names \$2/])
   t.equal(room.ask('http://h.org/OTHER/below'), TO_B, 'Exact, of another Ingress, is a pattern, too')
   t.same(roomOf({ 'use-regex': 'true' }, [], { '~h.org/a(?=b)': 'a' }).complaints(), [
     'Ingress x/i spec.rules[0].http.paths[0].path: is the pattern "/a(?=b)", which uses look-around ((?=), which no engine of linear time has; the path is left out',
