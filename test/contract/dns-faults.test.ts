@@ -1,5 +1,4 @@
 /** Controller and carrier as they ship, killed under load, flooded, and without an API server: what clients notice. */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createStore } from '../../src/lab/api/create.ts'
@@ -8,7 +7,7 @@ import { until } from '../netns/waiting.ts'
 import { ask } from './dns-client.ts'
 import { Load, Probe } from './dns-load.ts'
 import { namespace, service } from './dns-objects.ts'
-import { ShippedDns } from './dns-shipped.ts'
+import { residentKiB, ShippedDns } from './dns-shipped.ts'
 import { Garbage } from './garbage.ts'
 import type { Raw } from './service-objects.ts'
 
@@ -151,7 +150,7 @@ t.test('a flood of garbage does not grow memory, and queries in between are answ
   dns.startCarrier()
   dns.startController()
   await answers(dns, host('web'), '10.96.0.80')
-  const residentKiB = (): number[] => [dns.supervisor, dns.worker!].map(resident)
+  const held = (): number[] => [dns.supervisor, dns.worker!].map(residentKiB)
   const garbage = await Garbage.make(dns.port, host('web'))
   t.teardown(() => garbage.close())
   const half = async (): Promise<number[]> => {
@@ -159,18 +158,14 @@ t.test('a flood of garbage does not grow memory, and queries in between are answ
       const answer = await garbage.send(BURST)
       if (answer.join() !== `${host('web')} 30 A 10.96.0.80`) throw new Error(`a good query got ${answer.join()}`)
     }
-    return residentKiB()
+    return held()
   }
   const worker = dns.worker
-  const [begun, middle, end] = [residentKiB(), await half(), await half()]
+  const [begun, middle, end] = [held(), await half(), await half()]
   t.comment(`supervisor and worker: ${begun.join('+')} KiB, half way ${middle.join('+')}, in the end ${end.join('+')}`)
   t.equal(dns.worker, worker, 'the same worker all the time')
-  middle.forEach((held, i) => t.ok(end[i]! - held < GROWTH_KIB, `${end[i]! - held} KiB more`))
+  middle.forEach((then, i) => t.ok(end[i]! - then < GROWTH_KIB, `${end[i]! - then} KiB more`))
 })
-
-function resident(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
-}
 
 const PACKETS = 500_000
 /** Well within a socket's buffer. */

@@ -85,6 +85,10 @@ export class ShippedDns {
     return this.#carrier!.pid!
   }
 
+  get controller(): number {
+    return this.#controller!.pid!
+  }
+
   /** Its process id; null: there is none at the moment. */
   get worker(): number | null {
     const children = readFileSync(`/proc/${this.supervisor}/task/${this.supervisor}/children`, 'utf8').trim()
@@ -122,6 +126,11 @@ export class ShippedDns {
     child.stderr!.on('data', (chunk: Buffer) => (this.said = (this.said + chunk.toString()).slice(-SAID_MAX)))
     return child
   }
+}
+
+/** VmRSS of proc_pid_status(5). */
+export function residentKiB(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
 }
 
 async function kill(child: ChildProcess | null): Promise<void> {
