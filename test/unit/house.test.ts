@@ -175,9 +175,21 @@ async function setup({
 
 const ALL_THERE: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
-    ['nft', 'iptables', 'ipset', 'conntrack', 'ip', 'unshare', 'nsenter', 'sysctl', 'curl', 'wget', 'ping', 'cc'].map(
-      (tool) => [tool, ''],
-    ),
+    [
+      'nft',
+      'iptables',
+      'ipset',
+      'conntrack',
+      'ip',
+      'unshare',
+      'nsenter',
+      'sysctl',
+      'curl',
+      'wget',
+      'dig',
+      'ping',
+      'cc',
+    ].map((tool) => [tool, '']),
   ),
   id: 'echo 0',
   node: 'echo 20',
