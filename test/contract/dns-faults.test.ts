@@ -11,8 +11,6 @@ import { residentKiB, ShippedDns } from './dns-shipped.ts'
 import { Garbage } from './garbage.ts'
 import type { Raw } from './service-objects.ts'
 
-t.setTimeout(5 * 60_000)
-
 const host = (name: string): string => `${name}.x.svc.cluster.local.`
 
 /** Services that stay as they are, and others whose addresses are of a round. */
