@@ -354,7 +354,7 @@ export type Respond = { status: number; headers: Array<[string, string]>; body: 
 
 /**
  * To another endpoint each time, only while nothing of the response has reached the client, and no more than a fifth of
- * the requests under way at a cluster.
+ * the requests under way at a cluster (three may always be).
  */
 export type Retry = {
   /** All in all, the first included. */

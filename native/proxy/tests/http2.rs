@@ -153,7 +153,7 @@ fn many_streams_of_one_connection_reach_http1_backends() {
 #[test]
 fn bounds_hold_for_each_request() {
     let backend = Backend::plain();
-    let row = [("headerFieldsMax", 10), ("headMaxBytes", 2000), ("bodyTimeoutMs", 50)];
+    let row = [("headerFieldsMax", 10), ("headMaxBytes", 2000)];
     let row = row.iter().fold(http(), |row, (name, value)| set(row, &format!("/{name}"), *value));
     let mut rows = to(backend.address);
     rows[0].1 = set(rows[0].1.clone(), "/action/forward/bodyMaxBytes", 10);

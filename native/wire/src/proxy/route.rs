@@ -155,7 +155,7 @@ pub struct Timeouts {
 }
 
 /// To another endpoint each time, only while nothing of the response has reached the client, and no more than a fifth of
-/// the requests under way at a cluster.
+/// the requests under way at a cluster (three may always be).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
