@@ -371,3 +371,8 @@ t.test('what is ignored is warned of', async (t) => {
     ],
   )
 })
+
+t.test('metadata in a log line, which nothing gives: said where it stands', async (t) => {
+  const { warnings } = configuration('a {\nlog . "{name} {/kubernetes/service}"\n}')
+  t.match(warnings, [{ line: 2, problem: /no plugin here gives metadata: {\/kubernetes\/service} is always "-"/ }])
+})

@@ -83,8 +83,10 @@ function parts(format: string, at: Token, warnings: Problems): LogPart[] {
     const inner = piece.slice(1, -1)
     const field = piece.startsWith('{') ? (FIELDS.get(inner) ?? FIELDS.get(inner.toLowerCase())) : undefined
     if (field !== undefined) found.push({ field })
-    else if (piece.startsWith('{/')) found.push({ metadata: inner.slice(1) })
-    else {
+    else if (piece.startsWith('{/')) {
+      warnings.report(at, `no plugin here gives metadata: ${piece} is always "-"`, 'remove it')
+      found.push({ metadata: inner.slice(1) })
+    } else {
       if (/^\{>?[A-Za-z]+\}$/.test(piece))
         warnings.unknown({ ...at, text: inner }, 'field of a log line', [...FIELDS.keys()])
       if (piece !== '') found.push({ text: piece })
