@@ -18,7 +18,7 @@ export interface Lookup {
   readonly additional: readonly MessageRecord[]
   /** Which server block: `dns://0.0.0.0:53 cluster.local.`; null: none is for this name. */
   readonly block: string | null
-  /** What gave it, from the name asked to the last one that it is an alias of. */
+  /** What gave it, from the plugin that changed the question to the one that answered, for each name that it is an alias of. */
   readonly by: readonly Step[]
   /** Why there is nothing, and what was probably meant; null: there is something, or nobody can tell. */
   readonly why: string | null
@@ -27,8 +27,10 @@ export interface Lookup {
 }
 
 export interface Step {
+  /** What it was asked for: layers ask the others for something else. */
   readonly name: string
-  /** `kubernetes`, `cache`, `forward`; null: none. */
+  readonly type: string
+  /** `kubernetes`, `rewrite`, `cache`, `forward`; null: none. */
   readonly plugin: string | null
   /** `Service shop/web`. */
   readonly object: string | null
@@ -52,8 +54,7 @@ export async function lookUp(
     return json(400, { message: `"${name.slice(0, 300)}" is no name: labels have 1 to 63 octets, a name 255` })
   const signal = AbortSignal.timeout(limitMs)
   try {
-    const trail = await explain(carrier, name, type, query.get('from'), signal)
-    return json(200, await complete(trail, { name, type, question, service }, signal))
+    return json(200, await complete({ carrier, name, type, from: query.get('from'), question, service }, signal))
   } catch (error) {
     return json(503, { message: `the carrier does not answer: ${(error as Error).message}` })
   }
@@ -63,70 +64,69 @@ export async function lookUp(
 interface Explained {
   readonly place: { readonly address: string; readonly transport: string } | null
   readonly zone: string | null
-  readonly plugin: string | null
-  readonly object: string | null
-  readonly alias: string | null
+  readonly by: readonly Voice[]
   readonly code: number | null
   readonly dropped: boolean
-  readonly cached: boolean
-  readonly upstreams: readonly { readonly address: string; readonly down: boolean }[]
 }
 
-type Trail = readonly (readonly [name: string, explained: Explained])[]
-
-/** Of the name, then of what it is an alias of outside of its zone. */
-async function explain(
-  carrier: Connection,
-  name: string,
-  type: string,
-  from: string | null,
-  signal: AbortSignal,
-): Promise<Trail> {
-  const trail: [string, Explained][] = []
-  for (let next: string | null = name; next !== null && trail.length < ALIASES_MAX;) {
-    const asked = { name: next, type, ...(from !== null && { from }) }
-    const said = await carrier.ask({ explain: asked }, signal)
-    if (!isObject(said)) throw new Error('it says nothing that is known')
-    const explained = said as unknown as Explained
-    trail.push([next, explained])
-    next = explained.alias
-  }
-  return trail
+interface Voice {
+  readonly name: string
+  readonly type: string
+  readonly plugin: string | null
+  readonly object: string | null
+  readonly upstreams: readonly { readonly address: string; readonly down: boolean }[]
+  readonly kept: boolean
 }
 
 interface Asked {
+  readonly carrier: Connection
   readonly name: string
   readonly type: string
+  readonly from: string | null
   readonly question: Buffer
   readonly service: DnsService | null
 }
 
-async function complete(trail: Trail, { name, type, question, service }: Asked, signal: AbortSignal): Promise<Lookup> {
-  const [, first] = trail[0]!
+async function explain({ carrier, name, type, from }: Asked, signal: AbortSignal): Promise<Explained> {
+  const said = await carrier.ask({ explain: { name, type, ...(from !== null && { from }) } }, signal)
+  if (!isObject(said)) throw new Error('it says nothing that is known')
+  return said as unknown as Explained
+}
+
+async function complete(asked: Asked, signal: AbortSignal): Promise<Lookup> {
+  const { name, type, question } = asked
+  const before = await explain(asked, signal)
   const began = performance.now()
+  const denied = before.by.some(({ plugin }) => plugin === 'acl')
   // What the client may not have, nobody is asked for.
-  const verdict = first.dropped ? 'DROPPED' : first.plugin === 'acl' ? codeName(first.code ?? 0) : null
-  const said =
-    verdict === null && first.place !== null
-      ? await ask(first.place.address, question, signal)
-      : { ...NOTHING, code: verdict ?? codeName(first.code ?? 5) }
+  const verdict = before.dropped ? 'DROPPED' : denied ? codeName(before.code ?? 0) : null
+  const isAsked = verdict === null && before.place !== null
+  const said = isAsked
+    ? await ask(before.place.address, question, signal)
+    : { ...NOTHING, code: verdict ?? codeName(before.code ?? 5) }
   const seconds = (performance.now() - began) / 1000
   const { code, flags, answer, authority, additional } = said
-  const block = first.place === null ? null : `${first.place.transport}://${first.place.address} ${first.zone}`
-  const why = answer.length > 0 ? null : whyNothing(trail, code, { name, type, service })
-  const by = trail.map(([each, explained]): Step => ({ name: each, ...giver(explained) }))
-  return { name, type, code, flags, answer, authority, additional, block, by, why, seconds }
+  // What others say is known now, where it is kept, and what follows from it. That they were asked is so from before.
+  const after = before.code === null && isAsked ? await explain(asked, signal) : before
+  const first = new Set(before.by.filter(({ kept }) => !kept).map(({ name }) => name))
+  const voices = after.by.map((voice) => (voice.kept && first.has(voice.name) ? { ...voice, kept: false } : voice))
+  const block = before.place === null ? null : `${before.place.transport}://${before.place.address} ${before.zone}`
+  const why = answer.length > 0 ? null : whyNothing({ ...after, by: voices }, code, asked)
+  return { name, type, code, flags, answer, authority, additional, block, by: voices.map(step), why, seconds }
 }
 
-function giver({ plugin, object, cached, upstreams }: Explained): Omit<Step, 'name'> {
+function step({ name, type, plugin, object, upstreams, kept }: Voice): Step {
   const shown = upstreams.map(({ address, down }) => (down ? `${address} (down)` : address))
-  return { plugin: cached ? 'cache' : plugin, object, upstreams: shown }
+  return { name, type, plugin: kept ? 'cache' : plugin, object, upstreams: shown }
 }
 
-function whyNothing(trail: Trail, code: string, { name, type, service }: Omit<Asked, 'question'>): string | null {
-  const [last, { plugin, object, place, upstreams, dropped }] = trail.at(-1)!
-  if (dropped || plugin === 'acl') return `acl of the Corefile does not let this client have it`
-  if (place === null) return `no server block of the Corefile is for ${last}`
+function whyNothing({ by, place, dropped }: Explained, code: string, { name, type, service }: Asked): string | null {
+  if (dropped || by.some(({ plugin }) => plugin === 'acl'))
+    return `acl of the Corefile does not let this client have it`
+  if (place === null) return `no server block of the Corefile is for ${name}`
+  const last = by.at(-1)
+  if (last === undefined) return null
+  const { plugin, object, upstreams } = last
   if (code === 'SERVFAIL' && service !== null && !service.names.synced)
     return 'the API server has not said yet which names there are'
   if (code === 'SERVFAIL' && upstreams.length > 0)
@@ -134,7 +134,8 @@ function whyNothing(trail: Trail, code: string, { name, type, service }: Omit<As
       ? 'all servers that are asked are down'
       : 'the servers that are asked did not answer, or failed'
   if (code === 'SERVFAIL' && plugin === null) return 'no plugin of the server block answers such names'
-  if (code === 'NXDOMAIN' && plugin === 'kubernetes' && service !== null) return service.whyMissing(last.toLowerCase())
+  if (code === 'NXDOMAIN' && plugin === 'kubernetes' && service !== null)
+    return service.whyMissing(last.name.toLowerCase())
   if (code === 'NOERROR') return `${object ?? name} has no record of type ${type}`
   return null
 }
@@ -166,4 +167,3 @@ const ANY: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': ':
 const NOTHING = { flags: [], answer: [], authority: [], additional: [] }
 /** The carrier gives upstreams 4 s. */
 const LIMIT_MS = 8_000
-const ALIASES_MAX = 10

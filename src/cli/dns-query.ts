@@ -141,7 +141,7 @@ export function page({ server, from, lookups }: Found, isWide: boolean): string 
     records('AUTHORITY', last.authority)
     records('ADDITIONAL', last.additional)
   }
-  lines.push('', `;; by:     ${last.by.map(stepText).join(', then ')}`)
+  lines.push('', `;; by:     ${stepsText(last.by, last)}`)
   if (last.why !== null) lines.push(`;; why:    ${last.why}`)
   for (const { name, code, answer, why } of lookups.slice(0, -1))
     lines.push(`;; before: ${name} ${verdict(code, answer.length)}${why === null ? '' : `: ${why}`}`)
@@ -159,6 +159,18 @@ function stepText({ plugin, object, upstreams }: Step): string {
   if (plugin === 'forward') return `forward to ${upstreams.join(', ')}`
   if (plugin === 'cache') return `cache (from ${upstreams.join(', ')})`
   return object === null ? plugin : `${plugin}: ${object}`
+}
+
+/** With what a step is asked, where the one before changed that. */
+function stepsText(steps: readonly Step[], asked: { readonly name: string; readonly type: string }): string {
+  let { name, type } = asked
+  return steps
+    .map((step) => {
+      const isOther = step.name.toLowerCase() !== name.toLowerCase() || step.type !== type
+      ;({ name, type } = step)
+      return isOther ? `${stepText(step)} for ${step.name} ${step.type}` : stepText(step)
+    })
+    .join(', then ')
 }
 
 const EXAMPLES = `

@@ -12,6 +12,7 @@ import { sentence, type Problem } from '../dns/corefile/problem.ts'
 import { CorefileWatcher, type Reading } from '../dns/corefile/watcher.ts'
 import type { Log } from '../status/log.ts'
 import { Metrics } from '../status/metrics.ts'
+import type { CorefileReport } from '../status/dnsreport.ts'
 import { Observer } from '../status/observer.ts'
 import { CarrierNews } from './carrier-news.ts'
 import { dnsMetrics, type DnsMetrics } from './dns-metrics.ts'
@@ -50,13 +51,19 @@ export async function runDns(options: DnsOptions, log: Log): Promise<void> {
   const counted = dnsMetrics(metrics)
   const parts = { counted, carrier, observer, log, signal, name: options.name, problems }
   let service: DnsService | null = null
-  const status = await serveDnsStatus({ options, service: () => service, carrier, metrics, problems, observer, log })
+  let read: CorefileReport = { digest: null, error: null }
+  const shown = { options, service: () => service, corefile: () => read, carrier, metrics, problems, observer, log }
+  const status = await serveDnsStatus(shown)
   const corefile = new CorefileWatcher(resolve(options.corefile), disk, systemClock, Math.random)
   log.info('DNS controller started', { name: options.name, version, corefile: options.corefile })
   for await (const reading of corefile.readings(signal)) {
     const given = await waysOf(reading, service, options)
     if ('again' in given) corefile.again()
     corefileProblems.replace(problemsOf(given, options, { problems: corefileProblems, log, counted }))
+    read =
+      'problems' in given
+        ? { ...read, error: sentence(given.problems[0]!) }
+        : { digest: given.configuration.digest, error: null }
     if ('problems' in given) continue
     const servers = bindLocal(given.configuration.servers, options.localip)
     const configuration = { ...given.configuration, servers }

@@ -19,7 +19,7 @@ import type { Log } from '../status/log.ts'
 import type { Observer } from '../status/observer.ts'
 import { ProgrammingLatency } from '../status/programming.ts'
 import { DnsCluster, type Ways } from './dns-clusters.ts'
-import type { DnsMetrics } from './dns-metrics.ts'
+import { serviceKind, type DnsMetrics } from './dns-metrics.ts'
 
 /** A row of table `names`. */
 type Row = { readonly set: string; readonly name: string; readonly object?: string }
@@ -64,7 +64,8 @@ export class DnsService {
     const { carrier, problems, before, log, name } = parts
     this.#configuration = configuration
     const signal = AbortSignal.any([parts.signal, this.#ending.signal])
-    const at = { component: 'fairlead-dns', host: name, log, signal }
+    const onAnswer: DnsMetrics['answered'] = (answer) => parts.counted.answered(answer)
+    const at = { component: 'fairlead-dns', host: name, log, signal, onAnswer }
     this.clusters = ways.map((way) => new DnsCluster(way, stateDir, at))
     const derived = this.clusters.map(({ tables, instances }) => deriveNames(this.graph, tables, instances))
     const rejected = this.clusters.map(({ tables }) => tables.rejections)
@@ -151,8 +152,9 @@ export class DnsService {
 
   /** Events go on to the observer; those of names say how long endpoints took. */
   #measured({ observer, counted }: DnsParts): (event: Event) => void {
-    const latencies = this.clusters.map(({ tables: { slices } }) => {
-      const latency = new ProgrammingLatency({ slices, rows: this.names, histogram: counted.programming })
+    const histogram = counted.programming
+    const latencies = this.clusters.map(({ tables: { slices, services } }) => {
+      const latency = new ProgrammingLatency({ slices, rows: this.names, histogram, label: serviceKind(services) })
       slices.watch(latency)
       return latency
     })

@@ -8,7 +8,9 @@ import { gauges } from '../status/gauges.ts'
 import type { Log } from '../status/log.ts'
 import type { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
-import type { Questions } from '../status/server.ts'
+import { json, type Questions } from '../status/server.ts'
+import { carrierReport, type CorefileReport, type DnsReport } from '../status/dnsreport.ts'
+import type { Report } from '../status/report.ts'
 import { statusz } from '../status/statusz.ts'
 import { lookUp } from './dns-lookup.ts'
 import { refusedOf } from './dns-refused.ts'
@@ -25,6 +27,7 @@ export interface DnsStatusParts {
   readonly metrics: Metrics
   /** Of the Corefile. */
   readonly problems: Readable<Rejection>
+  readonly corefile: () => CorefileReport
   readonly observer: Observer
   readonly log: Log
 }
@@ -57,6 +60,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
   const questions: Questions = {
     '/dns/query': (query) => lookUp(query, carrier, service()),
     '/dns/top': (query) => countFor(query, carrier, service()),
+    '/dns/status': async () => json(200, await whole(parts, JSON.parse(status().body) as Report)),
   }
   const routes = { '/metrics': () => metricsAnswer(metrics), '/statusz': status }
   const servers = [
@@ -78,6 +82,18 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
   }
 }
 
+/** With what the carrier says of itself. Never rejects. */
+async function whole({ carrier, corefile }: DnsStatusParts, controller: Report): Promise<DnsReport> {
+  const said = { controller, corefile: corefile() }
+  try {
+    const stats = await carrier.ask('stats', AbortSignal.timeout(CARRIER_LIMIT_MS))
+    return { ...said, carrier: carrierReport(stats), why: '' }
+  } catch (error) {
+    return { ...said, carrier: null, why: (error as Error).message }
+  }
+}
+
+const CARRIER_LIMIT_MS = 5_000
 /** Prometheus asks every 15 s or so. */
 const FIGURES_MS = 2_000
 

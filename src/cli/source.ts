@@ -12,6 +12,7 @@ import {
   createEvents,
   findSettings,
   kubeSource,
+  type Answered,
   type ClusterEvent,
   type Connection,
   type KindState,
@@ -54,6 +55,8 @@ export interface SourceParts {
   readonly host: string
   readonly log: Log
   readonly signal: AbortSignal
+  /** Told of each answer of an API server. */
+  readonly onAnswer?: (answer: Answered) => void
 }
 
 export interface Source {
@@ -107,9 +110,9 @@ function readFiles(paths: readonly string[], { inlets, signal, log, rejections, 
 function followServer(
   { settings, from }: Way & { kind: 'server' },
   folder: string | null,
-  { inlets, signal, log, selectors = {}, component, host }: SourceParts,
+  { inlets, signal, log, selectors = {}, component, host, onAnswer }: SourceParts,
 ): Source {
-  const connection = connect(settings)
+  const connection = connect(settings, onAnswer && { onAnswer })
   const copies = folder === null ? null : new Copies(folder, version)
   const wanted = Object.entries(selectors).map(([kind, selector]) => [kind, { labelSelector: selectorText(selector) }])
   const { states, done } = kubeSource({

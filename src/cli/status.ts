@@ -1,47 +1,66 @@
-/** `fairlead status`: every node's agent is asked what it follows, what it programmed, and what is wrong. */
+/** `fairlead status`: every node's agent and every server of the DNS is asked what it follows, what it programmed, and what is wrong. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { askControl, type Problems } from '../lab/control.ts'
-import { nearLimit } from '../status/connections.ts'
 import type { Report, TargetReport } from '../status/report.ts'
 import { columns, wantsColour } from './columns.ts'
 import { Failure } from './failure.ts'
 import { Api, findLab } from './lab-client.ts'
+import { apiAt } from './dns-servers.ts'
+import { askDns, dnsProblems, printDns, type AskedDns } from './status-dns.ts'
+import { ago, more, reportProblems } from './status-report.ts'
 
 export function register(program: Command): void {
   program
     .command('status')
-    .description('nodes, targets, drift, last change, what the kernel lacks')
-    .argument('[nodes...]', 'only these')
-    .option('-o, --output <format>', 'json: what the agents said, as it is')
+    .description('nodes, targets, drift, last change, what the kernel lacks; the DNS')
+    .argument('[nodes...]', 'only these, and no DNS')
+    .option('-o, --output <format>', 'json or yaml: what they said, as it is; wide: more columns')
     .option(
       '--agent <socket>',
       'ask the agent on this socket (a path, or host:port) instead of those of the cluster that runs here',
     )
+    .option('--dns <address>', 'ask `fairlead dns` at host:port or a socket; without --agent, only that')
     .addHelpText('after', '\nExit code 1: something is wrong, see the last lines.\n\nExample:\n  fairlead status n1')
     .action(status)
 }
 
 type Asked = { readonly node: string; readonly report: Report | null; readonly why: string }
 
-async function status(nodes: readonly string[], options: { output?: string; agent?: string }): Promise<void> {
-  if (options.output !== undefined && options.output !== 'json')
-    throw new Failure(`-o ${options.output}: expected json`, 2)
-  const asked = await Promise.all(agents(nodes, options.agent).map(([node, api]) => ask(node, api)))
-  if (options.output === 'json') {
-    process.stdout.write(
-      `${JSON.stringify(
-        asked.map(({ node, report, why }) => report ?? { node, error: why }),
-        null,
-        2,
-      )}\n`,
-    )
-    if (problems(asked).length > 0) process.exitCode = 1
-    return
-  }
-  const files = options.agent === undefined ? await askFiles() : NONE
-  process.stdout.write(render(asked, wantsColour(), Date.now(), files))
-  if (problems(asked).length + files.count > 0) process.exitCode = 1
+interface Options {
+  readonly output?: string
+  readonly agent?: string
+  readonly dns?: string
+}
+
+async function status(nodes: readonly string[], options: Options): Promise<void> {
+  const { output, agent, dns } = options
+  if (output !== undefined && !['json', 'yaml', 'wide'].includes(output))
+    throw new Failure(`-o ${output}: expected json, yaml or wide`, 2)
+  const inLab = agent === undefined && dns === undefined
+  const [asked, servers] = await Promise.all([
+    inLab || agent !== undefined ? Promise.all(agents(nodes, agent).map(([node, api]) => ask(node, api))) : [],
+    dns !== undefined || (inLab && nodes.length === 0) ? askDns(dns) : [],
+  ])
+  const files = inLab ? await askFiles() : NONE
+  const isWrong = problems(asked).length + dnsProblems(servers).length + files.count > 0
+  const view = { colour: wantsColour(), wide: output === 'wide', nowMs: Date.now() }
+  process.stdout.write(
+    output === 'json' || output === 'yaml'
+      ? await data(asked, servers, output)
+      : render({ asked, servers, files }, view),
+  )
+  if (isWrong) process.exitCode = 1
+}
+
+/** A list: what agents said, then what servers of the DNS said. */
+async function data(asked: readonly Asked[], servers: readonly AskedDns[], output: 'json' | 'yaml'): Promise<string> {
+  const all = [
+    ...asked.map(({ node, report, why }) => report ?? { node, error: why }),
+    ...servers.map(({ server, report, why }) => ({ dns: server, ...(report ?? { error: why }) })),
+  ]
+  if (output === 'json') return `${JSON.stringify(all, null, 2)}\n`
+  return (await import('js-yaml')).dump(all, { lineWidth: -1, noRefs: true })
 }
 
 /** What is wrong with the manifest files of the lab; a lab that does not answer has none to tell. */
@@ -53,12 +72,7 @@ function askFiles(): Promise<Problems> {
 export const statusSocketOf = (place: string, node: string): string => join(place, 'nodes', `${node}.status.sock`)
 
 function agents(nodes: readonly string[], agent: string | undefined): [string, Api][] {
-  if (agent !== undefined) {
-    if (agent.startsWith('/')) return [[agent, new Api({ socketPath: agent })]]
-    const match = /^(.*):(\d+)$/.exec(agent)
-    if (!match) throw new Failure(`--agent ${agent}: expected /path or host:port`, 2)
-    return [[agent, new Api({ host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2]) })]]
-  }
+  if (agent !== undefined) return [[agent, apiAt(agent, '--agent')]]
   const { record, place } = findLab()
   const unknown = nodes.filter((name) => !record.nodes.includes(name))
   if (unknown.length > 0) throw new Failure(`no node ${unknown.join(', ')}; there are ${record.nodes.join(', ')}`)
@@ -76,27 +90,45 @@ async function ask(node: string, api: Api): Promise<Asked> {
   }
 }
 
+export interface All {
+  readonly asked: readonly Asked[]
+  readonly servers: readonly AskedDns[]
+  readonly files: Problems
+}
+
+export interface View {
+  readonly colour: boolean
+  readonly wide: boolean
+  readonly nowMs: number
+}
+
 /** The page. Exported for its tests. */
-export function render(asked: readonly Asked[], colour: boolean, nowMs = Date.now(), files = NONE): string {
+export function render({ asked, servers, files }: All, view: View): string {
+  const { colour, wide } = view
   let text = ''
   const write = (part: string): void => void (text += part)
   const reports = asked.flatMap(({ report }) => report ?? [])
-  columns(['NODE', 'HEALTHY', 'FOLLOWS', 'OBJECTS', 'REJECTED', 'CONNTRACK', 'MEMORY', 'UP'], write, colour).print(
-    asked.map(({ node, report }) => (report ? nodeCells(report, nowMs) : [node, 'no', '-', '-', '-', '-', '-', '-'])),
-  )
-  const targets = reports.flatMap((report) => report.targets.map((target) => targetCells(report.node, target, nowMs)))
+  if (asked.length > 0)
+    columns([...NODE, ...(wide ? ['VERSION'] : [])], write, colour).print(asked.map((each) => nodeCells(each, view)))
+  const targets = reports.flatMap((report) => report.targets.map((target) => targetCells(report.node, target, view)))
   if (targets.length > 0) {
     write('\n')
-    columns(['NODE', 'TARGET', 'ROWS', 'PENDING', 'REFUSED', 'DRIFT', 'LAST CHANGE'], write, colour).print(targets)
+    columns([...TARGET, ...(wide ? ['REPAIRS'] : [])], write, colour).print(targets)
   }
+  printDns(servers, write, view)
   const lacks = missing(reports)
   if (lacks.length > 0) write(`\nthe kernel lacks:\n${lacks.map((line) => `  ${line}\n`).join('')}`)
-  const wrong = [...problems(asked), ...[...files.first, ...more('problems', files)].map((line) => `files: ${line}`)]
+  const wrong = [
+    ...problems(asked),
+    ...dnsProblems(servers),
+    ...[...files.first, ...more('problems', files)].map((line) => `files: ${line}`),
+  ]
   if (wrong.length > 0) write(`\nto look at:\n${wrong.map((line) => `  ${line}\n`).join('')}`)
-  return text
+  return text.replace(/^\n/, '')
 }
 
-function nodeCells(report: Report, nowMs: number): string[] {
+function nodeCells({ node, report }: Asked, { wide, nowMs }: View): string[] {
+  if (report === null) return [node, 'no', ...Array<string>(wide ? 7 : 6).fill('-')]
   const following = report.sources.filter(({ state }) => state === 'watching').length
   const objects = report.sources.reduce((sum, source) => sum + source.objects, 0)
   return [
@@ -108,10 +140,11 @@ function nodeCells(report: Report, nowMs: number): string[] {
     report.connections === null ? '-' : `${report.connections.entries}/${report.connections.max}`,
     `${Math.round(report.memoryBytes / 1e6)} MB`,
     ago(report.startedAt, nowMs),
+    ...(wide ? [report.version] : []),
   ]
 }
 
-function targetCells(node: string, target: TargetReport, nowMs: number): string[] {
+function targetCells(node: string, target: TargetReport, { wide, nowMs }: View): string[] {
   const { last, appliedAt, drift } = target
   const change =
     last === null
@@ -125,6 +158,7 @@ function targetCells(node: string, target: TargetReport, nowMs: number): string[
     String(target.refused.count),
     drift === null ? 'not looked yet' : drift.clean ? 'clean' : 'drift',
     appliedAt === null ? change : `${change}, ${ago(appliedAt, nowMs)} ago`,
+    ...(wide ? [String(target.repairs)] : []),
   ]
 }
 
@@ -147,7 +181,8 @@ function missing(reports: readonly Report[]): string[] {
 function problems(asked: readonly Asked[]): string[] {
   const nodesOf = new Map<string, Set<string>>()
   for (const each of asked) {
-    for (const line of problemsOf(each)) nodesOf.set(line, (nodesOf.get(line) ?? new Set()).add(each.node))
+    for (const line of each.report === null ? [each.why] : reportProblems(each.report))
+      nodesOf.set(line, (nodesOf.get(line) ?? new Set()).add(each.node))
   }
   return [...nodesOf].map(([line, nodes]) => {
     const where = nodes.size > 1 && nodes.size === asked.length ? 'all nodes' : [...nodes].join(', ')
@@ -155,43 +190,6 @@ function problems(asked: readonly Asked[]): string[] {
   })
 }
 
-function problemsOf({ report, why }: Asked): string[] {
-  if (!report) return [why]
-  const { sources, targets, faults, rejections, healthy, connections } = report
-  const near = connections === null ? null : nearLimit(connections)
-  return [
-    ...(healthy ? [] : ['changes wait for longer than they may']),
-    ...(near === null ? [] : [near]),
-    ...sources.flatMap(({ kind, state, error }) => (error === null ? [] : `${kind}: ${state}: ${error}`)),
-    ...targets.flatMap((target) => troublesOf(target)),
-    ...faults.first.map(
-      (fault) => `${fault}: this is a bug, please report it; the object has no effect until it changes`,
-    ),
-    ...more('faults', faults),
-    ...rejections.first.map(({ object, field, problem, remedy }) => `${object}: ${field}: ${problem}: ${remedy}`),
-    ...more('rejections', rejections),
-  ]
-}
-
-function troublesOf({ name, error, drift, refused }: TargetReport): string[] {
-  return [
-    ...(error === null ? [] : [`${name}: ${error}`]),
-    ...(drift === null || drift.clean ? [] : [`${name}: drift: ${drift.detail}`]),
-    ...refused.first.map(({ key, reason, remedy }) => `${name}: ${key}: ${reason}: ${remedy}`),
-    ...more(`refused rows of ${name}`, refused),
-  ]
-}
-
-function more(what: string, { count, first }: { count: number; first: readonly unknown[] }): string[] {
-  return count > first.length ? [`... and ${count - first.length} more ${what}`] : []
-}
-
-/** 12s, 5m, 3h, 2d. */
-function ago(since: string, nowMs: number): string {
-  const seconds = Math.max(0, Math.round((nowMs - Date.parse(since)) / 1000))
-  if (seconds < 120) return `${seconds}s`
-  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
-  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
-}
-
+const NODE = ['NODE', 'HEALTHY', 'FOLLOWS', 'OBJECTS', 'REJECTED', 'CONNTRACK', 'MEMORY', 'UP']
+const TARGET = ['NODE', 'TARGET', 'ROWS', 'PENDING', 'REFUSED', 'DRIFT', 'LAST CHANGE']
 const NONE: Problems = { count: 0, first: [] }

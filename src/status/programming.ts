@@ -11,8 +11,10 @@ export interface ProgrammingParts {
   readonly slices: Readable<EndpointSlice>
   /** What the target follows. */
   readonly rows: Readable<unknown>
-  /** Seconds; label ip_family. */
+  /** Seconds; one label. */
   readonly histogram: Histogram
+  /** null: it is not counted. Absent: kube-proxy's ip_family. */
+  readonly label?: (slice: EndpointSlice) => string | null
   /** ms since 1970. */
   readonly now?: () => number
 }
@@ -35,8 +37,10 @@ export class ProgrammingLatency implements Listener<EndpointSlice> {
     if (now === undefined || now.triggeredAt === 0 || now.triggeredAt === was?.triggeredAt) return
     // What changed before we began, or was found by the first list, says nothing about us (as kube-proxy sees it, too).
     if (!this.#parts.slices.synced || now.triggeredAt < this.#began || this.#waiting.length >= WAITING_MAX) return
+    const label = (this.#parts.label ?? family)(now)
+    if (label === null) return
     const after = this.#parts.rows.number
-    this.#waiting.push({ after, family: now.family === 6 ? 'IPv6' : 'IPv4', triggeredAt: now.triggeredAt })
+    this.#waiting.push({ after, label, triggeredAt: now.triggeredAt })
     // Derivations run in the next round of immediates at the latest. What made no row differ then never will.
     setImmediate(() => setImmediate(() => this.#forget(after)))
   }
@@ -45,8 +49,8 @@ export class ProgrammingLatency implements Listener<EndpointSlice> {
   committed(number: number): void {
     const now = this.#now()
     const done = this.#waiting.findIndex(({ after }) => after >= number)
-    for (const { family, triggeredAt } of this.#waiting.splice(0, done === -1 ? this.#waiting.length : done))
-      this.#parts.histogram.observe(Math.max(0, now - triggeredAt) / 1000, family)
+    for (const { label, triggeredAt } of this.#waiting.splice(0, done === -1 ? this.#waiting.length : done))
+      this.#parts.histogram.observe(Math.max(0, now - triggeredAt) / 1000, label)
   }
 
   #forget(number: number): void {
@@ -58,8 +62,9 @@ export class ProgrammingLatency implements Listener<EndpointSlice> {
 interface Change {
   /** Number of the rows when the slice changed: a later one has the change in it. */
   readonly after: number
-  readonly family: 'IPv4' | 'IPv6'
+  readonly label: string
   readonly triggeredAt: number
 }
 
+const family = (slice: EndpointSlice): string => (slice.family === 6 ? 'IPv6' : 'IPv4')
 const WAITING_MAX = 10_000

@@ -33,6 +33,15 @@ export interface World {
 
 export async function makeWorld(t: { teardown(end: () => Promise<void>): void }): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'fairlead-carrier-contract-'))
+  // From the first moment on: what comes after it may fail, and the folder is to go all the same.
+  const endings: (() => Promise<void>)[] = []
+  t.teardown(async () => {
+    try {
+      for (const end of endings) await end()
+    } finally {
+      rmSync(dir, { recursive: true, force: true })
+    }
+  })
   const port = await freePort()
   const socket = join(dir, 'socket')
   const readers = join(dir, 'readers')
@@ -44,6 +53,7 @@ export async function makeWorld(t: { teardown(end: () => Promise<void>): void })
     return child
   }
   let child = launch()
+  endings.push(() => end(child))
   const names: Names = new InputTable('names')
   const servers: Servers = new InputTable('servers')
   servers.put('0', server(port))
@@ -64,14 +74,14 @@ export async function makeWorld(t: { teardown(end: () => Promise<void>): void })
       if (children !== '') process.kill(Number(children.split(' ')[0]), 'SIGKILL')
     },
   }
-  t.teardown(async () => {
-    await world.controller.end()
-    await end(child)
-    if (/panicked/.test(said)) throw new Error(said)
-    const left = readdirSync(join(dir, 'state')).filter((name) => name.endsWith('.damaged'))
-    if (left.length > 0) throw new Error(`${left.join()}: ${said}`)
-    rmSync(dir, { recursive: true })
-  })
+  endings.push(
+    () => world.controller.end(),
+    async () => {
+      const left = readdirSync(join(dir, 'state')).filter((name) => name.endsWith('.damaged'))
+      if (/panicked/.test(said)) throw new Error(said)
+      if (left.length > 0) throw new Error(`${left.join()}: ${said}`)
+    },
+  )
   return world
 }
 
@@ -130,8 +140,9 @@ export class Controller {
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+export async function end(child: ChildProcess): Promise<void> {
+  // Without a pid it never began.
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const ended = new Promise((resolve) => child.once('exit', resolve))
   child.kill('SIGKILL')
   await ended

@@ -52,7 +52,12 @@ for (const who of everybody) {
     })
 
     const metrics = () => lab.inside('deploy/web', 'curl', '-sm5', 'http://kube-dns.kube-system:9153/metrics')
-    const names = [/^coredns_dns_requests_total\{/m, /^coredns_reload_version_info\{hash="sha512",value="/m]
+    const names = [
+      /^coredns_dns_requests_total\{/m,
+      /^coredns_reload_version_info\{hash="sha512",value="/m,
+      /^coredns_kubernetes_rest_client_requests_total\{code="200",method="GET",host="/m,
+      /^coredns_kubernetes_rest_client_request_duration_seconds_count\{verb="GET",host="/m,
+    ]
     await until(
       async () => {
         const text = await metrics().catch(() => '')
@@ -62,6 +67,7 @@ for (const who of everybody) {
       lab,
     )
 
+    t.match(await lab.cli('status'), { kind: 'done', stdout: /\ncoredns-\S+ +yes +connected +\d+ +1 / })
     t.match(await lab.cli('scale', '-n', 'kube-system', 'deploy/coredns', '--replicas', '1'), { kind: 'done' })
     const servers = async (): Promise<number> => {
       const all = {

@@ -44,12 +44,20 @@ t.test('the page, and the exit code', async (t) => {
   const nothing: Lookup = {
     ...{ name: 'web.shop.svc.cluster.local.', type: 'A', code: 'NXDOMAIN', flags: ['aa'] },
     ...{ answer: [], authority: [], additional: [], block: 'dns://0.0.0.0:53 .', seconds: 0.0004 },
-    by: [{ name: 'web.shop.svc.cluster.local.', plugin: 'kubernetes', object: null, upstreams: [] }],
+    by: [{ name: 'web.shop.svc.cluster.local.', type: 'A', plugin: 'kubernetes', object: null, upstreams: [] }],
     why: 'no Service web in namespace shop',
   }
   const record = { name: 'web.', ttl: 5, type: 'A', data: '192.0.2.1' }
-  const forward = { name: 'web.', plugin: 'forward', object: null, upstreams: ['10.0.0.2:53'] }
-  const found: Lookup = { ...nothing, name: 'web.', code: 'NOERROR', answer: [record], by: [forward], why: null }
+  const rewrite = { name: 'web.', type: 'A', plugin: 'rewrite', object: null, upstreams: [] }
+  const forward = { ...rewrite, name: 'shop.', plugin: 'forward', upstreams: ['10.0.0.2:53'] }
+  const found: Lookup = {
+    ...nothing,
+    name: 'web.',
+    code: 'NOERROR',
+    answer: [record],
+    by: [rewrite, forward],
+    why: null,
+  }
   t.strictSame(
     [nothing, found, { ...found, answer: [] }, { ...nothing, code: 'SERVFAIL' }].map(exitCodeOf),
     [1, 0, 1, 2],
@@ -66,7 +74,7 @@ t.test('the page, and the exit code', async (t) => {
       ';; ANSWER:',
       'web.\t5\tIN\tA\t192.0.2.1',
       '',
-      ';; by:     forward to 10.0.0.2:53',
+      ';; by:     rewrite, then forward to 10.0.0.2:53 for shop. A',
       ';; before: web.shop.svc.cluster.local. NXDOMAIN: no Service web in namespace shop',
       ';; from:   shop/p (10.244.0.9)',
       ';; server: coredns-1, 0.4 ms',

@@ -74,14 +74,13 @@ t.test('what an agent says', (t) => {
 
 t.test('and how it is shown', (t) => {
   const report = troubled()
-  const page = render(
-    [
-      { node: 'n1', report, why: '' },
-      { node: 'n2', report: null, why: 'gone' },
-    ],
-    false,
-    NOW,
-  )
+  const view = { colour: false, wide: false, nowMs: NOW }
+  const all = { servers: [], files: { count: 0, first: [] } }
+  const asked = [
+    { node: 'n1', report, why: '' },
+    { node: 'n2', report: null, why: 'gone' },
+  ]
+  const page = render({ ...all, asked }, view)
   t.match(page, /n1 +no +0\/1 kinds +7 +25 +243000\/262144 +\d+ MB/)
   t.match(page, /n1 +nftables +120 +4 +1 +drift +\+2 -1 in 3\.2 ms, 61s ago\n/)
   for (const line of [
@@ -108,7 +107,11 @@ t.test('and how it is shown', (t) => {
     kernel: [],
     connections: { entries: 200_000, max: 262_144, drops: 0 },
   }
-  t.notMatch(render([{ node: 'n1', report: well, why: '' }], false, NOW), 'to look at')
-  t.match(render([{ node: 'n1', report: well, why: '' }], true, NOW), '\x1b[32myes')
+  const quiet = { ...all, asked: [{ node: 'n1', report: well, why: '' }] }
+  t.notMatch(render(quiet, view), 'to look at')
+  t.match(render(quiet, { ...view, colour: true }), '\x1b[32myes')
+  const wide = render({ ...all, asked }, { ...view, wide: true })
+  t.match(wide, /CONNTRACK .* VERSION\n.*n1 .* 0\.1\.0\n/)
+  t.match(wide, /LAST CHANGE +REPAIRS\n.*61s ago +1\n/)
   t.end()
 })

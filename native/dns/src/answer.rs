@@ -94,26 +94,19 @@ pub fn answer_knowing(
         reply.option(packet::NSID, &[identifier]);
     }
     let server = listener.place.address;
-    let lookup = Lookup { tables, chain, query: &query, known, asker: &asker, server, options: &[] };
-    let mut told = Ok(Said::default());
-    let mut in_layers = chain.is_layered(tables, &query, &asker);
-    if !in_layers {
-        told = lookup.say(0, chain.steps.len(), &mut reply);
-        in_layers = told.as_ref().is_ok_and(|said| said.alias.is_some());
-    }
-    if in_layers {
-        reply.clear(&query);
-        told = layered(&lookup, &mut reply);
-    }
-    let said = match told {
+    let lookup = Lookup { tables, chain, query: &query, known, asker: &asker, server, options: &[], trace: None };
+    let (said, in_layers) = match say(&lookup, &mut reply) {
         Ok(said) => said,
         Err(_) if known.is_none() => return Outcome::Later,
-        Err(_) => Said { code: packet::SERVER_FAILURE, ..Said::default() },
+        Err(_) => (Said { code: packet::SERVER_FAILURE, ..Said::default() }, false),
     };
     if !in_layers && matches!(said.code, packet::SERVER_FAILURE | packet::REFUSED) {
         reply.clear(&query);
     }
     if said.dropped {
+        if let Some(log) = &chain.log {
+            log.tell(&Event::of(&query, packet, &asker, server, &[], said.code));
+        }
         return Outcome::Nothing;
     }
     let mut head = Head {
@@ -129,22 +122,14 @@ pub fn answer_knowing(
     }
     let length = reply.finish(&query, head);
     if let Some(log) = &chain.log {
-        log.tell(&Event {
-            query: &query,
-            query_bytes: packet.len(),
-            answer: &room[..length],
-            code: said.code,
-            peer: asker.peer,
-            local: listener.place.address.ip(),
-            transport: asker.transport,
-            took: asker.came.elapsed(),
-        });
+        log.tell(&Event::of(&query, packet, &asker, server, &room[..length], said.code));
     }
     if chain.counted {
         let exchange = Exchange {
             transport: asker.transport,
             ipv6: asker.peer.is_ipv6(),
             kind: query.kind,
+            dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
             request_bytes: packet.len(),
             response_bytes: length,
             code: said.code,
@@ -165,6 +150,22 @@ pub fn answer_knowing(
     if said.renew { Outcome::Renew(length) } else { Outcome::Answer(length) }
 }
 
+/// What the chain says, and whether a layer had a say in it.
+pub fn say(lookup: &Lookup, reply: &mut Reply) -> Result<(Said, bool), Wanted> {
+    if !lookup.chain.is_layered(lookup.tables, lookup.query, lookup.asker) {
+        let said = lookup.say(0, lookup.chain.steps.len(), reply)?;
+        if said.alias.is_none() {
+            return Ok((said, false));
+        }
+        // Layers may have a say in what it is an alias of.
+        if let Some(trace) = lookup.trace {
+            trace.cut(0);
+        }
+    }
+    reply.clear(lookup.query);
+    layered(lookup, reply).map(|said| (said, true))
+}
+
 /// What the steps minimal and header do.
 fn shape(chain: &Chain, reply: &mut Reply, query: &mut Query, head: &mut Head) {
     head.authoritative &= matches!(head.code, packet::NO_ERROR | packet::NAME_ERROR);
@@ -178,16 +179,8 @@ fn shape(chain: &Chain, reply: &mut Reply, query: &mut Query, head: &mut Head) {
 
 /// What the chain wants to know and does not yet.
 pub fn wanted(lookup: &Lookup, room: &mut [u8]) -> Option<Wanted> {
-    let query = lookup.query;
-    if lookup.chain.is_layered(lookup.tables, query, lookup.asker) {
-        return Layers::new(*lookup).whole(&Request::of(query)).err();
-    }
-    let mut reply = Reply::new(room, query, Transport::Tcp, UDP_SIZE);
-    match lookup.say(0, lookup.chain.steps.len(), &mut reply) {
-        Ok(Said { alias: None, .. }) => None,
-        Ok(_) => Layers::new(*lookup).whole(&Request::of(query)).err(),
-        Err(wanted) => Some(wanted),
-    }
+    let mut reply = Reply::new(room, lookup.query, Transport::Tcp, UDP_SIZE);
+    say(lookup, &mut reply).err()
 }
 
 /// The answer as a message, where a layer has a say in it.

@@ -8,6 +8,7 @@ use crate::name::{Name, within};
 use crate::packet;
 use crate::step::{Problem, Tables, names, zone_of};
 use crate::table::Set;
+use crate::trace::{Trace, Voice};
 use crate::zone::reverse_name;
 use wire::corefile;
 
@@ -72,16 +73,31 @@ fn along<'z>(
     first: &[u8],
     search: impl Iterator<Item = &'z [u8]>,
 ) -> Answered {
-    let mut told: Option<Message> = None;
+    let trace = layers.lookup.trace;
+    let mark = trace.map_or(0, Trace::mark);
+    let found = || {
+        if let Some(trace) = trace {
+            trace.layer(mark, request, "autopath");
+        }
+    };
+    let mut told: Option<(Message, Vec<Voice>)> = None;
     for zone in search {
         let Some(name) = moved(&request.name, first, zone) else { continue };
-        let Some(message) = layers.below(next, &request.renamed(&name))? else { continue };
+        let said = layers.below(next, &request.renamed(&name)).inspect_err(|_| found())?;
+        let Some(message) = said else { continue };
         if !matches!(message.code, packet::NAME_ERROR | packet::SERVER_FAILURE | packet::REFUSED) {
+            found();
             return Ok(Some(aliased(message, &request.name)));
         }
-        told.get_or_insert(message);
+        let voices = trace.map(|trace| trace.cut(mark)).unwrap_or_default();
+        told.get_or_insert((message, voices));
     }
-    Ok(told)
+    Ok(told.map(|(message, voices)| {
+        if let Some(trace) = trace {
+            trace.join(voices);
+        }
+        message
+    }))
 }
 
 /// With an alias from what was asked to what was found: clients drop answers for other names.

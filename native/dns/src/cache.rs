@@ -136,7 +136,13 @@ impl Cache {
         self.zones.iter().any(|zone| within(name, zone.wire()))
     }
 
-    pub fn get(&self, key: &Key, now: Instant) -> Option<Hit> {
+    /// `counted`: it is for a client. Else nobody notices.
+    pub fn get(&self, key: &Key, now: Instant, counted: bool) -> Option<Hit> {
+        let count = |counter: &AtomicU64| {
+            if counted {
+                count(counter);
+            }
+        };
         let found: [Option<Arc<Kept>>; 2] =
             std::array::from_fn(|share| self.shares[share].shard(key).get(key.octets()).cloned());
         let fresh = |kept: &Arc<Kept>| kept.age(now) < kept.lifetime;
@@ -146,24 +152,26 @@ impl Cache {
         for share in order {
             if let Some(kept) = found[share].as_ref().filter(|kept| fresh(kept)) {
                 let failed = kept.stored.code == packet::SERVER_FAILURE;
-                if let Some(hit) = found[0].as_ref().filter(|_| failed).and_then(|kept| self.stale_hit(kept, now)) {
+                if let Some(hit) =
+                    found[0].as_ref().filter(|_| failed).and_then(|kept| self.stale_hit(kept, now, counted))
+                {
                     count(&self.counts.stale);
                     return Some(hit);
                 }
                 count(&self.counts.hits[share]);
-                let refresh = self.prefetches(kept, now);
+                let refresh = counted && self.prefetches(kept, now);
                 let left = if self.keep_ttl { kept.lifetime } else { kept.lifetime - kept.age(now) };
                 return Some(Hit::Fresh { kept: kept.clone(), ttl: left.as_secs() as u32, refresh });
             }
         }
-        let hit = order.into_iter().find_map(|share| self.stale_hit(found[share].as_ref()?, now));
+        let hit = order.into_iter().find_map(|share| self.stale_hit(found[share].as_ref()?, now, counted));
         if hit.is_some() {
             count(&self.counts.stale);
         }
         hit
     }
 
-    fn stale_hit(&self, kept: &Arc<Kept>, now: Instant) -> Option<Hit> {
+    fn stale_hit(&self, kept: &Arc<Kept>, now: Instant, counted: bool) -> Option<Hit> {
         let stale = self.stale.as_ref()?;
         let over = kept.age(now).checked_sub(kept.lifetime)?;
         if over > Duration::from_millis(stale.up_to_ms.into()) || kept.stored.code == packet::SERVER_FAILURE {
@@ -174,7 +182,7 @@ impl Cache {
             let patience = (stale.verify_timeout_ms > 0).then(|| Duration::from_millis(stale.verify_timeout_ms.into()));
             return Some(Hit::Stale { kept, ttl: stale.ttl, patience });
         }
-        let refresh = kept.claim_refresh(now, stale.recheck_ms.into());
+        let refresh = counted && kept.claim_refresh(now, stale.recheck_ms.into());
         Some(Hit::Fresh { kept, ttl: stale.ttl, refresh })
     }
 

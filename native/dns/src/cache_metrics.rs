@@ -27,12 +27,18 @@ pub fn render<'a>(text: &mut String, caches: impl Iterator<Item = (String, &'a C
         }
     }
     type Count = fn(&Counts) -> u64;
-    let each: [(&str, &str, Count); 4] = [
+    let each: [(&str, &str, Count); 5] = [
         ("coredns_cache_requests_total", "The count of cache requests.", |counts| counts.requests()),
         ("coredns_cache_misses_total", "The count of cache misses.", |counts| counts.misses.load(Ordering::Relaxed)),
         ("coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.", |counts| {
             counts.prefetched.load(Ordering::Relaxed)
         }),
+        // An answer to another question is not taken for one, and the right one waited for: none gets as far as here.
+        (
+            "coredns_cache_drops_total",
+            "The number responses that are not cached, because the reply is malformed.",
+            |_| 0,
+        ),
         ("coredns_cache_served_stale_total", "The number of requests served from stale cache entries.", |counts| {
             counts.stale.load(Ordering::Relaxed)
         }),

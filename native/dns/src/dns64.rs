@@ -5,6 +5,7 @@ use crate::layer::{Answered, Layers, Request};
 use crate::message::{Message, Record};
 use crate::packet;
 use crate::step::Problem;
+use crate::trace::Trace;
 use std::net::Ipv6Addr;
 use wire::corefile;
 
@@ -37,6 +38,8 @@ impl Dns64 {
     }
 
     pub fn answer(&self, layers: &Layers, next: usize, request: &Request) -> Answered {
+        let trace = layers.lookup.trace;
+        let mark = trace.map_or(0, Trace::mark);
         let Some(message) = layers.below(next, request)? else { return Ok(None) };
         let query = layers.lookup.query;
         // RFC 6147 5.5: who validates by himself must not be told what was never signed.
@@ -49,6 +52,10 @@ impl Dns64 {
             || validates
         {
             return Ok(Some(message));
+        }
+        if let Some(trace) = trace {
+            trace.cut(mark);
+            trace.layer(mark, request, "dns64");
         }
         let Some(addresses) = layers.whole(&Request { kind: packet::A, ..request.clone() })? else { return Ok(None) };
         Ok(Some(self.translate(&message, addresses)))

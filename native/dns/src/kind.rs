@@ -7,7 +7,7 @@ use crate::table::encode;
 use crate::worker::DnsWorker;
 use std::net::SocketAddr;
 use std::time::Duration;
-use supervisor::{Kind, Page, PageAt, Place, Refusal, Wants, Worker};
+use supervisor::{Kind, KnownAs, Page, PageAt, Place, Refusal, Wants, Worker};
 use wire::corefile::{HttpListen, Step};
 use wire::names::NameRow;
 use wire::servers::{ServerRow, ServerTransport};
@@ -43,6 +43,10 @@ impl Kind for Dns {
 
     fn asks(&self, table: &str) -> bool {
         table == servers::TABLE
+    }
+
+    fn known_as(&self) -> KnownAs {
+        KnownAs { panics: "coredns_panics_total", health: "coredns_health_request" }
     }
 
     fn worker(&self, _threads: usize) -> Result<Box<dyn Worker>, String> {

@@ -169,6 +169,9 @@ impl<'a> Layers<'a> {
             let last = to == lookup.chain.steps.len();
             let said = lookup.say(from, to, &mut reply)?;
             if said.passed && !last {
+                if let Some(trace) = lookup.trace {
+                    trace.cut(trace.mark() - 1);
+                }
                 return Ok(None);
             }
             if said.dropped {

@@ -1,8 +1,9 @@
 //! The log step: a line for each answer that a rule is for. Lines go over a bounded queue to a thread of their own: to write
 //! takes longer than to answer.
 
-use crate::metrics::{CODES, TYPES};
+use crate::asker::Asker;
 use crate::name::{Name, Shown, within};
+use crate::names::{Class, Code, Kind};
 use crate::packet::{self, Query};
 use crate::reply::Transport;
 use crate::step::Problem;
@@ -24,6 +25,7 @@ pub struct Log {
 pub struct Event<'a> {
     pub query: &'a Query<'a>,
     pub query_bytes: usize,
+    /// Empty: there was none.
     pub answer: &'a [u8],
     pub code: u16,
     pub peer: SocketAddr,
@@ -53,6 +55,7 @@ impl Log {
         let (_, classes, format) = self.rules.iter().find(|(zone, ..)| within(name, zone.wire()))?;
         let answers = event.answer.get(6..8).is_some_and(|count| count != [0, 0]);
         let class = match event.code {
+            _ if event.answer.is_empty() => LogClass::Error,
             packet::NO_ERROR if answers => LogClass::Success,
             packet::NO_ERROR | packet::NAME_ERROR => LogClass::Denial,
             _ => LogClass::Error,
@@ -72,30 +75,36 @@ impl Log {
     }
 }
 
+impl<'a> Event<'a> {
+    /// `packet` is the query, `server` where it came to.
+    pub fn of(
+        query: &'a Query,
+        packet: &[u8],
+        asker: &Asker,
+        server: SocketAddr,
+        answer: &'a [u8],
+        code: u16,
+    ) -> Event<'a> {
+        let (peer, transport, took) = (asker.peer, asker.transport, asker.came.elapsed());
+        Event { query, query_bytes: packet.len(), answer, code, peer, local: server.ip(), transport, took }
+    }
+}
+
 impl Event<'_> {
     fn write(&self, field: LogField, line: &mut String) {
         let query = self.query;
         let shown = |ip: IpAddr| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         let _ = match field {
-            LogField::Type => match TYPES.iter().find(|(number, _)| *number == query.kind && *number != 0) {
-                Some((_, name)) => write!(line, "{name}"),
-                None => write!(line, "TYPE{}", query.kind),
-            },
+            LogField::Rcode | LogField::Rflags if self.answer.is_empty() => write!(line, "-"),
+            LogField::Type => write!(line, "{}", Kind(query.kind)),
             LogField::Name => write!(line, "{}", Shown(query.name.wire())),
-            LogField::Class => match query.class {
-                packet::IN => write!(line, "IN"),
-                packet::CHAOS => write!(line, "CH"),
-                other => write!(line, "CLASS{other}"),
-            },
+            LogField::Class => write!(line, "{}", Class(query.class)),
             LogField::Proto => write!(line, "{}", crate::metrics::PROTOCOLS[self.transport as usize]),
             LogField::Size => write!(line, "{}", self.query_bytes),
             LogField::Remote => write!(line, "{}", shown(self.peer.ip())),
             LogField::Port => write!(line, "{}", self.peer.port()),
             LogField::Local => write!(line, "{}", shown(self.local)),
-            LogField::Rcode => match CODES[..CODES.len() - 1].get(usize::from(self.code)) {
-                Some(name) => write!(line, "{name}"),
-                None => write!(line, "RCODE{}", self.code),
-            },
+            LogField::Rcode => write!(line, "{}", Code(self.code)),
             LogField::Rsize => write!(line, "{}", self.answer.len()),
             LogField::Duration => write!(line, "{}s", self.took.as_secs_f64()),
             LogField::Id => write!(line, "{}", u16::from_be_bytes(query.id)),
@@ -137,7 +146,8 @@ pub fn print(line: String) {
 
 const LINES_MAX: usize = 4096;
 /// Bits of the header's second word.
-const FLAGS: [(u16, &str); 7] = [(15, "qr"), (10, "aa"), (9, "tc"), (8, "rd"), (7, "ra"), (5, "ad"), (4, "cd")];
+const FLAGS: [(u16, &str); 8] =
+    [(15, "qr"), (10, "aa"), (9, "tc"), (8, "rd"), (7, "ra"), (6, "z"), (5, "ad"), (4, "cd")];
 
 #[cfg(test)]
 mod tests {
@@ -170,5 +180,47 @@ mod tests {
         assert_eq!(log.line(&event).as_deref(), Some(line));
         event.code = packet::SERVER_FAILURE;
         assert_eq!(log.line(&event), None, "an error is no denial");
+        event.code = packet::NO_ERROR;
+        assert!(log.line(&event).is_some(), "what has no answer is a denial");
+        event.answer = b"\x12\x34\x85\0\0\x01\0\x01\0\0\0\0";
+        assert_eq!(log.line(&event), None, "and what has one is none");
+    }
+
+    #[test]
+    fn every_field_and_class() {
+        let fields = ["type", "class", "rcode", "rflags", "rsize", "do", "bufsize", "opcode", "local", "proto"];
+        let format = fields.map(|field| format!(r#"{{"field":"{field}"}},{{"text":" "}}"#)).join(",");
+        let log = |classes: &str, format: &str| {
+            let rule = format!(r#"{{"rules":[{{"zone":"b.","classes":[{classes}],"format":[{format}]}}]}}"#);
+            Log::new(&serde_json::from_str(&rule).unwrap()).unwrap()
+        };
+        let packet = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x01A\x01b\0\0\x23\0\x04\0\0\x29\x10\0\0\0\x80\0\0\0";
+        let query = packet::parse(packet).unwrap();
+        let mut event = Event {
+            query: &query,
+            query_bytes: packet.len(),
+            answer: b"\x12\x34\x83\xf0\0\x01\0\0\0\0\0\0",
+            code: 23,
+            peer: "192.0.2.1:9".parse().unwrap(),
+            local: "192.0.2.2".parse().unwrap(),
+            transport: Transport::Tcp,
+            took: Duration::ZERO,
+        };
+        let line = log("\"error\"", &format).line(&event);
+        assert_eq!(
+            line.as_deref(),
+            Some("[INFO] NAPTR HS BADCOOKIE qr,tc,rd,ra,z,ad,cd 12 true 4096 0 192.0.2.2 tcp ")
+        );
+        (event.answer, event.code) = (b"", packet::NO_ERROR);
+        let line = log("\"error\"", &format).line(&event);
+        assert_eq!(line.as_deref(), Some("[INFO] NAPTR HS - - 0 true 4096 0 192.0.2.2 tcp "), "there was no answer");
+        assert_eq!(log("\"success\",\"denial\"", &format).line(&event), None);
+        assert!(log("\"all\",\"success\"", &format).line(&event).is_some());
+        let metadata = log("\"all\"", r#"{"metadata":"kubernetes/client-namespace"}"#);
+        assert_eq!(metadata.line(&event).as_deref(), Some("[INFO] -"));
+        let other = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\0\0\x01\0\x01";
+        let other = packet::parse(other).unwrap();
+        event.query = &other;
+        assert_eq!(metadata.line(&event), None, "the name lies elsewhere");
     }
 }

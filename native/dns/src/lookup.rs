@@ -8,6 +8,7 @@ use crate::message::Message;
 use crate::packet::{self, HEADER_BYTES, Query};
 use crate::reply::{Head, Reply, pointer};
 use crate::step::{Chain, Given, Tables};
+use crate::trace::Trace;
 use crate::zone::Place;
 use std::net::SocketAddr;
 use wire::corefile::{Flag, FlagRule};
@@ -25,6 +26,8 @@ pub struct Lookup<'a> {
     pub server: SocketAddr,
     /// Of EDNS, in wire form, for the servers that are asked.
     pub options: &'a [u8],
+    /// Somebody wants to know who says what: nothing is asked of others for it, and nothing counted.
+    pub trace: Option<&'a Trace>,
 }
 
 /// What the header and the counters are to know.
@@ -58,6 +61,9 @@ impl Lookup<'_> {
             if said.plugin == 0 {
                 said.plugin = plugin;
             }
+            if let Some(trace) = self.trace {
+                trace.step(name.wire(), self.query.kind, given, plugin);
+            }
             match given {
                 Given::Done(code) => return Ok(Said { code, ..said }),
                 Given::Pass if said.lenient => return Ok(Said { code: packet::NO_ERROR, ..said }),
@@ -89,7 +95,12 @@ impl Lookup<'_> {
                                 ..said
                             });
                         }
-                        None => step = index + 1,
+                        None => {
+                            if let Some(trace) = self.trace {
+                                trace.cut(trace.mark() - 1);
+                            }
+                            step = index + 1;
+                        }
                     }
                 }
             }
@@ -132,12 +143,17 @@ impl Lookup<'_> {
         let dnssec_ok = self.query.edns.is_some_and(|edns| edns.dnssec_ok);
         let mut key = Key::new(name.wire(), self.query.kind, dnssec_ok, self.query.checking_disabled);
         key.tell(self.options);
-        let Some(hit) = cache.get(&key, self.asker.came) else {
-            count(&cache.counts.misses);
+        let Some(hit) = cache.get(&key, self.asker.came, self.trace.is_none()) else {
+            if self.trace.is_none() {
+                count(&cache.counts.misses);
+            }
             return None;
         };
         match hit {
             Hit::Fresh { kept, ttl, refresh } => {
+                if let Some(trace) = self.trace {
+                    trace.kept();
+                }
                 kept.stored.put(reply, owner, Some(ttl));
                 let (code, authentic) = (kept.stored.code, kept.stored.authentic);
                 Some(Told { code, authentic, renew: refresh, plugin: Some(CACHE) })

@@ -20,6 +20,7 @@ struct Lane {
     responses: [[AtomicU64; CODES.len()]; PLUGINS.len()],
     durations: [AtomicU64; DURATIONS_US.len() + 1],
     duration_ns: AtomicU64,
+    dnssec_ok: AtomicU64,
     request_sizes: [Sizes; PROTOCOLS.len()],
     response_sizes: [Sizes; PROTOCOLS.len()],
 }
@@ -35,6 +36,8 @@ pub struct Exchange {
     pub transport: Transport,
     pub ipv6: bool,
     pub kind: u16,
+    /// The DO bit of the query.
+    pub dnssec_ok: bool,
     pub request_bytes: usize,
     /// 0: there was no answer.
     pub response_bytes: usize,
@@ -54,6 +57,7 @@ impl Counters {
         let (lane, protocol) = (&self.lanes[lane % LANES], exchange.transport as usize);
         let kind = TYPES.iter().position(|(number, _)| *number == exchange.kind).unwrap_or(TYPES.len() - 1);
         add(&lane.requests[protocol][usize::from(exchange.ipv6)][kind], 1);
+        add(&lane.dnssec_ok, exchange.dnssec_ok.into());
         lane.request_sizes[protocol].add(exchange.request_bytes);
         if exchange.response_bytes == 0 {
             return;
@@ -81,6 +85,7 @@ impl Lane {
             responses: std::array::from_fn(|_| zeros()),
             durations: zeros(),
             duration_ns: AtomicU64::new(0),
+            dnssec_ok: AtomicU64::new(0),
             request_sizes: zeros(),
             response_sizes: zeros(),
         }
@@ -121,6 +126,11 @@ pub fn render<'a>(blocks: impl Iterator<Item = &'a Counters> + Clone) -> String 
                 }
             }
         }
+    }
+    let name = "coredns_dns_do_requests_total";
+    head(&mut text, name, "counter", "Counter of DNS requests with DO bit set per zone.");
+    for block in blocks.clone() {
+        line(&mut text, name, &block.labels, block.sum(|lane| &lane.dnssec_ok));
     }
     head(&mut text, "coredns_dns_responses_total", "counter", "Counter of response status codes.");
     for block in blocks.clone() {
@@ -245,6 +255,7 @@ mod tests {
             transport: Transport::Udp,
             ipv6: false,
             kind: packet::A,
+            dnssec_ok: true,
             request_bytes: 40,
             response_bytes: 120,
             code: packet::NO_ERROR,
@@ -258,6 +269,7 @@ mod tests {
         for line in [
             r#"coredns_dns_requests_total{server="dns://:53",zone=".",view="",proto="udp",family="1",type="A"} 1"#,
             r#"coredns_dns_requests_total{server="dns://:53",zone=".",view="",proto="udp",family="1",type="other"} 1"#,
+            r#"coredns_dns_do_requests_total{server="dns://:53",zone=".",view=""} 2"#,
             r#"coredns_dns_responses_total{server="dns://:53",zone=".",view="",rcode="NOERROR",plugin="kubernetes"} 1"#,
             r#"coredns_dns_responses_total{server="dns://:53",zone=".",view="",rcode="NXDOMAIN",plugin="forward"} 1"#,
             r#"coredns_dns_request_duration_seconds_bucket{server="dns://:53",zone=".",view="",le="0.00025"} 0"#,

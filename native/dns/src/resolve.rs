@@ -96,7 +96,7 @@ impl Resolver {
     ) {
         for _ in 0..FETCHES_MAX {
             let tables = &state.tables;
-            let lookup = Lookup { tables, chain, query, known: Some(known), asker, server, options: &[] };
+            let lookup = Lookup { tables, chain, query, known: Some(known), asker, server, options: &[], trace: None };
             let Some(wanted) = wanted(&lookup, &mut self.room.borrow_mut()) else { break };
             let Some(forward) = chain.forward(wanted.step) else { break };
             let fetched = self.fetch(chain, forward, &wanted, query, refresh).await;
@@ -116,7 +116,7 @@ impl Resolver {
         let mut key = Key::new(&wanted.name, wanted.kind, dnssec_ok, query.checking_disabled);
         key.tell(&wanted.options);
         let cache = chain.cache.as_ref().filter(|cache| cache.holds(&wanted.name));
-        let hit = if refresh { None } else { cache.and_then(|cache| cache.get(&key, Instant::now())) };
+        let hit = if refresh { None } else { cache.and_then(|cache| cache.get(&key, Instant::now(), true)) };
         let (stale, patience) = match hit {
             Some(Hit::Fresh { kept, ttl, .. }) => return Fetched::Answer(Arc::new(kept.stored.clone()), Some(ttl)),
             Some(Hit::Stale { kept, ttl, patience }) => {

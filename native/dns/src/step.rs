@@ -12,7 +12,7 @@ use crate::file::File;
 use crate::forward::Forward;
 use crate::hosts::Hosts;
 use crate::kubernetes::{Kubernetes, any};
-use crate::layer::{Layer, Request};
+use crate::layer::Layer;
 use crate::local::Local;
 use crate::log::Log;
 use crate::name::{Name, within};
@@ -27,7 +27,6 @@ use crate::tls_server::{ServerTls, server_tls};
 use crate::top::Top;
 use crate::watch::Watch;
 use crate::zone::Place;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,14 +210,6 @@ impl Chain {
             self.layers.push(Layer::Steps(from, to));
         }
         self.layers.push(layer);
-    }
-
-    /// The name that the steps are asked for, if it is another.
-    pub fn rewritten(&self, query: &Query, asker: &Asker, server: SocketAddr) -> Option<Name> {
-        self.layers.iter().find_map(|layer| match layer {
-            Layer::Rewrite(rewrite) => rewrite.name(&Request::of(query), asker, server),
-            _ => None,
-        })
     }
 
     /// Whether a layer has a say in a question.

@@ -95,6 +95,11 @@ impl Watch {
         })
     }
 
+    /// How many are connected; none: nobody may.
+    pub fn readers(&self) -> Option<u64> {
+        self.queue.get().map(|_| self.counts.readers.load(Ordering::Relaxed))
+    }
+
     /// Prometheus text, once somebody may read.
     pub fn render(&self, text: &mut String) {
         if self.queue.get().is_none() {

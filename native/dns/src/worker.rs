@@ -2,6 +2,7 @@
 
 use crate::answer::{Listener, Served, State};
 use crate::cache_metrics;
+use crate::enabled;
 use crate::explain::explain;
 use crate::forward::figures;
 use crate::kind::places;
@@ -198,6 +199,7 @@ impl Worker for DnsWorker {
         match question {
             Question::Metrics => {
                 let mut text = render(self.counters.values().map(|counters| &**counters));
+                enabled::render(&mut text, self.blocks.values().map(|block| &block.row));
                 let caches = self.blocks.values().filter_map(|block| {
                     let place = places(&block.row).next()?;
                     let (transport, port) = (&place.transport, place.address.port());
@@ -216,7 +218,21 @@ impl Worker for DnsWorker {
                     self.numbers.iter().filter_map(|(name, number)| Some((name, state.tables.sets.get(*number)?)));
                 let shown = |set: &Set| json!({ "rows": set.rows, "names": set.names(), "bytes": set.bytes() });
                 let sets: serde_json::Map<String, Value> = sets.map(|(name, set)| (name.clone(), shown(set))).collect();
-                Ok(json!({ "sets": sets, "servers": self.blocks.len(), "synced": state.tables.synced }))
+                let chains = self.blocks.values().map(|block| &block.chain);
+                let forwards = chains.flat_map(|chain| (0..chain.steps.len()).filter_map(|step| chain.forward(step)));
+                let upstreams: Vec<Value> = forwards
+                    .flat_map(|forward| forward.upstreams())
+                    .collect::<BTreeMap<_, _>>()
+                    .into_iter()
+                    .map(|(address, down)| json!({ "address": address, "down": down }))
+                    .collect();
+                Ok(json!({
+                    "sets": sets,
+                    "servers": self.blocks.len(),
+                    "synced": state.tables.synced,
+                    "upstreams": upstreams,
+                    "readers": state.tables.observers.watch.readers(),
+                }))
             }
             Question::Explain(asked) => explain(&self.state.load(), asked),
             Question::Tally(Tally { seconds }) => self.observers().top.begin(*seconds, Instant::now()).map(Value::from),

@@ -4,7 +4,6 @@ mod common;
 
 use common::{Server, query};
 use std::time::Duration;
-use wire::protocol::{Explain, Question};
 
 const A: u16 = 1;
 const KUBERNETES: &str = r#"{"plugin":"kubernetes","set":"k0","zones":["cluster.local."],"ttl":30,"fallthrough":null,
@@ -93,23 +92,6 @@ fn who_may_ask_what() {
             }
         }
     }
-}
-
-#[test]
-fn an_answer_is_explained() {
-    let steps = [&hosts("[\".\"]", false), KUBERNETES].map(|step| step.to_string()).join(",");
-    let mut server = Server::start("127.0.0.1:0", &steps, NAMES);
-    let mut explain = |name: &str| {
-        let asked = Explain { name: name.to_string(), kind: "A".to_string(), from: None };
-        server.worker.ask(&Question::Explain(asked)).unwrap()
-    };
-    let web = explain("web.ns1.svc.cluster.local.");
-    assert_eq!(
-        (&web["plugin"], &web["object"], &web["code"]),
-        (&"kubernetes".into(), &"Service ns1/web".into(), &0.into())
-    );
-    assert_eq!(explain("db.example.org.")["plugin"], "hosts");
-    assert_eq!(explain("gone.cluster.local.")["code"], 3);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::upstream::cluster::ClusterRow;
 use crate::worker::ProxyWorker;
 use std::net::SocketAddr;
 use std::time::Duration;
-use supervisor::{Kind, Place, Refusal, Wants, Worker};
+use supervisor::{Kind, KnownAs, Place, Refusal, Wants, Worker};
 use wire::proxy::{self, ProxyRow, SECRETS, Serves, TABLE};
 
 pub struct Proxy;
@@ -44,6 +44,10 @@ impl Kind for Proxy {
 
     fn keeps(&self, table: &str) -> bool {
         table != SECRETS
+    }
+
+    fn known_as(&self) -> KnownAs {
+        KnownAs { panics: "fairlead_proxy_panics_total", health: "fairlead_proxy_health_request" }
     }
 
     fn worker(&self, threads: usize) -> Result<Box<dyn Worker>, String> {

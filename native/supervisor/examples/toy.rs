@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use supervisor::{Change, Changes, Committed, Kind, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
+use supervisor::{Change, Changes, Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
 use wire::protocol::{Question, RefusedRow};
 
 struct Toy;
@@ -76,6 +76,10 @@ impl Kind for Toy {
             lameduck: Duration::from_millis(door.lameduck),
             ..Wants::default()
         }
+    }
+
+    fn known_as(&self) -> KnownAs {
+        KnownAs { panics: "toy_panics_total", health: "toy_health_request" }
     }
 
     fn worker(&self, _: usize) -> Result<Box<dyn Worker>, String> {

@@ -32,6 +32,8 @@ impl Supervisor {
         one("fairlead_carrier_refused_rows_total", "counter", "Rows that were refused", self.counts.refused);
         let connected = u64::from(self.connection.is_some());
         one("fairlead_carrier_controller_connected", "gauge", "1 while a controller is connected", connected);
+        one(self.kind.known_as().panics, "counter", "A metrics that counts the number of panics.", self.keeper.died);
+        self.pages.pulse.render(text, self.kind.known_as().health);
         for (name, help) in [("rows", "Rows of a table"), ("octets", "Octets of a table's log")] {
             let full = format!("fairlead_carrier_table_{name}");
             *text += &format!("# HELP {full} {help}\n# TYPE {full} gauge\n");
@@ -61,6 +63,12 @@ impl Supervisor {
             "places": self.ports.places(),
             "missing": self.ports.missing().iter().map(|(place, why)| json!({ "place": place, "why": why })).collect::<Vec<_>>(),
             "pagesMissing": self.pages.failed(),
+            "controller": {
+                "connected": self.connection.is_some(),
+                "connections": self.counts.connections,
+                "refused": self.counts.refused,
+                "failures": self.counts.failures,
+            },
             "worker": { "pid": self.keeper.id(), "starts": self.keeper.starts, "says": worker },
         })
     }

@@ -30,6 +30,8 @@ pub struct Keeper {
     stillborn: u32,
     loading: Option<String>,
     pub starts: u64,
+    /// Those that ended before they were told to.
+    pub died: u64,
     /// Of each table, as the worker counts them.
     pub rows: BTreeMap<String, usize>,
 }
@@ -62,6 +64,7 @@ impl Keeper {
             stillborn: 0,
             loading: None,
             starts: 0,
+            died: 0,
             rows: BTreeMap::new(),
         }
     }
@@ -180,6 +183,7 @@ impl Keeper {
     /// It is dead, or as good as: the next one is started at once, or after a while if they die one after the other.
     pub fn bury(&mut self, why: &str, say: &dyn Fn(&str)) {
         self.worker = None;
+        self.died += 1;
         self.deaths = if self.began.elapsed() > LONG_LIFE { 0 } else { self.deaths + 1 };
         let wait = match self.deaths {
             0 | 1 => Duration::ZERO,

@@ -31,8 +31,20 @@ pub trait Kind: Sync {
         true
     }
 
+    /// What its users call what the supervisor counts.
+    fn known_as(&self) -> KnownAs;
+
     /// Called once in the worker process, before anything else.
     fn worker(&self, threads: usize) -> Result<Box<dyn Worker>, String>;
+}
+
+/// Names of metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownAs {
+    /// Workers that died.
+    pub panics: &'static str,
+    /// Requests for /health that the supervisor makes itself: `..._duration_seconds` and `..._failures_total` are added.
+    pub health: &'static str,
 }
 
 /// Serves. All calls come from one thread, one after the other; what serves are threads that the worker starts itself.

@@ -17,6 +17,7 @@ mod message;
 mod pages;
 mod ports;
 mod process;
+mod pulse;
 mod shelf;
 mod supervisor;
 mod switch;
@@ -24,7 +25,7 @@ mod worker;
 
 pub use changes::{Change, Changes};
 pub use controller::Connection;
-pub use kind::{Committed, Kind, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
+pub use kind::{Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
 
 use cli::{Outcome, failed, parse, usage};
 use std::net::SocketAddr;

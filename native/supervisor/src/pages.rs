@@ -1,6 +1,7 @@
 //! /health, /ready and /metrics over HTTP, served by the supervisor: the worker may be dead, which is what they are for.
 
 use crate::kind::{Page, PageAt};
+use crate::pulse::{Beat, Pulse};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
@@ -39,6 +40,7 @@ pub struct Pages {
     wishes: mpsc::Sender<Wish>,
     open: BTreeMap<Door, Server>,
     failed: BTreeMap<Door, String>,
+    pub pulse: Pulse,
 }
 
 type Door = (Option<IpAddr>, u16);
@@ -46,11 +48,13 @@ type Door = (Option<IpAddr>, u16);
 struct Server {
     pages: Arc<Mutex<BTreeSet<Page>>>,
     accepting: JoinHandle<()>,
+    /// While /health is served there.
+    beat: Option<Beat>,
 }
 
 impl Pages {
     pub fn new(status: Arc<Mutex<Status>>, wishes: mpsc::Sender<Wish>) -> Pages {
-        Pages { status, wishes, open: BTreeMap::new(), failed: BTreeMap::new() }
+        Pages { status, wishes, open: BTreeMap::new(), failed: BTreeMap::new(), pulse: Pulse::default() }
     }
 
     /// Serves these and no others. What cannot be opened is said once, and tried again by the next call.
@@ -62,7 +66,10 @@ impl Pages {
         self.open.retain(|door, _| doors.contains_key(door));
         self.failed.retain(|door, _| doors.contains_key(door));
         for (door, pages) in doors {
-            if let Some(server) = self.open.get(&door) {
+            if let Some(server) = self.open.get_mut(&door) {
+                let beats = pages.contains(&Page::Health);
+                server.beat =
+                    server.beat.take().filter(|_| beats).or_else(|| beats.then(|| self.pulse.begin(door.0, door.1)));
                 *lock(&server.pages) = pages;
                 continue;
             }
@@ -88,9 +95,10 @@ impl Pages {
     fn start(&self, (address, port): Door, pages: BTreeSet<Page>) -> io::Result<Server> {
         let listener = tcp(&Listen { transport: Transport::Tcp, address, port, freely: false }, BACKLOG, false)?;
         let listener = TcpListener::from_std(listener)?;
+        let beat = pages.contains(&Page::Health).then(|| self.pulse.begin(address, port));
         let pages = Arc::new(Mutex::new(pages));
         let room = Room { pages: pages.clone(), status: self.status.clone(), wishes: self.wishes.clone() };
-        Ok(Server { pages, accepting: tokio::spawn(accept(listener, room)) })
+        Ok(Server { pages, beat, accepting: tokio::spawn(accept(listener, room)) })
     }
 }
 

@@ -6,7 +6,7 @@ import { copiable, loadCopy, keepCopy, type Copies } from './kube/copy.ts'
 import type { Selector } from './kube/list.ts'
 import { Reflector, type KindState } from './kube/reflector.ts'
 
-export { connect, type Connection } from './kube/connection.ts'
+export { connect, type Answered, type Connection } from './kube/connection.ts'
 export { Copies } from './kube/copy.ts'
 export { createEvents, type EventPoster, type ClusterEvent } from './kube/events.ts'
 export { Followed, type Reference } from './kube/followed.ts'

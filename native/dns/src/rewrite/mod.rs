@@ -8,9 +8,10 @@ mod matching;
 use crate::asker::Asker;
 use crate::layer::{Answered, Layers, Request, named};
 use crate::message::Message;
-use crate::name::{Name, Shown};
+use crate::name::Shown;
 use crate::packet;
 use crate::step::Problem;
+use crate::trace::Trace;
 use answer::{Back, Undo, redirected};
 use edns0::Edns0;
 use matching::{Matching, pattern};
@@ -55,7 +56,15 @@ impl Rewrite {
         let Ok((rewritten, undo)) = self.apply(request, layers.lookup.asker, layers.lookup.server) else {
             return Ok(Some(Message { code: packet::SERVER_FAILURE, ..Message::default() }));
         };
+        let trace = layers.lookup.trace;
+        let mark = trace.map_or(0, Trace::mark);
+        let asks_else =
+            (&rewritten.name, rewritten.kind, rewritten.class) != (&request.name, request.kind, request.class);
+        if let Some(trace) = trace.filter(|_| asks_else) {
+            trace.layer(mark, request, "rewrite");
+        }
         let Some(mut message) = layers.below(next, &rewritten)? else { return Ok(None) };
+        let before = trace.filter(|_| !asks_else).map(|trace| (trace, message.clone()));
         let changed = rewritten.options.iter().filter(|(code, _)| rewritten.told.contains(code));
         message.options.extend(changed.cloned());
         for change in undo.iter().rev() {
@@ -63,6 +72,9 @@ impl Rewrite {
             if let Undo::Alias(number) = change {
                 message = self.redirect(*number, layers, &rewritten, message)?;
             }
+        }
+        if let Some((trace, _)) = before.filter(|(_, before)| *before != message) {
+            trace.layer(mark, request, "rewrite");
         }
         Ok(Some(message))
     }
@@ -76,12 +88,6 @@ impl Rewrite {
             }
         }
         Ok((rewritten, undo))
-    }
-
-    /// The name that is asked for instead.
-    pub fn name(&self, request: &Request, asker: &Asker, server: SocketAddr) -> Option<Name> {
-        let (rewritten, _) = self.apply(request, asker, server).ok()?;
-        (rewritten.name != request.name).then(|| Name::from_wire(&rewritten.name))
     }
 
     /// What an alias that a rule gave another target leads to.

@@ -42,6 +42,16 @@ export interface Tuning {
   /** At most so many at a time. */
   readonly connections?: number
   readonly random?: () => number
+  /** Told of each answer, when its head is there, and of each failure. */
+  readonly onAnswer?: (answer: Answered) => void
+}
+
+export interface Answered {
+  readonly method: string
+  readonly host: string
+  /** Of HTTP; null: there was no answer. */
+  readonly status: number | null
+  readonly seconds: number
 }
 
 export function connect(settings: Settings, tuning: Tuning = {}): Connection {
@@ -59,9 +69,17 @@ export function connect(settings: Settings, tuning: Tuning = {}): Connection {
   })
   const gate = new Gate(() => live.size > 0)
   const prefix = url.pathname.replace(/\/+$/, '')
+  const host = unix ? settings.server.slice('unix://'.length) : url.host
+  const request = async (path: string, options: RequestOptions): Promise<Answer> => {
+    const began = performance.now()
+    const answer = await send(pool, settings.server, `${prefix}${path}`, credentials, options)
+    const seconds = (performance.now() - began) / 1000
+    tuning.onAnswer?.({ method: options.method ?? 'GET', host, status: answer.status, seconds })
+    return answer
+  }
   return {
     server: settings.server,
-    request: (path, options) => gate.pass(() => send(pool, settings.server, `${prefix}${path}`, credentials, options)),
+    request: (path, options) => gate.pass(() => request(path, options)),
     watchSeconds: () => {
       const pinged = unix || [...live].some((socket) => (socket as { alpnProtocol?: unknown }).alpnProtocol === 'h2')
       // client-go's: between 5 and 10 minutes, so that watches move to other API servers now and then, not all at once.
@@ -79,7 +97,7 @@ async function send(
   path: string,
   credentials: Credentials,
   { signal, method = 'GET', body, contentType = 'application/json', quietMs = QUIET_MS }: RequestOptions,
-): Promise<Answer> {
+): Promise<Answer & { readonly status: number | null }> {
   try {
     const authorization = await credentials.authorization()
     const answer = await pool.request({
@@ -95,13 +113,14 @@ async function send(
       },
       ...(body && { body: JSON.stringify(body) }),
     })
-    if (answer.statusCode < 300) return { kind: 'ok', body: answer.body }
-    if (answer.statusCode === 401) credentials.refused()
+    const status = answer.statusCode
+    if (status < 300) return { kind: 'ok', body: answer.body, status }
+    if (status === 401) credentials.refused()
     const retryAfter = answer.headers['retry-after']
     const said = parse(await head(answer.body))
-    return { kind: 'failed', problem: fromStatus(answer.statusCode, said, [retryAfter].flat()[0]) }
+    return { kind: 'failed', problem: fromStatus(status, said, [retryAfter].flat()[0]), status }
   } catch (error) {
-    return { kind: 'failed', problem: fromError(error, server) }
+    return { kind: 'failed', problem: fromError(error, server), status: null }
   }
 }
 
