@@ -13,6 +13,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSecureContext, createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import type { Test } from 'tap'
 import type { Key } from '../../src/core/delta.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { InputTable } from '../../src/core/table.ts'
@@ -23,6 +24,7 @@ import { MemoryReplicas, MemorySecrets } from '../../src/ingress/acme/memory.ts'
 import { answersPath } from '../../src/ingress/acme/publisher.ts'
 import { checkBy } from '../../src/ingress/acme/replicas.ts'
 import { openSolver } from '../../src/ingress/acme/solvers.ts'
+import type { StoredSecret } from '../../src/ingress/acme/store.ts'
 import type { Issuer, Wanted } from '../../src/ingress/acme/wanted.ts'
 import type { Happening, World } from '../../src/ingress/acme/world.ts'
 import type { ProxyRow, SecretRow } from '../../src/ingress/rows.ts'
@@ -35,13 +37,15 @@ export interface PebbleOptions {
   readonly faults?: Readonly<Record<string, string>>
   /** Key ids and HMAC keys; without one of them no account is made. */
   readonly bindings?: Readonly<Record<string, string>>
+  /** Who it asks for names: the port of a server on 127.0.0.1 instead of its own. */
+  readonly dnsPort?: number
 }
 
 export class Pebble {
   readonly #folder: string
   readonly #daemons: readonly Daemon[]
 
-  static async start({ faults = {}, bindings }: PebbleOptions = {}): Promise<Pebble> {
+  static async start({ faults = {}, bindings, dnsPort = DNS }: PebbleOptions = {}): Promise<Pebble> {
     const binaries = await Promise.all([build('pebble'), build('pebble-challtestsrv')])
     const [pebble, names] = binaries.map((built) => {
       if (built.kind !== 'built') throw new Error(built.hint)
@@ -58,7 +62,7 @@ export class Pebble {
       ...{ listenAddress: `127.0.0.1:${ACME}`, managementListenAddress: `127.0.0.1:${MANAGEMENT}` },
       ...{ certificate: join(folder, 'cert.pem'), privateKey: join(folder, 'key.pem') },
       ...{ httpPort: HTTP, tlsPort: HTTPS, ocspResponderURL: '', keyAlgorithm: 'ecdsa' },
-      ...{ domainBlocklist: ['blocked.example.test'], retryAfter: { authz: 1, order: 1 } },
+      ...{ domainBlocklist: ['blocked.test'], retryAfter: { authz: 1, order: 1 } },
       ...{ externalAccountBindingRequired: bindings !== undefined, externalAccountMACKeys: bindings ?? {} },
       profiles: {
         default: { description: 'for 90 days', validityPeriod: 90 * 86_400 },
@@ -82,7 +86,7 @@ export class Pebble {
           '-config',
           join(folder, 'config.json'),
           '-dnsserver',
-          `127.0.0.1:${DNS}`,
+          `127.0.0.1:${dnsPort}`,
         ],
         join(folder, 'pebble.log'),
       ),
@@ -205,6 +209,27 @@ export function share(): Shared {
   wanted.markSynced()
   return { secrets: new MemorySecrets(), replicas: new MemoryReplicas(), happened: [], wanted }
 }
+
+/** Two that answer; the server asks the second. */
+export async function respond(t: Test, shared: Shared): Promise<Responder> {
+  const both = [await Responder.start('leader', LEADER, shared), await Responder.start('follower', FOLLOWER, shared)]
+  t.teardown(() => Promise.all(both.map((responder) => responder.stop())))
+  return both[1]!
+}
+
+export async function issued(shared: Shared, leader: Leader): Promise<StoredSecret> {
+  await until('a certificate', async () => (await shared.secrets.get('shop/tls')) !== null, {
+    deadlineMs: 120_000,
+  }).catch((error: unknown) => {
+    throw new Error(`${stepOf(leader)}; ${JSON.stringify([...leader.issuing.problems.entries()])}`, { cause: error })
+  })
+  await until('it waits for its renewal', () => isDone(leader))
+  return (await shared.secrets.get('shop/tls'))!
+}
+
+export const isDone = (leader: Leader): boolean => stepOf(leader).endsWith('renewal')
+
+export const stepOf = (leader: Leader): string => leader.issuing.status.get('shop/tls')?.step ?? ''
 
 export interface Leader {
   readonly issuing: Issuing

@@ -8,15 +8,16 @@ import { openDirectory, type Directory } from '../../src/ingress/acme/directory.
 import type { Secrets, StoredSecret } from '../../src/ingress/acme/store.ts'
 import {
   faulty,
-  FOLLOWER,
   issuerOf,
   lead,
-  LEADER,
   Pebble,
-  Responder,
+  respond,
   share,
   want,
+  isDone,
+  issued,
   type Leader,
+  type Responder,
   type Shared,
 } from './acme-world.ts'
 import { whyNotBuilt } from './build.ts'
@@ -48,7 +49,6 @@ t.test('a server that rejects every third nonce and is slow to validate', { skip
         'cert-manager.io/certificate-name': 'tls',
       })
       t.ok(follower.asked.includes('a.example.test') && follower.asked.includes('b.example.test'))
-      await until('it waits for its renewal', () => /^waits until .*: renewal$/.test(stepOf(leader)))
       t.equal([...leader.issuing.problems.entries()].length, 0)
       t.strictSame(await openAnswers(shared), [], 'nothing is answered any more but for the account')
     })
@@ -71,7 +71,6 @@ t.test('a leader that dies: whoever comes next goes on, and one certificate is i
       const { where, arise } = await dieAt(shared, point)
       const leader = lead(shared)
       const secret = await issued(shared, leader)
-      await until('it is done', () => isDone(leader))
       // It was only slow: what it had begun comes through now, and what it does next does not.
       await arise()
       await leader.stop()
@@ -94,7 +93,6 @@ async function pointsOf(t: Test): Promise<number> {
     dying(shared, () => void count++),
   )
   await issued(shared, leader)
-  await until('it is done', () => isDone(leader))
   await leader.stop()
   return count
 }
@@ -142,27 +140,11 @@ function dying(shared: Shared, fault: (call: string) => void | Promise<void>) {
 
 async function replicas(t: Test, leads = true): Promise<{ shared: Shared; follower: Responder; leader: Leader }> {
   const shared = share()
-  const both = [await Responder.start('leader', LEADER, shared), await Responder.start('follower', FOLLOWER, shared)]
+  const follower = await respond(t, shared)
   const leader = leads ? lead(shared) : null
-  t.teardown(async () => {
-    await leader?.stop()
-    await Promise.all(both.map((responder) => responder.stop()))
-  })
-  return { shared, follower: both[1]!, leader: leader! }
+  t.teardown(() => leader?.stop())
+  return { shared, follower, leader: leader! }
 }
-
-async function issued(shared: Shared, leader: Leader): Promise<StoredSecret> {
-  await until('a certificate', async () => (await shared.secrets.get('shop/tls')) !== null, {
-    deadlineMs: 120_000,
-  }).catch((error: unknown) => {
-    throw new Error(`${stepOf(leader)}; ${JSON.stringify([...leader.issuing.problems.entries()])}`, { cause: error })
-  })
-  return (await shared.secrets.get('shop/tls'))!
-}
-
-const isDone = (leader: Leader): boolean => stepOf(leader).endsWith('renewal')
-
-const stepOf = (leader: Leader): string => leader.issuing.status.get('shop/tls')?.step ?? ''
 
 async function openAnswers(shared: Shared): Promise<string[]> {
   const answers = await shared.secrets.get('fairlead/fairlead-acme-answers')

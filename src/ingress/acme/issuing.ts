@@ -117,6 +117,7 @@ export class Issuing {
           failures++
           seen = { ...was, order: null, lookAt: 0 }
           until = await this.#failed(error as Error, { read, step, wanted, failures }, signal)
+          if (until > clock.now()) this.#showWait(wanted, until, (error as Error).message)
         }
       })
       if (until > 0) await clock.after(Math.min(Math.max(until - clock.now(), 0), SLEEP_MAX_MS), signal)
@@ -233,6 +234,12 @@ export class Issuing {
         renewAt: leaf && Math.round(renewAt(leaf, seen.info, wanted.renewBeforeMs)),
       },
     })
+  }
+
+  #showWait({ secret, ingress, issuer }: Wanted, until: number, why: string): void {
+    const { notAfter = null, renewAt: at = null } = this.status.get(secret) ?? {}
+    const step = `waits until ${new Date(until).toISOString()}: ${why}`
+    this.status.put(secret, { secret, ingress, issuer: issuer.name, step, notAfter, renewAt: at })
   }
 
   #tell({ secret, ingress, issuer }: Wanted, problem: string, remedy: string): void {
