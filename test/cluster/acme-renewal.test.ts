@@ -188,12 +188,16 @@ const problemOf = (leader: Leader): string => rejectionOf(leader).problem
 /** Pebble's management interface, whose certificate is its own. */
 function manage(path: string, body: object): Promise<void> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${MANAGEMENT_URL}/${path}`, { method: 'POST', headers: { 'user-agent': 'a test' }, rejectUnauthorized: false }, (answer) => {
-      void answer.toArray().then((parts: Buffer[]) => {
-        if (answer.statusCode === 200) resolve()
-        else reject(new Error(`${path}: ${answer.statusCode} ${Buffer.concat(parts).toString()}`))
-      }, reject)
-    })
+    const asked = request(
+      `${MANAGEMENT_URL}/${path}`,
+      { method: 'POST', headers: { 'user-agent': 'a test' }, rejectUnauthorized: false },
+      (answer) => {
+        void answer.toArray().then((parts: Buffer[]) => {
+          if (answer.statusCode === 200) resolve()
+          else reject(new Error(`${path}: ${answer.statusCode} ${Buffer.concat(parts).toString()}`))
+        }, reject)
+      },
+    )
     asked.on('error', reject)
     asked.end(JSON.stringify(body))
   })

@@ -170,11 +170,11 @@ t.test('what is next', (t) => {
     isPending: true,
   } as const
   const proving = seen({ challenges: [challenge] })
-  const with_ = (change: Partial<Known['seen']>): Known => ({ ...proving, seen: { ...proving.seen, ...change } })
+  const after = (change: Partial<Known['seen']>): Known => ({ ...proving, seen: { ...proving.seen, ...change } })
   t.equal(next(proving).do, 'present')
-  t.equal(next(with_({ presented: new Set(['c']) })).do, 'ask')
-  t.equal(next(with_({ presented: new Set(['c']), asked: new Set(['c']) })).do, 'wait')
-  t.equal(next({ ...with_({ presented: new Set(['c']), asked: new Set(['c']) }), now: now + 1 }).do, 'look')
+  t.equal(next(after({ presented: new Set(['c']) })).do, 'ask')
+  t.equal(next(after({ presented: new Set(['c']), asked: new Set(['c']) })).do, 'wait')
+  t.equal(next({ ...after({ presented: new Set(['c']), asked: new Set(['c']) }), now: now + 1 }).do, 'look')
   t.end()
 })
 
