@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { startLab, type LabOptions } from '../lab/outer.ts'
 import { logIn, placeOf } from '../lab/place.ts'
 import { NODES_MAX, ZONES } from '../lab/plan.ts'
-import { parsePublication, SPARES, type Publication } from '../lab/publication.ts'
+import { INGRESS_PORTS, parsePublication, SPARES, type Publication } from '../lab/publication.ts'
 import { Failure } from './failure.ts'
 
 /** `fairlead up [FILE|DIR ...]`: a cluster in a box, in the foreground until Ctrl-C. */
@@ -84,13 +84,13 @@ function optionsOf(paths: readonly string[], flags: Flags): LabOptions {
 }
 
 function publicationsOf(specs: readonly string[] | false | undefined): readonly Publication[] {
-  if (specs === undefined) return SPARES
   if (specs === false) return []
-  return specs.map((spec) => {
+  const asked = specs?.map((spec) => {
     const parsed = parsePublication(spec)
     if (parsed.kind === 'wrong') throw new Failure(parsed.problem, 2)
     return parsed.publication
   })
+  return [...(asked ?? SPARES), ...INGRESS_PORTS]
 }
 
 function shown(path: string): string {

@@ -1,22 +1,24 @@
 /** Everything that runs inside the lab, put together: store, kubelets, agents, files. */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { Agent } from './agent.ts'
 import { Announcer } from './announce.ts'
 import { applyObjects } from './api/apply.ts'
 import { tell } from './api/event.ts'
 import type { ApiObject } from './api/object.ts'
 import type { Store } from './api/store.ts'
+import { Authority } from './authority.ts'
 import type { ControlAnswers, Entry } from './control.ts'
 import { dnsObjects } from './dns.ts'
 import { followFiles, makeControlPlane, type ControlPlane, type FollowedFiles } from './controlplane.ts'
 import { Kubelet } from './kubelet.ts'
+import { ingressObjects } from './ingress.ts'
 import { Limit } from './limit.ts'
 import { nodeObject, type LabNode } from './node.ts'
 import { followNews } from './news.ts'
 import type { LabOptions } from './outer.ts'
 import { pageOf } from './page.ts'
 import type { PodRunner } from './pod.ts'
-import { dnsIn } from './place.ts'
+import { authorityIn, dnsIn } from './place.ts'
 import { PodFiles } from './podfiles.ts'
 import { CARRIER } from './program.ts'
 import { seconds, type Progress } from './progress.ts'
@@ -39,7 +41,9 @@ export class Cluster implements ControlAnswers {
   constructor(options: LabOptions, progress: Progress) {
     this.options = options
     this.#progress = progress
-    this.#plane = makeControlPlane(progress)
+    const authority = new Authority()
+    writeFileSync(authorityIn(options.place), authority.certificate)
+    this.#plane = makeControlPlane(progress, authority)
     this.store = this.#plane.store
     this.#readiness = new Readiness(this.store)
   }
@@ -68,6 +72,7 @@ export class Cluster implements ControlAnswers {
     this.#plane.start()
     mkdirSync(dnsIn(this.options.place), { recursive: true })
     applyObjects(this.store, [...dnsObjects(this.options)], { owner: 'dns' })
+    applyObjects(this.store, [...ingressObjects(this.options)], { owner: 'ingress' })
     this.#files = followFiles(this.store, this.options.files, this.#progress)
     await this.#files.applied
   }

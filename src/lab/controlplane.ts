@@ -5,6 +5,7 @@ import { watchManifests } from '../cluster/source/files.ts'
 import { anyObject, type Reference } from '../cluster/source/holdings.ts'
 import { applyObjects, type Applied } from './api/apply.ts'
 import type { Store } from './api/store.ts'
+import type { Authority } from './authority.ts'
 import { POOLS } from './controllers/load-balancer.ts'
 import { createControlPlane } from './controllers/plane.ts'
 import type { Progress } from './progress.ts'
@@ -15,12 +16,12 @@ export interface ControlPlane {
   start(): void
 }
 
-export function makeControlPlane(progress: Progress): ControlPlane {
+export function makeControlPlane(progress: Progress, authority: Authority): ControlPlane {
   const onBug = (error: unknown, controller: string, key: string): void => {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error)
     progress.warn(`the ${controller} controller failed on ${key} and tries again: ${why}`)
   }
-  const { store, runner } = createControlPlane({ loadBalancerPools: LOAD_BALANCER_POOLS, onBug })
+  const { store, runner } = createControlPlane({ loadBalancerPools: LOAD_BALANCER_POOLS, authority, onBug })
   return { store, start: () => runner.start() }
 }
 

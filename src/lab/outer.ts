@@ -98,7 +98,7 @@ function command(options: LabOptions, isRoot: boolean, isDetached: boolean): [st
   const follow = isDetached ? [] : ['setpriv', '--pdeathsig', 'KILL', '--']
   const user = isRoot ? [] : ['--user', '--map-root-user']
   // Sockets belong to the network they were opened in: these are the machine's.
-  const on = options.publish.flatMap(({ listen }) => ['--on', `tcp:${listen}`])
+  const on = options.publish.flatMap(({ listen, isFlexible }) => [isFlexible ? '--prefer' : '--on', `tcp:${listen}`])
   const listening = on.length > 0 ? [CARRIER, 'listen', ...on, '--'] : []
   const unshare = ['unshare', '--fork', '--pid', '--kill-child', '--net', '--mount', '--mount-proc', ...user, '--']
   const inside = [process.execPath, '--disable-warning=ExperimentalWarning', INSIDE, JSON.stringify(options)]

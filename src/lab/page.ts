@@ -1,12 +1,16 @@
 /** The page that `up` ends on: what runs where, and three commands to try. */
 import type { ApiObject, Fields } from './api/object.ts'
 import type { Store } from './api/store.ts'
+import { authorityIn } from './place.ts'
 import { seconds, type Progress } from './progress.ts'
 import type { Published } from './publish.ts'
 import { endpointsOf } from './reach.ts'
 
+import { isIngress, waysOf } from './ways.ts'
+
 interface Cluster {
   readonly store: Store
+  readonly options: { readonly place: string }
   published(): readonly Published[]
 }
 
@@ -35,8 +39,10 @@ export function pageOf(cluster: Cluster, progress: Progress): string {
       lines.push(`... and ${services.length - SHOWN_MAX} more: bin/fairlead get services`)
     lines.push('')
   }
-  const open = cluster.published()
-  if (open.length > 0) lines.push('On this machine:', ...open.map(publishedLine), '')
+  const published = cluster.published()
+  const ports = published.filter((one) => !isIngress(one)).map(publishedLine)
+  const open = [...waysOf(store, published, authorityIn(cluster.options.place)), ...ports]
+  if (open.length > 0) lines.push('On this machine:', ...open, '')
   lines.push('Try:', ...commandsFor(store).map((command) => `  ${progress.bold(command)}`), '')
   lines.push('Save one of the files and watch what happens. Ctrl-C (or bin/fairlead down) ends it all.')
   return lines.join('\n')

@@ -29,6 +29,8 @@ export const controlSocketIn = (place: string): string => join(place, 'lab.sock'
 export const logIn = (place: string): string => join(place, 'lab.log')
 /** Sockets of the pods of the DNS, by their addresses. */
 export const dnsIn = (place: string): string => join(place, 'dns')
+/** Certificate of the authority for names at and below `localhost`, PEM. */
+export const authorityIn = (place: string): string => join(place, 'ca.crt')
 export const nodesIn = (place: string): string => join(place, 'nodes')
 const recordIn = (place: string): string => join(place, 'lab.json')
 
@@ -75,6 +77,7 @@ export function clearPlace(place: string): void {
     recordIn(place),
     apiSocketIn(place),
     controlSocketIn(place),
+    authorityIn(place),
     ...FOLDERS.map((name) => join(place, name)),
   ])
     rmSync(path, { recursive: true, force: true })

@@ -1,5 +1,6 @@
 /** What a person asks to be published on this machine: `[ADDRESS:]PORT:[NAMESPACE/]SERVICE[:PORT]`. Pure. */
 import { isIP } from 'node:net'
+import { INGRESS } from './ingress.ts'
 
 export interface Publication {
   /** Where to listen on this machine, canonical: `127.0.0.1:8080`, `[::1]:0`. Port 0: a free one. */
@@ -8,6 +9,8 @@ export interface Publication {
   readonly service: { readonly namespace: string; readonly name: string } | null
   /** Number or name of a port of the Service; null: its first. */
   readonly port: string | null
+  /** Another port will do, a free one, where that one is taken. */
+  readonly isFlexible?: true
 }
 
 export type Parsed =
@@ -34,6 +37,12 @@ export const SPARES: readonly Publication[] = Array.from({ length: 4 }, () => ({
   service: null,
   port: null,
 }))
+
+/** Where the ingress is reached, after those that a person asks for. */
+export const INGRESS_PORTS: readonly Publication[] = [
+  { listen: '127.0.0.1:8080', service: INGRESS, port: 'http', isFlexible: true },
+  { listen: '127.0.0.1:8443', service: INGRESS, port: 'https', isFlexible: true },
+]
 
 function wrong(text: string, problem: string): Parsed {
   return { kind: 'wrong', problem: `--publish ${text}: ${problem}` }

@@ -28,6 +28,21 @@ fn a_port_leads_where_it_is_told() {
 }
 
 #[test]
+fn a_port_that_is_taken_gives_way_to_a_free_one() {
+    let Some(near) = Namespace::make() else { return };
+    let open = [CARRIER, "listen", "--prefer", "tcp:127.0.0.1:7001", "--prefer", "tcp:127.0.0.1:7000"];
+    let words = ["--on", "tcp:127.0.0.1:7000", "--", "sh", "-c", "echo $FAIRLEAD_LISTENERS"];
+    let output = near.command(&[&open[..], &words[..]].concat()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let addresses: Vec<&str> = told.trim().split(',').filter_map(|one| one.split_once('=')).map(|(_, at)| at).collect();
+    let [on, free_of_all, taken] = addresses[..] else { panic!("{told}") };
+    assert_eq!((on, free_of_all), ("127.0.0.1:7000", "127.0.0.1:7001"));
+    assert!(taken.starts_with("127.0.0.1:") && taken != on, "{taken}");
+    let elsewhere = near.command(&[CARRIER, "listen", "--prefer", "tcp:192.0.2.1:80", "--", "true"]).output().unwrap();
+    assert!(!elsewhere.status.success(), "an address that is not there is no matter of ports");
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let Some(near) = Namespace::make() else { return };
     let fails = |words: &[&str]| {

@@ -1,4 +1,5 @@
 /** A store as a new cluster has it: with the rules of the API, the ranges of Services and the first namespaces. */
+import { ingressClassAdmission } from './ingress-class.ts'
 import { kindAdmission } from './kinds/kinds.ts'
 import { ServiceAddresses, type ServiceRanges } from './service-address.ts'
 import { Store, type StoreOptions } from './store.ts'
@@ -10,7 +11,7 @@ export interface ClusterOptions extends Omit<StoreOptions, 'admissions'> {
 export function createStore(options: ClusterOptions = {}): Store {
   const ranges = { clusterCIDRs: CLUSTER_CIDRS, nodePorts: NODE_PORTS, ...options.ranges }
   const addresses = new ServiceAddresses(ranges)
-  const store = new Store({ ...options, admissions: [kindAdmission, addresses] })
+  const store = new Store({ ...options, admissions: [kindAdmission, ingressClassAdmission, addresses] })
   store.onChange((change) => addresses.note(change))
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
     store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })

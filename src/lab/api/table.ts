@@ -67,9 +67,23 @@ function servicePorts(service: ApiObject): string {
 function externalIPs(service: ApiObject): string {
   const { type, externalIPs: listed = [], externalName } = service['spec']
   if (type === 'ExternalName') return externalName
-  const ingress: Fields[] = service['status']?.loadBalancer?.ingress ?? []
-  const all = [...ingress.map(({ ip, hostname }) => ip ?? hostname), ...listed]
+  const all = [...ingressOf(service['status']), ...listed]
   return type === 'LoadBalancer' && all.length === 0 ? '<pending>' : some(all)
+}
+
+function ingressOf(status: Fields | undefined): string[] {
+  return ((status?.['loadBalancer']?.ingress ?? []) as Fields[]).map(({ ip, hostname }) => ip ?? hostname)
+}
+
+/** As kubectl, at most three. */
+function hosts({ spec }: ApiObject): string {
+  const all = ((spec?.rules ?? []) as Fields[]).flatMap(({ host }) => host ?? [])
+  if (all.length === 0) return '*'
+  return all.slice(0, HOSTS_MAX).join(',') + (all.length > HOSTS_MAX ? ` + ${all.length - HOSTS_MAX} more...` : '')
+}
+
+function parameters(of: Fields | undefined): string {
+  return of ? `${of['kind']}${of['apiGroup'] ? `.${of['apiGroup']}` : ''}/${of['name']}` : '<none>'
 }
 
 function nodeStatus(node: ApiObject): string {
@@ -106,6 +120,7 @@ function some(texts: readonly unknown[]): string {
   return texts.length === 0 ? '<none>' : texts.join(',')
 }
 
+const HOSTS_MAX = 3
 const NAME: Column = { name: 'Name', of: (object) => object.metadata.name }
 const AGE: Column = { name: 'Age', of: (object) => age(object.metadata.creationTimestamp) }
 const WORKLOAD: readonly Column[] = [
@@ -181,7 +196,13 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     { name: 'Message', of: (event) => event['message'] ?? '' },
   ],
   Ingress: [
-    { name: 'Class', of: ({ spec }) => spec.ingressClassName ?? '<none>' },
-    { name: 'Hosts', of: ({ spec }) => some((spec.rules ?? []).map(({ host }: Fields) => host ?? '*')) },
+    { name: 'Class', of: ({ spec }) => spec?.ingressClassName ?? '<none>' },
+    { name: 'Hosts', of: hosts },
+    { name: 'Address', of: ({ status }) => ingressOf(status).join(',') },
+    { name: 'Ports', of: ({ spec }) => (spec?.tls?.length > 0 ? '80, 443' : '80') },
+  ],
+  IngressClass: [
+    { name: 'Controller', of: ({ spec }) => spec?.controller ?? '' },
+    { name: 'Parameters', of: ({ spec }) => parameters(spec?.parameters) },
   ],
 }
