@@ -151,7 +151,8 @@ t.test(
       t.match(queue, { kind: 'tbf', options: { rate: rate / 8 } })
       t.ok(queue!.bytes > 1400, `${device}: ${queue!.bytes} octets passed`)
       t.ok(queue!.bytes <= (burst + (rate * passedMs) / 1000) / 8 + 10_000, `in ${passedMs.toFixed(0)} ms`)
-      t.ok(queue!.overlimits > 0)
+      // What comes back has been slowed on its way in: the second queue need not hold any of it.
+      if (device === link) t.ok(queue!.overlimits > 0)
     }
     const gone = await delFromNetwork(read(), limited.sandbox, limited.result, ['env'])
     t.equal(gone.kind, 'done')
