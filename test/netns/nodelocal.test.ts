@@ -2,17 +2,16 @@
  * Node-local DNS, all of it as it ships: an agent, the DNS server of its node, and the cluster's on another node. Who of
  * the two answers is seen in the answer: 192.0.2.1 the one here, 192.0.2.2 the cluster's.
  */
-import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import t from 'tap'
-import { enterWorld, inside, within } from './world.ts'
+import { enterWorld, inside } from './world.ts'
 await enterWorld()
 
-import { exec, start } from '../../src/kernel/exec.ts'
+import { exec } from '../../src/kernel/exec.ts'
 import { endpoint, service, slice } from '../contract/service-objects.ts'
+import { DnsClient } from './dnsclient.ts'
 import { DnsServer } from './dnsserver.ts'
 import { hostUses, modeArgs, variantOf } from './rules.ts'
 import { MAIN, Shipped, type Agent } from './shipped.ts'
@@ -32,50 +31,32 @@ let pod = ''
 let agent: Agent
 let local: DnsServer
 let cluster: DnsServer | null = null
-const clients = new Set<ChildProcess>()
+const clients = new Map<string, DnsClient>()
 t.setTimeout(300_000)
 t.jobs = 1
 t.teardown(async () => {
   shipped.close()
   for (const each of [local, cluster]) await each?.kill()
-  for (const client of clients) client.kill('SIGKILL')
+  for (const client of clients.values()) client.close()
   rmSync(folder, { recursive: true, force: true })
 })
 
-const CLIENT = join(import.meta.dirname, 'dnsclient.ts')
-const client = (where: string, ...words: string[]): readonly string[] => [
-  ...within(where),
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  CLIENT,
-  ...words,
-]
-
-/** What the answer is; `refused` or `silent`. */
-async function ask(where: string, address: string, how: 'udp' | 'tcp' = 'udp'): Promise<string> {
-  return (await inside('n1', ...(client(where, address, how, '2000') as [string]))).trim()
+/** One a namespace. */
+function clientOf(where: string): DnsClient {
+  const client = clients.get(where) ?? new DnsClient(where)
+  clients.set(where, client)
+  return client
 }
 
-const eventually = (who: string, where = pod, addresses: readonly string[] = ADDRESSES): Promise<void> =>
-  until(`${who} answers`, async () => {
-    for (const address of addresses) if ((await ask(where, address)) !== who) return false
-    return true
-  })
+const ask = (where: string, address: string, how: 'udp' | 'tcp' = 'udp'): Promise<string> =>
+  clientOf(where).ask(address, how)
 
-/** Asks steadily until it is called; then says how often there was which answer. */
-async function steady(where: string, address: string): Promise<() => Promise<Record<string, number>>> {
-  const child = start(client(where, address, 'steady') as [string], { stdio: ['pipe', 'pipe', 'inherit'] })
-  clients.add(child)
-  const lines: string[] = []
-  createInterface({ input: child.stdout! }).on('line', (line) => lines.push(line))
-  await until('it is answered', () => lines.length > 0)
-  return async () => {
-    child.stdin!.end()
-    await ended(child)
-    clients.delete(child)
-    return JSON.parse(lines.at(-1)!) as Record<string, number>
-  }
-}
+/** What each of the addresses answers. */
+const askAll = (where: string): Promise<readonly string[]> =>
+  Promise.all(ADDRESSES.map((address) => ask(where, address)))
+
+const eventually = (who: string, where = pod): Promise<void> =>
+  until(`${who} answers`, async () => (await askAll(where)).every((said) => said === who))
 
 async function startAgent(): Promise<Agent> {
   const args = ['--node-local-dns', ADDRESSES.join(','), '--node-local-dns-socket', SOCKET]
@@ -148,7 +129,11 @@ t.test('a server here: they stay, and nobody tracks them', async (t) => {
 })
 
 t.test('told to end under load: switched, then stopped; no query is lost', async (t) => {
-  const loads = await Promise.all([steady(pod, LOCAL[0]), steady(pod, SERVICE[0]), steady('n1', LOCAL[1])])
+  const loads = await Promise.all([
+    clientOf(pod).steady(LOCAL[0]),
+    clientOf(pod).steady(SERVICE[0]),
+    clientOf('n1').steady(LOCAL[1]),
+  ])
   for (let round = 0; round < 3; round++) {
     local.carrier.kill('SIGTERM')
     t.equal(await ended(local.carrier), 0)
@@ -174,7 +159,7 @@ t.test('killed with -9: the cluster answers at once', async (t) => {
 })
 
 t.test('agent killed and started again under load: no query is lost', async (t) => {
-  const over = await steady(pod, LOCAL[0])
+  const over = await clientOf(pod).steady(LOCAL[0])
   await agent.kill()
   agent = await startAgent()
   t.same(Object.keys(await over()), [HERE])
@@ -190,9 +175,9 @@ t.test('what somebody takes away comes back', async (t) => {
   for (const change of changes) {
     await inside('n1', ...change)
     await until(`repaired after ${change.join(' ')}`, async () => {
-      for (const address of ADDRESSES) if ((await ask(pod, address)) !== HERE) return false
+      if ((await askAll(pod)).some((said) => said !== HERE)) return false
       await inside('n1', 'conntrack', '-F')
-      for (const address of ADDRESSES) await ask(pod, address)
+      await askAll(pod)
       return (await tracked()).length === 0
     })
     t.pass(change.join(' '))
