@@ -8,7 +8,7 @@ import type { Target } from '../core/delta.ts'
 import { hearKernel } from '../kernel/events.ts'
 import { hasLegacyTable } from '../kernel/iptables.ts'
 import type { RulesetMonitor } from '../kernel/monitor.ts'
-import { listTable, nftProcess } from '../kernel/nft.ts'
+import { nftProcess } from '../kernel/nft.ts'
 import { followServer } from '../nodelocal/carrier/server.ts'
 import { localAddresses } from '../nodelocal/derive.ts'
 import { FilterTarget } from '../nodelocal/iptables/filter.ts'
@@ -19,6 +19,7 @@ import type { LocalAddress } from '../nodelocal/rows.ts'
 import type { Log } from '../status/log.ts'
 import type { Audited } from './agent-auditor.ts'
 import type { HostIptables } from './agent-iptables.ts'
+import { removeTable } from './agent-rules.ts'
 import { Failure } from './failure.ts'
 
 export interface NodeLocalWords {
@@ -148,10 +149,7 @@ function notrack({ iptables, monitor }: NodeLocalMeans, isOn: boolean): Target<L
   return new Successor(target, () => new IptablesNotrackTarget({ variant: 'nft' }).cleanup())
 }
 
-/** Looks first: nothing is to be written to nftables without need. What cannot be listed has nothing of ours. */
-async function removeNftables(): Promise<void> {
-  if ((await listTable('inet', TABLE).catch(() => null)) !== null) await new NotrackTarget(nftProcess).cleanup()
-}
+const removeNftables = (): Promise<void> => removeTable(TABLE, new NotrackTarget(nftProcess))
 
 function parseOne(text: string): string {
   const ip = parseAddress(text.trim())

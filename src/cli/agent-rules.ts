@@ -45,7 +45,7 @@ function watch(iptables: HostIptables, corner: IptablesCorner): void {
 }
 
 /** Looks first: nothing is to be written to nftables without need. What cannot be listed has nothing of ours. */
-async function removeTable(table: string, target: Target<never>): Promise<void> {
+export async function removeTable(table: string, target: Target<never>): Promise<void> {
   if ((await listTable('inet', table).catch(() => null)) !== null) await target.cleanup()
 }
 

@@ -12,6 +12,8 @@ export const PREFIX = 'FAIRLEAD-'
 export type Family = 4 | 6
 export type Variant = 'legacy' | 'nft'
 export const VARIANTS: readonly Variant[] = ['legacy', 'nft']
+/** Each variant with each family. */
+export const PLACES = VARIANTS.flatMap((variant) => ([4, 6] as const).map((family) => [variant, family] as const))
 
 export type RestoreResult =
   | { readonly kind: 'committed' }

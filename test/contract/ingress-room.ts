@@ -1,30 +1,27 @@
-import { createInlets, createTables, type Tables } from '../../src/cluster/tables.ts'
 import type { Rejection } from '../../src/cluster/rejection.ts'
 import { Cursor } from '../../src/core/cursor.ts'
-import { Graph } from '../../src/core/graph.ts'
 import { InputTable, type Table } from '../../src/core/table.ts'
 import { deriveProxying, type Proxying } from '../../src/ingress/derive.ts'
 import { Fake, type Outcome, type Request } from '../../src/ingress/fake.ts'
 import { DEFAULT_OPTIONS, type IngressOptions } from '../../src/ingress/options.ts'
 import type { ProxyRow, SecretRow } from '../../src/ingress/rows.ts'
+import { land, ObjectRoom } from './object-room.ts'
 import { CLASS } from './ingress-objects.ts'
 import type { Raw } from './service-objects.ts'
 
 export const SPARE: SecretRow = { kind: 'pair', chain: 'spare', key: 'spare' }
 
 /** The ingress room from raw objects to answers: by deltas, as a carrier gets them. */
-export class IngressRoom {
-  readonly tables: Tables = createTables()
-  readonly graph = new Graph()
+export class IngressRoom extends ObjectRoom {
   readonly proxying: Proxying
   readonly fake = new Fake()
   readonly now = new InputTable<number>('now')
-  readonly #inlets = createInlets(this.tables, { podNames: true })
   readonly #cursor: Cursor<ProxyRow>
   readonly #secrets: Cursor<SecretRow>
 
   /** Starts with these objects and the class `nginx`, synced. */
   constructor(options: Partial<IngressOptions> = {}, objects: readonly Raw[] = []) {
+    super({ podNames: true })
     const spare = new InputTable<SecretRow>('spare')
     spare.put('', SPARE)
     spare.markSynced()
@@ -35,18 +32,8 @@ export class IngressRoom {
     this.#cursor = new Cursor(this.proxying.rows as Table<ProxyRow>, this.graph.epoch)
     this.#secrets = new Cursor(this.proxying.secrets as Table<SecretRow>, this.graph.epoch)
     for (const object of [CLASS, ...objects]) this.put(object)
-    for (const inlet of Object.values(this.#inlets)) inlet.synced()
+    this.markSynced()
     this.settle()
-  }
-
-  put(...objects: readonly Raw[]): this {
-    for (const object of objects) this.#inlet(object).put(structuredClone(object))
-    return this
-  }
-
-  drop(...objects: readonly Raw[]): this {
-    for (const object of objects) this.#inlet(object).drop(object)
-    return this
   }
 
   /** Brings the fake up to date; returns the keys that were put and dropped in table `proxy`. */
@@ -54,17 +41,8 @@ export class IngressRoom {
     this.graph.settle()
     const faults = [...this.graph.faults()]
     if (faults.length > 0) throw faults[0]!.error
-    const secrets = this.#secrets.take()
-    if (secrets !== null) {
-      this.fake.applySecrets(secrets)
-      this.#secrets.landed([])
-    }
-    const delta = this.#cursor.take()
-    if (delta === null) return { put: [], drop: [] }
-    const keys = { put: [...delta.put.keys()].sort(), drop: [...delta.drop].sort() }
-    this.fake.apply(delta)
-    this.#cursor.landed([])
-    return keys
+    land(this.#secrets, (delta) => this.fake.applySecrets(delta))
+    return land(this.#cursor, (delta) => this.fake.apply(delta))
   }
 
   /** `http://host/path` or `https://...`. */
@@ -110,11 +88,5 @@ export class IngressRoom {
   /** `Ingress x/a spec.tls[0]: names ...` */
   complaints(): readonly string[] {
     return this.rejections().map(({ object, field, problem }) => `${object} ${field}: ${problem}`)
-  }
-
-  #inlet({ kind }: Raw) {
-    const inlet = Object.values(this.#inlets).find((each) => each.kind.kind === kind)
-    if (inlet === undefined) throw new Error(`no inlet for ${kind}`)
-    return inlet
   }
 }

@@ -1,27 +1,24 @@
-import { createInlets, createTables, type Tables } from '../../src/cluster/tables.ts'
 import { Cursor } from '../../src/core/cursor.ts'
-import { Graph } from '../../src/core/graph.ts'
 import type { Table } from '../../src/core/table.ts'
 import { createAddressTable } from '../../src/kernel/addresses.ts'
 import { deriveServices, type ServiceTables } from '../../src/service/derive.ts'
 import { Fake, type Packet, type Route } from '../../src/service/fake.ts'
 import { DEFAULT_OPTIONS, type ServiceOptions } from '../../src/service/options.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
+import { land, ObjectRoom } from './object-room.ts'
 import { NODES, SERVICE_CIDR, type Raw } from './service-objects.ts'
 
 /** The service room from raw objects to the fake, as it runs in an agent: by deltas. */
-export class Room {
-  readonly tables: Tables = createTables()
+export class Room extends ObjectRoom {
   /** What the interfaces of the node have. */
   readonly addresses = createAddressTable()
-  readonly graph = new Graph()
   readonly services: ServiceTables
   readonly fake: Fake
-  readonly #inlets = createInlets(this.tables)
   readonly #cursor: Cursor<ServiceRow>
 
   /** Starts with two nodes and the service range, synced. */
   constructor(options: Partial<ServiceOptions> = {}, objects: readonly Raw[] = [...NODES, SERVICE_CIDR]) {
+    super()
     const node = options.node ?? 'n1'
     this.addresses.markSynced()
     const inputs = { ...this.tables, addresses: this.addresses }
@@ -30,29 +27,14 @@ export class Room {
     this.fake = new Fake(self?.['status'].addresses.map(({ address }: { address: string }) => address))
     this.#cursor = new Cursor(this.services.rows as Table<ServiceRow>, this.graph.epoch)
     for (const object of objects) this.put(object)
-    for (const inlet of Object.values(this.#inlets)) inlet.synced()
+    this.markSynced()
     this.settle()
-  }
-
-  put(...objects: readonly Raw[]): this {
-    for (const object of objects) this.#inlet(object).put(structuredClone(object))
-    return this
-  }
-
-  drop(...objects: readonly Raw[]): this {
-    for (const object of objects) this.#inlet(object).drop(object)
-    return this
   }
 
   /** Brings the fake up to date; returns the keys that were put and dropped. */
   settle(): { put: string[]; drop: string[] } {
     this.graph.settle()
-    const delta = this.#cursor.take()
-    if (delta === null) return { put: [], drop: [] }
-    const keys = { put: [...delta.put.keys()].sort(), drop: [...delta.drop].sort() }
-    void this.fake.apply(delta)
-    this.#cursor.landed([])
-    return keys
+    return land(this.#cursor, (delta) => this.fake.apply(delta))
   }
 
   route(packet: Packet): Route {
@@ -68,12 +50,6 @@ export class Room {
   problems(): string[] {
     this.settle()
     return [...this.services.rejections.entries()].map(([, { object, problem }]) => `${object}: ${problem}`).sort()
-  }
-
-  #inlet({ kind }: Raw) {
-    const inlet = Object.values(this.#inlets).find((each) => each.kind.kind === kind)
-    if (inlet === undefined) throw new Error(`no inlet for ${kind}`)
-    return inlet
   }
 }
 

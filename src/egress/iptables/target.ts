@@ -1,7 +1,7 @@
 import type { Family } from '../../cluster/protocol.ts'
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import { HeldRows } from '../../core/held.ts'
-import { restore, VARIANTS, type Variant } from '../../kernel/iptables.ts'
+import { PLACES, restore, type Variant } from '../../kernel/iptables.ts'
 import type { AcceptRow } from '../rows.ts'
 import { CHAIN, forwardText, parseForward, readForward, type Forward } from './chains.ts'
 import { hasLegacy, hasNft } from './firewalls.ts'
@@ -110,5 +110,4 @@ function isAs(found: Forward, rules: readonly string[] | null): boolean {
   return found.isReached && found.jumps === 1 && found.rules.join('\n') === rules.join('\n')
 }
 
-const PLACES = VARIANTS.flatMap((variant) => ([4, 6] as const).map((family) => [variant, family] as const))
 const REMEDY = 'accept packets from and to the pods of this node in chain FORWARD'

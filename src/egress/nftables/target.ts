@@ -1,7 +1,8 @@
 import { spanOf } from '../../cluster/address.ts'
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import { HeldRows } from '../../core/held.ts'
-import { assertCommitted, deleteTable, deletion, listTable, type Nft } from '../../kernel/nft.ts'
+import { assertCommitted, deleteTable, deletion, type Nft } from '../../kernel/nft.ts'
+import { outlineTable, type OutlineOptions } from '../../kernel/nft-outline.ts'
 import type { EgressRow } from '../rows.ts'
 
 /** Gives packets of pods that leave the cluster an address of the node. A table of its own, there only while there are rows. */
@@ -25,7 +26,7 @@ export class MasqueradeTarget implements Target<EgressRow> {
 
   async audit(signal: AbortSignal): Promise<Drift> {
     if (this.#rows.size === 0) return CLEAN // there may be no nf_tables to look into
-    const held = await list(signal)
+    const held = await outlineTable(TABLE, OUTLINE, signal)
     if (held === null) return { clean: false, detail: `table inet ${TABLE} is missing` }
     if (held.chains.join('; ') !== CHAINS)
       return { clean: false, detail: `table inet ${TABLE} has other rules: ${held.chains.join('; ') || 'none'}` }
@@ -81,33 +82,7 @@ function elementKey(set: string, first: string, last = first): string {
   return `${set} ${spanOf(first).first} ${spanOf(last).last}`
 }
 
-interface Held {
-  readonly elements: ReadonlySet<string>
-  /** Each with its hook and the rules in it, reduced to what tells them apart. */
-  readonly chains: readonly string[]
-}
-
-/** null: no such table. */
-async function list(signal: AbortSignal): Promise<Held | null> {
-  const items = (await listTable('inet', TABLE, signal)) as readonly Item[] | null
-  if (items === null) return null
-  const elements = new Set<string>()
-  const chains: string[] = []
-  for (const { set, chain, rule } of items) {
-    for (const element of set?.elem ?? []) elements.add(listedKey(set!.name, element))
-    if (chain) chains.push(`${chain.name} ${chain.hook} ${chain.prio}`)
-    if (rule) chains.push((JSON.stringify(rule.expr).match(/@\w+|masquerade|fully-random|!=/g) ?? []).join(' '))
-  }
-  return { elements, chains }
-}
-
 type Element = string | { readonly prefix: { addr: string; len: number } } | { readonly range: [string, string] }
-
-interface Item {
-  readonly set?: { readonly name: string; readonly elem?: readonly Element[] }
-  readonly chain?: { readonly name: string; readonly hook?: string; readonly prio?: number }
-  readonly rule?: { readonly expr: unknown }
-}
 
 function listedKey(set: string, element: Element): string {
   if (typeof element === 'string') return elementKey(set, element)
@@ -121,4 +96,5 @@ export const TABLE = 'fairlead_egress'
 const PRIORITY = 110
 const CHAINS =
   'postrouting postrouting 110; @sources4 != @kept4 masquerade fully-random; @sources6 != @kept6 masquerade fully-random'
+const OUTLINE: OutlineOptions<Element> = { elementOf: listedKey, telling: /@\w+|masquerade|fully-random|!=/g }
 const CLEAN: Drift = { clean: true }

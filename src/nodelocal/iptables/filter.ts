@@ -3,7 +3,7 @@ import type { Family } from '../../cluster/protocol.ts'
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import { HeldRows } from '../../core/held.ts'
 import { chainsText, judge, readChains, removalText, type Chains } from '../../kernel/chains.ts'
-import { hasLegacyTable, restore, VARIANTS, type Variant } from '../../kernel/iptables.ts'
+import { hasLegacyTable, PLACES, restore, type Variant } from '../../kernel/iptables.ts'
 import { exec } from '../../kernel/exec.ts'
 import { DNS_PORT, keyOf, type LocalAddress } from '../rows.ts'
 
@@ -110,5 +110,4 @@ const HOOKS = new Set(['input', 'output'])
 const TABLE = 'filter'
 const INPUT = 'FAIRLEAD-DNS-INPUT'
 const OUTPUT = 'FAIRLEAD-DNS-OUTPUT'
-const PLACES = VARIANTS.flatMap((variant) => ([4, 6] as const).map((family) => [variant, family] as const))
 const REMEDY = 'accept UDP and TCP port 53 of the addresses of --node-local-dns in chains INPUT and OUTPUT'

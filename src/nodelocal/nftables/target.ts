@@ -1,6 +1,7 @@
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import { HeldRows } from '../../core/held.ts'
-import { assertCommitted, deleteTable, deletion, listTable, type Nft } from '../../kernel/nft.ts'
+import { assertCommitted, deleteTable, deletion, type Nft } from '../../kernel/nft.ts'
+import { outlineTable, tellingWords, type OutlineOptions } from '../../kernel/nft-outline.ts'
 import { DNS_PORT, type LocalAddress } from '../rows.ts'
 
 /**
@@ -26,7 +27,7 @@ export class NotrackTarget implements Target<LocalAddress> {
 
   async audit(signal: AbortSignal): Promise<Drift> {
     if (this.#rows.size === 0) return { clean: true } // there may be no nf_tables to look into
-    const held = await list(signal)
+    const held = await outlineTable(TABLE, OUTLINE, signal)
     if (held === null) return { clean: false, detail: `table inet ${TABLE} is missing` }
     if (held.chains.join('; ') !== CHAINS)
       return { clean: false, detail: `table inet ${TABLE} has other rules: ${held.chains.join('; ')}` }
@@ -64,32 +65,6 @@ const elementsOf = (rows: readonly LocalAddress[]): readonly string[] =>
       return [`local${family} ${ip}`, ...(isServed ? [`served${family} ${ip}`] : [])]
     })
     .sort()
-
-interface Held {
-  readonly elements: ReadonlySet<string>
-  /** Each with its hook, and the rules in it, reduced to what tells them apart. */
-  readonly chains: readonly string[]
-}
-
-/** null: no such table. */
-async function list(signal: AbortSignal): Promise<Held | null> {
-  const items = (await listTable('inet', TABLE, signal)) as readonly Item[] | null
-  if (items === null) return null
-  const elements = new Set<string>()
-  const chains: string[] = []
-  for (const { set, chain, rule } of items) {
-    if (set && !set.name.startsWith('tcp')) for (const ip of set.elem ?? []) elements.add(`${set.name} ${String(ip)}`)
-    if (chain) chains.push(`${chain.name} ${chain.hook} ${chain.prio}`)
-    if (rule) chains.push(telling(JSON.stringify(rule.expr)))
-  }
-  return { elements, chains }
-}
-
-interface Item {
-  readonly set?: { readonly name: string; readonly elem?: readonly unknown[] }
-  readonly chain?: { readonly name: string; readonly hook?: string; readonly prio?: number }
-  readonly rule?: { readonly expr: unknown }
-}
 
 /**
  * Of queries. A connection whose first packet came while the address was served is the server's until it ends: it is
@@ -143,8 +118,14 @@ const FIXED = [
     ...rules.map((rule) => `add rule inet ${TABLE} ${name} ${rule}`),
   ]),
 ]
-const telling = (rule: string): string => (rule.match(/@\w+|notrack|accept|\bupdate\b|\bdelete\b/g) ?? []).join(' ')
+const OUTLINE: OutlineOptions<unknown> = {
+  // Connections come and go by themselves.
+  elementOf: (set, ip) => (set.startsWith('tcp') ? null : `${set} ${String(ip)}`),
+  telling: /@\w+|notrack|accept|\bupdate\b|\bdelete\b/g,
+}
 const CHAINS = [
   ...Object.keys(RULES).map((name) => `${name} ${name} -300`),
-  ...Object.values(RULES).flat().map(telling),
+  ...Object.values(RULES)
+    .flat()
+    .map((rule) => tellingWords(rule, OUTLINE.telling)),
 ].join('; ')
