@@ -87,6 +87,15 @@ impl Template {
         Ok(Template { parts })
     }
 
+    /// None: it has variables.
+    pub fn fixed(&self) -> Option<&str> {
+        match &self.parts[..] {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     pub fn render(&self, values: &impl Values) -> String {
         let mut text = String::new();
         for part in &self.parts {

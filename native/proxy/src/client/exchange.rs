@@ -2,17 +2,18 @@
 
 use super::connection::Client;
 use super::forward::{Given, forward};
-use super::forwarded::{self, Origin};
+use super::forwarded;
 use super::hop;
 use super::respond;
 use super::response::ResponseBody;
+use super::scene::Scene;
+use crate::filter::Passed;
 use crate::record::request::{Entry, Record};
 use crate::table::State;
-use crate::table::condition::{Asked, cookie};
+use crate::table::condition::Asked;
 use crate::table::listener::{Http, Listener};
 use crate::table::path::normalize;
 use crate::table::route::Action;
-use crate::variable::{Values, Variable};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, SERVER};
 use hyper::http::request::Parts;
@@ -23,19 +24,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 type Answer = Result<Response<ResponseBody>, StatusCode>;
-
-/// What is known of a request.
-pub struct Scene<'a> {
-    pub client: &'a Client,
-    pub origin: &'a Origin,
-    pub asked: Asked<'a>,
-    /// Lower case, without port.
-    pub host: &'a str,
-    /// As the client sent it.
-    pub authority: &'a str,
-    pub uri: &'a Uri,
-    pub request_id: &'a HeaderValue,
-}
 
 pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.seen.get() + 1;
@@ -98,7 +86,9 @@ async fn take(
     }
     let origin = forwarded::origin(http, client, &mut headers);
     forwarded::set(http, client, &origin, &named, &mut headers);
-    let asked = Asked { method: &method, path: &path, query: uri.query(), headers: &headers };
+    let none = HeaderMap::new();
+    let blank = Asked { method: &method, path: &path, query: uri.query(), headers: &none };
+    let asked = Asked { headers: &headers, ..blank };
     let route = state.route(&listener.name, &host, &asked);
     if let Some(token) = path.strip_prefix(CHALLENGE)
         && route.is_none_or(|route| !route.is_challenge())
@@ -126,21 +116,52 @@ async fn take(
     }
     let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
     record.labels = Some(route.labels.clone());
-    let scene = Scene { client, origin: &origin, asked, host: &host, authority, uri: &uri, request_id: &request_id };
-    match &route.action {
-        Action::Redirect(row) => Ok(respond::redirect(row, route, &scene)),
-        Action::Respond(row) => Ok(respond::respond(row)),
-        Action::Forward(rule) => {
-            let given = Given::new(route, rule, state, &scene, &named)?;
-            hop::strip_request(&mut headers);
-            if let Some(prefix) = &route.filters.forwarded_prefix {
-                headers.insert(forwarded::X_FORWARDED_PREFIX, prefix.clone());
-            }
-            headers.insert(forwarded::X_REQUEST_ID, request_id.clone());
-            let upgrade = upgrade.filter(|_| route.filters.upgrades);
-            forward(client, http, given, method.clone(), headers, body, upgrade, record).await
+    let bare =
+        Scene { client, origin: &origin, asked: blank, host: &host, authority, uri: &uri, request_id: &request_id };
+    let filters = &route.filters;
+    let kept = filters.keeps.then(|| headers.clone());
+    let mut passed = Passed::default();
+    let mut own = None; // filters of the cluster that was chosen
+    let answered: Answer = async {
+        let scene = bare.with(&headers);
+        if filters.acts
+            && let Err(response) = filters.request(state, &scene, &mut passed).await
+        {
+            return Ok(response);
         }
+        let rule = match &route.action {
+            Action::Redirect(row) => return Ok(respond::redirect(row, route, &scene)),
+            Action::Respond(row) => return Ok(respond::respond(row)),
+            Action::Forward(rule) => rule,
+        };
+        let given = Given::new(route, rule, state, &scene, &named)?;
+        own = given.filters;
+        if let Some(own) = own
+            && let Err(response) = own.request(state, &scene, &mut passed).await
+        {
+            return Ok(response);
+        }
+        hop::strip_request(&mut headers);
+        headers.insert(forwarded::X_REQUEST_ID, request_id.clone());
+        let scene = bare.with(kept.as_ref().unwrap_or(&none));
+        for chain in [Some(filters), own].into_iter().flatten() {
+            chain.edit(&scene, &mut headers);
+        }
+        headers.extend(passed.request.drain(..));
+        let upgrade = upgrade.filter(|_| filters.upgrades && own.is_none_or(|own| own.upgrades));
+        forward(client, http, given, method.clone(), headers, body, upgrade, record).await
     }
+    .await;
+    // One who sends what makes no sense gets no more than that.
+    if !(filters.acts || own.is_some()) || matches!(answered, Err(StatusCode::BAD_REQUEST)) {
+        return answered;
+    }
+    let mut response = answered.unwrap_or_else(respond::failure);
+    let scene = bare.with(kept.as_ref().unwrap_or(&none));
+    for chain in [own, Some(filters)].into_iter().flatten() {
+        chain.response(state, &scene, &mut passed, &mut response).await;
+    }
+    Ok(response)
 }
 
 /// Host and port as the client says them.
@@ -200,42 +221,6 @@ fn challenge(state: &State, host: &str, token: &str) -> Option<Response<Response
         response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
         response
     })
-}
-
-impl Scene<'_> {
-    pub fn scheme(&self) -> &'static str {
-        self.client.scheme()
-    }
-}
-
-impl Values for Scene<'_> {
-    fn value(&self, variable: &Variable) -> Cow<'_, str> {
-        let header =
-            |name: &str| self.asked.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        match variable {
-            Variable::Scheme => self.scheme().into(),
-            Variable::Host => self.host.into(),
-            Variable::HttpHost => self.authority.into(),
-            Variable::RequestUri => self.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
-            Variable::Uri => self.asked.path.into(),
-            Variable::Args => self.asked.query.unwrap_or_default().into(),
-            Variable::IsArgs => if self.asked.query.is_some() { "?" } else { "" }.into(),
-            Variable::RemoteAddr => self.origin.address.to_string().into(),
-            Variable::RequestMethod => self.asked.method.as_str().into(),
-            Variable::ServerPort => self.client.local.port().to_string().into(),
-            Variable::RequestId => self.request_id.to_str().unwrap_or_default().into(),
-            Variable::Header(name) => header(name).into(),
-            Variable::RemotePort => self.client.peer.port().to_string().into(),
-            Variable::ServerAddr => self.client.local.ip().to_string().into(),
-            Variable::Argument(name) => {
-                let pairs = self.asked.query.unwrap_or_default().split('&');
-                let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
-                pairs.find(|(held, _)| held == name).map_or("", |(_, value)| value).into()
-            }
-            Variable::Cookie(name) => cookie(self.asked.headers, name).unwrap_or_default().into(),
-            _ => "".into(),
-        }
-    }
 }
 
 pub const CHALLENGE: &str = "/.well-known/acme-challenge/";

@@ -4,13 +4,14 @@ use super::answered::{Answered, stick};
 use super::attempt::{Attempt, Failure};
 use super::body::RequestBody;
 use super::connection::Client;
-use super::exchange::Scene;
 use super::response::{ResponseBody, UnderWay};
+use super::scene::Scene;
+use crate::filter::Chain;
 use crate::record::request::{Record, Upstream};
 use crate::table::State;
 use crate::table::condition::cookie;
 use crate::table::listener::Http;
-use crate::table::route::{Forward, Route};
+use crate::table::route::{Forward, Route, Share};
 use crate::upstream::balance::Choice;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::health::{ClusterRequests, Counted, Requests, Retries};
@@ -38,6 +39,8 @@ pub struct Given<'a> {
     hash: Option<u64>,
     stuck: Option<usize>,
     secure: bool,
+    /// Of requests to this cluster only.
+    pub filters: Option<&'a Chain>,
 }
 
 impl<'a> Given<'a> {
@@ -48,7 +51,7 @@ impl<'a> Given<'a> {
         scene: &Scene<'_>,
         named: &HeaderValue,
     ) -> Result<Given<'a>, StatusCode> {
-        let (cluster, stuck) = cluster(rule, state, scene).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+        let (share, cluster, stuck) = cluster(rule, state, scene).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
         let host = rule.host.as_ref().unwrap_or(named).clone();
         let row = &cluster.row;
         Ok(Given {
@@ -59,24 +62,30 @@ impl<'a> Given<'a> {
             cluster,
             host,
             stuck,
+            filters: share.filters.as_deref(),
         })
     }
 }
 
 /// By weight, unless the client is stuck to an endpoint of one.
-fn cluster<'a>(rule: &Forward, state: &'a State, scene: &Scene<'_>) -> Option<(&'a Arc<Cluster>, Option<usize>)> {
+fn cluster<'a>(
+    rule: &'a Forward,
+    state: &'a State,
+    scene: &Scene<'_>,
+) -> Option<(&'a Share, &'a Arc<Cluster>, Option<usize>)> {
     let stuck = |cluster: &Cluster| {
         let name = &cluster.row.row.sticky.as_ref()?.name;
         cluster.named(u64::from_str_radix(cookie(scene.asked.headers, name)?, 16).ok()?)
     };
     if rule.clusters.len() > 1 {
-        let all = rule.clusters.iter().filter_map(|(name, _)| state.clusters.get(name));
-        if let Some(held) = all.filter_map(|cluster| Some((cluster, stuck(cluster)?))).next() {
-            return Some((held.0, Some(held.1)));
+        let all = rule.clusters.iter().filter_map(|share| Some((share, state.clusters.get(&share.cluster)?)));
+        if let Some(held) = all.filter_map(|(share, cluster)| Some((share, cluster, Some(stuck(cluster)?)))).next() {
+            return Some(held);
         }
     }
-    let cluster = state.clusters.get(rule.cluster(scene.client.thread.chance())?)?;
-    Some((cluster, stuck(cluster)))
+    let share = rule.share(scene.client.thread.chance())?;
+    let cluster = state.clusters.get(&share.cluster)?;
+    Some((share, cluster, stuck(cluster)))
 }
 
 /// As the backend is asked for it.

@@ -14,5 +14,6 @@ pub mod head;
 pub mod hop;
 pub mod respond;
 pub mod response;
+pub mod scene;
 pub mod transport;
 pub mod tunnel;

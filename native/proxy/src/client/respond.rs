@@ -1,7 +1,7 @@
 //! Responses that the proxy makes itself.
 
-use super::exchange::Scene;
 use super::response::ResponseBody;
+use super::scene::Scene;
 use crate::table::condition::Asked;
 use crate::table::route::{Redirect, Respond, Route};
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};

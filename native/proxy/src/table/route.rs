@@ -42,7 +42,7 @@ pub enum Action {
 }
 
 pub struct Forward {
-    pub clusters: Vec<(String, u32)>,
+    pub clusters: Vec<Share>,
     /// Of all weights.
     pub total: u64,
     pub rewrite: Option<proxy::Replacement>,
@@ -51,6 +51,13 @@ pub struct Forward {
     pub retry: proxy::Retry,
     pub body_max_bytes: u64,
     pub buffer_request: bool,
+}
+
+pub struct Share {
+    pub cluster: String,
+    pub weight: u32,
+    /// Only for requests that go to it.
+    pub filters: Option<Box<Chain>>,
 }
 
 #[derive(Clone, Copy)]
@@ -81,6 +88,15 @@ impl Route {
         let path = |text: &str| {
             normalize_row(text).map_err(|why| Problem::new(format!("path {text:?}: {why}"), "correct the path"))
         };
+        let action = match &row.action {
+            proxy::Action::Forward(row) => Action::Forward(Forward::new(row)?),
+            proxy::Action::Redirect(row) => Action::Redirect(Redirect::new(row)?),
+            proxy::Action::Respond(row) => Action::Respond(Respond::new(row)?),
+        };
+        let mut filters = Chain::new(row.filters.as_deref())?;
+        if let Action::Forward(forward) = &action {
+            filters.keeps |= forward.clusters.iter().flat_map(|share| &share.filters).any(|own| own.keeps);
+        }
         Ok(Route {
             key: key.to_string(),
             rank: row.rank,
@@ -93,12 +109,8 @@ impl Route {
                 PathMatch::Pattern(row) => Path::Pattern(pattern(&format!("^(?:{})", row.pattern), row.ignore_case)?),
             },
             conditions: row.conditions.iter().map(Condition::new).collect::<Result<_, _>>()?,
-            action: match &row.action {
-                proxy::Action::Forward(row) => Action::Forward(Forward::new(row)?),
-                proxy::Action::Redirect(row) => Action::Redirect(Redirect::new(row)?),
-                proxy::Action::Respond(row) => Action::Respond(Respond::new(row)?),
-            },
-            filters: Chain::new(row.filters.as_deref())?,
+            action,
+            filters,
             labels: Labels::new(&row.host, &row.labels),
         })
     }
@@ -160,12 +172,9 @@ impl Forward {
         if row.buffer_response_bytes > 0 {
             return Err(Problem::unbuilt("buffering of responses (bufferResponseBytes)"));
         }
-        for cluster in &row.clusters {
-            Chain::new(cluster.filters.as_deref())?.only_default()?;
-        }
         let milliseconds = |time: u32| Duration::from_millis(time.into());
         Ok(Forward {
-            clusters: row.clusters.iter().map(|cluster| (cluster.cluster.clone(), cluster.weight)).collect(),
+            clusters: row.clusters.iter().map(Share::new).collect::<Result<_, _>>()?,
             total: row.clusters.iter().map(|cluster| u64::from(cluster.weight)).sum(),
             rewrite: row.rewrite.clone(),
             host: row.host.as_deref().map(header).transpose()?,
@@ -182,18 +191,25 @@ impl Forward {
     }
 
     /// By weight; `chance` is any number.
-    pub fn cluster(&self, chance: u64) -> Option<&str> {
-        if let [(cluster, 1..)] = &self.clusters[..] {
-            return Some(cluster);
+    pub fn share(&self, chance: u64) -> Option<&Share> {
+        if let [share @ Share { weight: 1.., .. }] = &self.clusters[..] {
+            return Some(share);
         }
         let mut at = chance.checked_rem(self.total)?;
-        for (cluster, weight) in &self.clusters {
-            match at.checked_sub(u64::from(*weight)) {
+        for share in &self.clusters {
+            match at.checked_sub(u64::from(share.weight)) {
                 Some(rest) => at = rest,
-                None => return Some(cluster),
+                None => return Some(share),
             }
         }
         None
+    }
+}
+
+impl Share {
+    fn new(row: &proxy::Weighted) -> Result<Share, Problem> {
+        let filters = row.filters.is_some().then(|| Chain::new(row.filters.as_deref()).map(Box::new)).transpose()?;
+        Ok(Share { cluster: row.cluster.clone(), weight: row.weight, filters })
     }
 }
 
