@@ -80,8 +80,8 @@ fn name(text: &str) -> Result<HeaderName, Problem> {
     Ok(name)
 }
 
-const OWN: [&str; 7] =
-    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+const OWN: [&str; 8] =
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 #[cfg(test)]
 mod tests {
