@@ -64,3 +64,92 @@ fn a_cluster_of_a_route_has_filters_of_its_own() {
     assert_eq!((got.header("x-own"), got.header("x-all")), (Some("7"), Some("7")));
     assert_eq!(got.header("x-forwarded-prefix"), Some("/p"));
 }
+
+#[test]
+fn clients_from_elsewhere_get_403() {
+    let backend = Backend::plain();
+    for (sources, status) in [
+        (json!({ "allow": ["10.0.0.0/8"], "deny": [] }), 403),
+        (json!({ "allow": ["127.0.0.0/8"], "deny": [] }), 200),
+        (json!({ "allow": [], "deny": ["127.0.0.1/32"] }), 403),
+    ] {
+        for any in [false, true] {
+            let rows = filtered(&backend, json!({ "sources": sources, "satisfyAny": any }));
+            assert_eq!(Server::start(&rows).get("a", "/").status, status, "{sources}");
+        }
+    }
+    assert_eq!(backend.count(), 2);
+}
+
+#[test]
+fn the_client_is_who_a_trusted_proxy_says() {
+    let backend = Backend::plain();
+    let rows = filtered(&backend, json!({ "sources": { "allow": ["10.0.0.0/8"], "deny": [] } }));
+    let ask = |trusted: Value| {
+        let server = Server::with(&listener(json!({ "http": set(http(), "/trusted", trusted) })), &rows);
+        server.ask("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.1.1.1\r\n\r\n").status
+    };
+    assert_eq!((ask(json!(["127.0.0.1/32"])), ask(json!([]))), (200, 403));
+}
+
+fn cors(origins: Value) -> Value {
+    json!({ "cors": { "origins": origins, "methods": ["GET", "PUT"], "headers": ["X-A", "X-B"], "expose": ["X-C"],
+        "credentials": true, "maxAgeSeconds": 60 } })
+}
+
+#[test]
+fn origins_that_are_allowed_read_responses_and_their_preflights_are_answered() {
+    let backend = Backend::answering(|_| {
+        Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: http://backend\r\n\r\n".into())
+    });
+    let server = Server::start(&filtered(&backend, cors(json!(["https://*.shop.org"]))));
+    let ask = |method: &str, origin: &str| {
+        server.ask(&format!("{method} / HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"))
+    };
+    let preflight = ask("OPTIONS", "https://x.shop.org");
+    assert_eq!((preflight.status, backend.count()), (204, 0));
+    let reply = ask("GET", "https://x.shop.org");
+    for reply in [&preflight, &reply] {
+        for (name, value) in [
+            ("access-control-allow-origin", "https://x.shop.org"),
+            ("access-control-allow-credentials", "true"),
+            ("access-control-allow-methods", "GET, PUT"),
+            ("access-control-allow-headers", "X-A, X-B"),
+            ("access-control-expose-headers", "X-C"),
+            ("access-control-max-age", "60"),
+            ("vary", "Origin"),
+        ] {
+            assert_eq!(lines(&reply.headers, name), [value], "{name}");
+        }
+    }
+    let other = ask("GET", "https://evil.org");
+    assert_eq!(other.header("access-control-allow-origin"), Some("http://backend"), "the backend's own affair");
+    assert_eq!(ask("OPTIONS", "https://evil.org").status, 200, "from the backend");
+}
+
+#[test]
+fn with_all_origins_every_preflight_is_answered() {
+    let backend = Backend::plain();
+    let server = Server::start(&filtered(&backend, cors(json!(["*"]))));
+    let reply = server.ask("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (204, Some("*")));
+    assert_eq!(server.get("a", "/").header("access-control-allow-origin"), Some("*"));
+}
+
+#[test]
+fn cookies_and_locations_are_rewritten() {
+    let backend = Backend::answering(|_| {
+        let cookies = "Set-Cookie: a=1; Domain=in.org; Path=/app/x\r\nSet-Cookie: b=2\r\n";
+        Some(format!("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n{cookies}Location: http://in.org:8080/app/\r\n\r\n"))
+    });
+    let server = Server::start(&filtered(
+        &backend,
+        json!({
+            "cookies": { "domains": [["in.org", "$host"]], "paths": [["/app/", "/"]] },
+            "locations": ["http://in.org:8080/app/", "https://$host$http_x_prefix/"],
+        }),
+    ));
+    let reply = server.ask("GET / HTTP/1.1\r\nHost: a\r\nX-Prefix: /p\r\n\r\n");
+    assert_eq!(lines(&reply.headers, "set-cookie"), ["a=1; Domain=a; Path=/x", "b=2"]);
+    assert_eq!(reply.header("location"), Some("https://a/p/"));
+}

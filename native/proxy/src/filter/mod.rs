@@ -1,15 +1,24 @@
 //! What happens to a request on its way, and to its response: one file a filter, in the order of `Chain::request` and
 //! `Chain::response`. What has no file yet is refused.
 
+mod cookies;
+mod cors;
 mod headers;
+mod locations;
+mod sources;
 
 use crate::client::forwarded::X_FORWARDED_PREFIX;
+use crate::client::respond;
 use crate::client::response::ResponseBody;
 use crate::client::scene::Scene;
 use crate::table::{Problem, State};
+use cookies::Cookies;
+use cors::Cors;
 use headers::Edit;
-use hyper::Response;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use locations::Locations;
+use sources::Sources;
 use wire::proxy::Filters;
 
 /// The filters of a route, or of one cluster of it.
@@ -21,6 +30,11 @@ pub struct Chain {
     /// The header fields of the request are read once more after it was sent on: they are copied.
     pub keeps: bool,
     forwarded_prefix: Option<HeaderValue>,
+    sources: Option<Box<Sources>>,
+    satisfy_any: bool,
+    cors: Option<Box<Cors>>,
+    cookies: Option<Box<Cookies>>,
+    locations: Option<Box<Locations>>,
     request_headers: Option<Box<Edit>>,
     response_headers: Option<Box<Edit>>,
 }
@@ -32,6 +46,8 @@ pub struct Passed {
     pub request: Vec<(HeaderName, HeaderValue)>,
     /// Added to the response, whoever makes it.
     pub response: Vec<(HeaderName, HeaderValue)>,
+    /// That the response may be read by.
+    origin: Option<HeaderValue>,
 }
 
 impl Default for Chain {
@@ -42,6 +58,11 @@ impl Default for Chain {
             acts: false,
             keeps: false,
             forwarded_prefix: None,
+            sources: None,
+            satisfy_any: false,
+            cors: None,
+            cookies: None,
+            locations: None,
             request_headers: None,
             response_headers: None,
         }
@@ -52,14 +73,9 @@ impl Chain {
     pub fn new(row: Option<&Filters>) -> Result<Chain, Problem> {
         let Some(row) = row else { return Ok(Chain::default()) };
         for (what, asked) in [
-            ("a filter by source (sources)", row.sources.is_some()),
             ("limits (limits)", row.limits.is_some()),
             ("basic authentication (basic)", row.basic.is_some()),
             ("external authentication (external)", row.external.is_some()),
-            ("satisfyAny", row.satisfy_any.is_some()),
-            ("CORS (cors)", row.cors.is_some()),
-            ("editing of cookies (cookies)", row.cookies.is_some()),
-            ("editing of Location (locations)", row.locations.is_some()),
             ("error pages (errors)", row.errors.is_some()),
             ("tracing (tracing)", row.tracing == Some(true)),
         ] {
@@ -71,28 +87,61 @@ impl Chain {
             let remedy = "use visible ASCII characters";
             HeaderValue::from_str(text).map_err(|_| Problem::new(format!("forwardedPrefix {text:?}"), remedy))
         };
-        let edit = |row: &Option<_>| row.as_ref().map(|row| Edit::new(row).map(Box::new)).transpose();
         let mut chain = Chain {
             upgrades: row.upgrades.unwrap_or(true),
             access_log: row.access_log.unwrap_or(true),
             forwarded_prefix: row.forwarded_prefix.as_deref().map(prefix).transpose()?,
-            request_headers: edit(&row.request_headers)?,
-            response_headers: edit(&row.response_headers)?,
+            sources: boxed(&row.sources, Sources::new)?,
+            satisfy_any: row.satisfy_any.unwrap_or(false),
+            cors: boxed(&row.cors, Cors::new)?,
+            cookies: boxed(&row.cookies, Cookies::new)?,
+            locations: boxed(&row.locations, Locations::new)?,
+            request_headers: boxed(&row.request_headers, Edit::new)?,
+            response_headers: boxed(&row.response_headers, Edit::new)?,
             ..Chain::default()
         };
-        chain.acts = chain.response_headers.is_some();
-        chain.keeps = [&chain.request_headers, &chain.response_headers].into_iter().flatten().any(|edit| edit.varies());
+        (chain.acts, chain.keeps) = (chain.does_act(), chain.does_keep());
         Ok(chain)
+    }
+
+    fn does_act(&self) -> bool {
+        self.sources.is_some()
+            || self.cors.is_some()
+            || self.locations.is_some()
+            || self.cookies.is_some()
+            || self.response_headers.is_some()
+    }
+
+    fn does_keep(&self) -> bool {
+        self.locations.as_ref().is_some_and(|locations| locations.varies())
+            || self.cookies.as_ref().is_some_and(|cookies| cookies.varies())
+            || self.request_headers.as_ref().is_some_and(|edit| edit.varies())
+            || self.response_headers.as_ref().is_some_and(|edit| edit.varies())
     }
 
     /// Err: the response; it goes no further. Called when it `acts`.
     pub async fn request(
         &self,
         _state: &State,
-        _scene: &Scene<'_>,
-        _passed: &mut Passed,
+        scene: &Scene<'_>,
+        passed: &mut Passed,
     ) -> Result<(), Response<ResponseBody>> {
-        Ok(())
+        let source = self.sources.as_ref().map(|sources| sources.admits(scene.origin.address));
+        if source == Some(false) && !self.satisfy_any {
+            return Err(respond::failure(StatusCode::FORBIDDEN));
+        }
+        if let Some(cors) = &self.cors {
+            passed.origin = cors.origin(scene.asked.headers);
+            if passed.origin.is_some()
+                && let Some(response) = cors.preflight(scene)
+            {
+                return Err(response);
+            }
+        }
+        match source {
+            Some(false) => Err(respond::failure(StatusCode::FORBIDDEN)),
+            _ => Ok(()),
+        }
     }
 
     /// Of the request that the backend gets.
@@ -113,11 +162,29 @@ impl Chain {
         passed: &mut Passed,
         response: &mut Response<ResponseBody>,
     ) {
+        let headers = response.headers_mut();
+        if let Some(locations) = &self.locations {
+            locations.apply(scene, headers);
+        }
+        if let Some(cookies) = &self.cookies {
+            cookies.apply(scene, headers);
+        }
+        if let Some(cors) = &self.cors {
+            cors.apply(passed.origin.as_ref(), headers);
+        }
         if let Some(edit) = &self.response_headers {
-            edit.apply(scene, response.headers_mut());
+            edit.apply(scene, headers);
         }
         for (name, value) in passed.response.drain(..) {
-            response.headers_mut().append(name, value);
+            headers.append(name, value);
         }
     }
+}
+
+/// A part of a row, read.
+fn boxed<Row, Filter>(
+    row: &Option<Row>,
+    read: impl Fn(&Row) -> Result<Filter, Problem>,
+) -> Result<Option<Box<Filter>>, Problem> {
+    row.as_ref().map(|row| read(row).map(Box::new)).transpose()
 }

@@ -126,7 +126,7 @@ pub fn holds(networks: &[Network], client: IpAddr) -> bool {
     networks.iter().any(|network| network.holds(client))
 }
 
-fn networks(texts: &[String]) -> Result<Vec<Network>, Problem> {
+pub fn networks(texts: &[String]) -> Result<Vec<Network>, Problem> {
     let network = |text: &String| {
         Network::parse(text).ok_or_else(|| Problem::new(format!("{text:?} is no network"), "write it as 10.0.0.0/8"))
     };
