@@ -348,7 +348,13 @@ export type Relayed = { cluster: string; idleMs: number }
 /** Of the path; the query stays. */
 export type Replacement = { prefix: string } | { full: string } | { pattern: string }
 
-export type Resolve = { name: string; port: number; everyMs: number }
+export type Resolve = {
+  /** As resolv.conf says, search domains included; or an address. While it cannot be looked up, its last addresses stay. */
+  name: string
+  port: number
+  /** At most so often, at least every five minutes; in between, when the answer's TTL is over. */
+  everyMs: number
+}
 
 export type Respond = { status: number; headers: Array<[string, string]>; body: string }
 

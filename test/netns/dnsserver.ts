@@ -13,8 +13,10 @@ export interface ServerOptions {
   /** Where its files are. */
   readonly folder: string
   readonly namespace: string
-  /** The address of `who.test`. */
-  readonly who: string
+  /** The address of `who.test`, which is all that it knows. */
+  readonly who?: string
+  /** Or lines of its Corefile. */
+  readonly lines?: readonly string[]
   /** Words of `bind`; '': all addresses. */
   readonly bind?: string
   /** More words for the carrier. */
@@ -30,11 +32,11 @@ export class DnsServer {
   readonly #socket: string
 
   constructor(options: ServerOptions) {
-    const { folder, namespace, who, bind = '' } = options
+    const { folder, namespace, who, bind = '', lines: own = [`hosts {\n${who} who.test\n}`] } = options
     this.#options = options
     this.#socket = join(folder, `${namespace}.sock`)
     const corefile = join(folder, `${namespace}.Corefile`)
-    const lines = [bind === '' ? '' : `bind ${bind}`, `hosts {\n${who} who.test\n}`, 'health 127.0.0.1:8080']
+    const lines = [bind === '' ? '' : `bind ${bind}`, ...own, 'health 127.0.0.1:8080']
     writeFileSync(corefile, `.:53 {\n${lines.join('\n')}\n}\n`)
     this.carrier = this.startCarrier()
     const main = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN]

@@ -5,6 +5,7 @@ mod executor;
 mod filter;
 mod kind;
 mod record;
+mod resolve;
 mod table;
 mod thread;
 mod timer;

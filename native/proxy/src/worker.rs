@@ -2,24 +2,59 @@
 
 use crate::record::figures;
 use crate::record::writer::Writer;
+use crate::resolve::Resolver;
 use crate::table::{Book, Problem, State};
 use crate::thread::{Handle, Order};
 use crate::tls::secret::Secret;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
 use wire::protocol::{Question, RefusedRow};
 use wire::proxy::{ProxyRow, SECRETS};
 
 pub struct ProxyWorker {
+    tables: Arc<Tables>,
+    resolver: Resolver,
+    threads: Vec<Handle>,
+    synced: Synced,
+}
+
+/// Changed by the supervisor, and by who looks names up.
+struct Tables {
     state: Arc<ArcSwap<State>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
     book: Book,
     secrets: HashMap<String, Secret>,
-    threads: Vec<Handle>,
-    synced: bool,
+}
+
+/// What was there once since this process began.
+#[derive(Default)]
+struct Synced {
+    routes: bool,
+    secrets: bool,
+}
+
+impl Tables {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name was looked up.
+    fn resolved(&self, name: &str, addresses: Vec<IpAddr>) {
+        let mut held = self.lock();
+        let Held { book, secrets } = &mut *held;
+        if let Some(state) = book.resolve(name, addresses, secrets, &self.state.load()) {
+            self.state.store(Arc::new(state));
+        }
+    }
 }
 
 impl ProxyWorker {
@@ -28,7 +63,12 @@ impl ProxyWorker {
         let log = Writer::start()?;
         let threads =
             (0..threads).map(|number| Handle::start(number, state.clone(), log.clone())).collect::<Result<_, _>>()?;
-        Ok(ProxyWorker { state, book: Book::default(), secrets: HashMap::new(), threads, synced: false })
+        let tables = Arc::new(Tables { state, held: Mutex::default() });
+        let resolver = Resolver::new({
+            let tables = tables.clone();
+            move |name, addresses| tables.resolved(name, addresses)
+        });
+        Ok(ProxyWorker { tables, resolver, threads, synced: Synced::default() })
     }
 
     fn commit_proxy(&mut self, mut changes: Changes) -> Result<Committed, String> {
@@ -45,11 +85,16 @@ impl ProxyWorker {
                 },
             }
         }
-        let (state, more) = self.book.apply(changes.whole(), read, &self.secrets, &self.state.load());
+        let mut held = self.tables.lock();
+        let Held { book, secrets } = &mut *held;
+        let (state, more) = book.apply(changes.whole(), read, secrets, &self.tables.state.load());
         refused.extend(more);
-        self.state.store(Arc::new(state));
-        self.synced = true;
-        Ok(Committed { refused, rows: self.book.rows() })
+        self.tables.state.store(Arc::new(state));
+        let (rows, wanted) = (book.rows(), book.names());
+        drop(held);
+        self.resolver.want(wanted);
+        self.synced.routes = true;
+        Ok(Committed { refused, rows })
     }
 
     fn commit_secrets(&mut self, mut changes: Changes) -> Result<Committed, String> {
@@ -60,21 +105,24 @@ impl ProxyWorker {
                 Change::Put(key, row) => read.push((key.to_string(), Some(Secret::parse(row)))),
             }
         }
+        let mut held = self.tables.lock();
+        let Held { book, secrets } = &mut *held;
         if changes.whole() {
-            self.secrets.clear();
+            secrets.clear();
         }
         let mut refused: HashMap<String, RefusedRow> = HashMap::new();
         for (key, secret) in read {
-            self.secrets.remove(&key);
+            secrets.remove(&key);
             refused.remove(&key);
             match secret {
                 None => {}
-                Some(Ok(secret)) => drop(self.secrets.insert(key, secret)),
+                Some(Ok(secret)) => drop(secrets.insert(key, secret)),
                 Some(Err(problem)) => drop(refused.insert(key.clone(), refusal(&key, problem))),
             }
         }
-        self.state.store(Arc::new(self.book.renew(&self.secrets, &self.state.load())));
-        Ok(Committed { refused: refused.into_values().collect(), rows: self.secrets.len() })
+        self.tables.state.store(Arc::new(book.renew(secrets, &self.tables.state.load())));
+        self.synced.secrets = true;
+        Ok(Committed { refused: refused.into_values().collect(), rows: secrets.len() })
     }
 }
 
@@ -100,23 +148,30 @@ impl Worker for ProxyWorker {
     }
 
     fn unready(&self) -> Vec<String> {
-        if self.synced { Vec::new() } else { vec!["routes".to_string()] }
+        let Synced { routes, secrets } = self.synced;
+        let secrets = secrets || !self.tables.lock().book.needs_secrets();
+        let names = !routes || self.resolver.has_tried();
+        let all = [("routes", routes), ("certificates", secrets), ("names", names)];
+        all.into_iter().filter(|(_, done)| !done).map(|(name, _)| name.to_string()).collect()
     }
 
     fn ask(&mut self, question: &Question) -> Result<Value, String> {
         match question {
             Question::Metrics => {
                 let threads: Vec<_> = self.threads.iter().map(|thread| thread.metrics.clone()).collect();
-                Ok(Value::String(figures::render(&threads)))
+                Ok(Value::String(figures::render(&threads) + &self.resolver.metrics()))
             }
             Question::Stats => {
-                let state = self.state.load();
+                let state = self.tables.state.load();
+                let names = self.resolver.failing();
+                let failing: HashMap<_, _> = names.iter().map(|(name, failure)| (name, failure.word())).collect();
                 Ok(json!({
                     "hosts": state.hosts.len(),
                     "clusters": state.clusters.len(),
                     "endpoints": state.clusters.values().map(|cluster| cluster.endpoints.len()).sum::<usize>(),
-                    "secrets": self.secrets.len(),
-                    "synced": self.synced,
+                    "secrets": self.tables.lock().secrets.len(),
+                    "synced": self.synced.routes,
+                    "failingNames": failing,
                 }))
             }
             other => Err(format!("a proxy cannot answer {other:?}")),

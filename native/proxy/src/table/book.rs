@@ -4,12 +4,15 @@
 use super::listener::Listener;
 use super::route::Route;
 use super::{Host, Problem, State};
+use crate::resolve::Wanted;
 use crate::tls::client::BackendEnd;
 use crate::tls::secret::Secret;
 use crate::tls::sni::{self, Sni};
 use crate::upstream::cluster::{Cluster, ClusterRow};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use wire::protocol::RefusedRow;
 use wire::proxy::{self, ProxyRow};
 
@@ -21,6 +24,8 @@ pub struct Book {
     snis: HashMap<String, BTreeMap<String, proxy::Sni>>,
     clusters: HashMap<String, (String, Arc<ClusterRow>)>,
     endpoints: HashMap<String, BTreeMap<String, proxy::Endpoint>>,
+    /// What names of clusters were found to be. No row, and kept while a row has the name.
+    resolved: HashMap<String, Vec<IpAddr>>,
     thumbprints: BTreeMap<String, proxy::Thumbprint>,
 }
 
@@ -67,6 +72,7 @@ impl Book {
             touched.snis.extend(before.snis.into_keys());
             touched.clusters.extend(before.clusters.into_keys().chain(before.endpoints.into_keys()));
             (touched.listeners, touched.thumbprints) = (true, true);
+            self.resolved = before.resolved;
         }
         // A name that one row gives up may be another's in the same delta.
         changes.iter().for_each(|(key, _)| self.drop_row(key, &mut touched));
@@ -91,6 +97,37 @@ impl Book {
         let mut state = self.state(touched, secrets, old);
         state.challenges = Arc::new(sni::challenges(secrets));
         state
+    }
+
+    /// A name is these addresses now. None: nobody has it, or they are known.
+    pub fn resolve(&mut self, name: &str, found: Vec<IpAddr>, secrets: &Secrets, old: &State) -> Option<State> {
+        let has = |row: &ClusterRow| row.row.resolve.as_ref().is_some_and(|resolve| resolve.name == name);
+        let clusters = self.clusters.iter().filter(|(_, (_, row))| has(row)).map(|(cluster, _)| cluster.clone());
+        let touched = Touched { clusters: clusters.collect(), ..Touched::default() };
+        if touched.clusters.is_empty() || self.resolved.get(name) == Some(&found) {
+            return None;
+        }
+        self.resolved.insert(name.to_string(), found);
+        Some(self.state(touched, secrets, old))
+    }
+
+    /// Names to look up. What was known of others is forgotten.
+    pub fn names(&mut self) -> Wanted {
+        let mut names = Wanted::new();
+        for (_, row) in self.clusters.values() {
+            let Some(resolve) = &row.row.resolve else { continue };
+            if row.address.is_none() {
+                let every = Duration::from_millis(resolve.every_ms.into());
+                names.entry(resolve.name.clone()).and_modify(|held| *held = every.min(*held)).or_insert(every);
+            }
+        }
+        self.resolved.retain(|name, _| names.contains_key(name));
+        names
+    }
+
+    /// Something is shown, or somebody known, by what table `secrets` has.
+    pub fn needs_secrets(&self) -> bool {
+        !self.snis.is_empty()
     }
 
     fn drop_row(&mut self, key: &str, touched: &mut Touched) {
@@ -225,8 +262,10 @@ impl Book {
             let held = old.filter(|old| old.row.row.tls.as_ref() == Some(tls)).and_then(|old| old.tls.clone());
             held.filter(|held| held.same(&fresh)).unwrap_or_else(|| Arc::new(fresh))
         });
+        let named = row.named(|name| self.resolved.get(name).map_or(&[], Vec::as_slice));
         let none = BTreeMap::new();
-        Some(Arc::new(Cluster::new(row.clone(), self.endpoints.get(name).unwrap_or(&none), tls, old)))
+        let endpoints = named.as_ref().or_else(|| self.endpoints.get(name)).unwrap_or(&none);
+        Some(Arc::new(Cluster::new(row.clone(), endpoints, tls, old)))
     }
 }
 

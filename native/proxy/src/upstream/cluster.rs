@@ -8,7 +8,7 @@ use crate::variable::Template;
 use foldhash::fast::FixedState;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wire::proxy::{self, BackendProtocol, Balance};
@@ -31,12 +31,16 @@ pub struct Cluster {
 pub struct ClusterRow {
     pub row: proxy::Cluster,
     pub hash: Option<Template>,
+    /// What its name is, when that is an address.
+    pub address: Option<IpAddr>,
 }
 
 pub struct Endpoint {
     pub address: SocketAddr,
     pub weight: u32,
     pub draining: bool,
+    /// Of a name: an address of the other family, for when this one does not answer soon (RFC 8305).
+    pub other: Option<SocketAddr>,
     /// What a cookie calls it.
     pub id: u64,
     pub health: Arc<EndpointHealth>,
@@ -47,7 +51,6 @@ impl ClusterRow {
         for (what, asked) in [
             ("preference for a zone (zone)", row.zone.is_some()),
             ("PROXY protocol to backends (proxyProtocol)", row.proxy_protocol.is_some()),
-            ("a cluster that is a name (resolve)", row.resolve.is_some()),
             ("a cluster of raw connections (protocol raw)", row.protocol == BackendProtocol::Raw),
         ] {
             if asked {
@@ -58,7 +61,27 @@ impl ClusterRow {
             Balance::Hash(text) => Some(Template::new(text)?),
             Balance::RoundRobin | Balance::LeastRequest => None,
         };
-        Ok(ClusterRow { row: row.clone(), hash })
+        let plain = |resolve: &proxy::Resolve| resolve.name.trim_matches(['[', ']']).parse().ok();
+        Ok(ClusterRow { row: row.clone(), hash, address: row.resolve.as_ref().and_then(plain) })
+    }
+
+    /// The endpoints of one that is a name; None: they are rows.
+    pub fn named<'a>(&self, look_up: impl Fn(&str) -> &'a [IpAddr]) -> Option<BTreeMap<String, proxy::Endpoint>> {
+        let resolve = self.row.resolve.as_ref()?;
+        let found = match &self.address {
+            Some(address) => std::slice::from_ref(address),
+            None => look_up(&resolve.name),
+        };
+        let endpoint = |address: &IpAddr| proxy::Endpoint {
+            cluster: self.row.name.clone(),
+            address: *address,
+            port: resolve.port,
+            weight: 1,
+            zone: None,
+            draining: false,
+            label: resolve.name.clone(),
+        };
+        Some(found.iter().map(|address| (address.to_string(), endpoint(address))).collect())
     }
 }
 
@@ -70,7 +93,12 @@ impl Cluster {
         tls: Option<Arc<BackendEnd>>,
         old: Option<&Cluster>,
     ) -> Cluster {
-        let endpoints: Vec<Endpoint> = endpoints.values().map(|row| Endpoint::new(row, old)).collect();
+        let mut endpoints: Vec<Endpoint> = endpoints.values().map(|row| Endpoint::new(row, old)).collect();
+        if row.row.resolve.is_some() {
+            let of = |four: bool| endpoints.iter().map(|endpoint| endpoint.address).find(|a| a.is_ipv4() == four);
+            let (four, six) = (of(true), of(false));
+            endpoints.iter_mut().for_each(|one| one.other = if one.address.is_ipv4() { six } else { four });
+        }
         let able = |draining: bool| -> Vec<u32> {
             let fits = |endpoint: &Endpoint| endpoint.weight > 0 && endpoint.draining == draining;
             (0..endpoints.len() as u32).filter(|at| fits(&endpoints[*at as usize])).collect()
@@ -121,6 +149,7 @@ impl Endpoint {
             address,
             weight: row.weight,
             draining: row.draining,
+            other: None,
             id,
             health: held.map_or_else(|| Arc::new(EndpointHealth::new()), |held| held.health.clone()),
         }

@@ -11,6 +11,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -84,12 +85,34 @@ pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, within: Duration) -
 }
 
 async fn open(cluster: &Cluster, endpoint: &Endpoint, seat: Counted<Connections>) -> io::Result<Sender> {
-    let stream = TcpStream::connect(endpoint.address).await?;
+    let stream = dial(endpoint).await?;
     stream.set_nodelay(true)?;
     let protocol = cluster.row.row.protocol;
     match &cluster.tls {
         None => begin(stream, protocol, seat).await,
         Some(tls) => begin(tls.connect(stream, endpoint.address.ip()).await?, protocol, seat).await,
+    }
+}
+
+/// To the other family, too, when the first fails or takes long: the first that answers counts (RFC 8305 5).
+async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let Some(other) = endpoint.other else { return TcpStream::connect(endpoint.address).await };
+    let mut first = pin!(TcpStream::connect(endpoint.address));
+    match timeout(HEAD_START, &mut first).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(_)) => return TcpStream::connect(other).await,
+        Err(_) => {}
+    }
+    let mut second = pin!(TcpStream::connect(other));
+    tokio::select! {
+        found = &mut first => match found {
+            Ok(stream) => Ok(stream),
+            Err(_) => second.await,
+        },
+        found = &mut second => match found {
+            Ok(stream) => Ok(stream),
+            Err(_) => first.await,
+        },
     }
 }
 
@@ -120,6 +143,8 @@ where
     Ok(Sender::One(sender))
 }
 
+/// As RFC 8305 8 recommends.
+const HEAD_START: Duration = Duration::from_millis(250);
 const HEADER_LIST_BYTES: u32 = 64 << 10;
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const WINDOW_BYTES: u32 = 1 << 20;

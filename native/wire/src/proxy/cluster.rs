@@ -169,8 +169,10 @@ pub enum ProxyVersion {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
 pub struct Resolve {
+    /// As resolv.conf says, search domains included; or an address. While it cannot be looked up, its last addresses stay.
     pub name: String,
     pub port: u16,
+    /// At most so often, at least every five minutes; in between, when the answer's TTL is over.
     pub every_ms: u32,
 }
 

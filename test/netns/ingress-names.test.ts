@@ -1,0 +1,86 @@
+/** ExternalName: backends that are names, looked up in a real DNS, as /etc/resolv.conf says. */
+import { createServer, type Server } from 'node:http'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { exec } from '../../src/kernel/exec.ts'
+import { CLASS, ingress } from '../contract/ingress-objects.ts'
+import type { Raw } from '../contract/service-objects.ts'
+import { DnsServer } from './dnsserver.ts'
+import { ShippedIngress } from './ingress-shipped.ts'
+import { until } from './waiting.ts'
+import { enterWorld, ip } from './world.ts'
+
+await enterWorld()
+t.setTimeout(300_000)
+
+t.test('names are followed; what cannot be looked up keeps its last addresses, and is told', async (t) => {
+  const shipped = new ShippedIngress()
+  t.teardown(() => shipped.end())
+  await ip(...['10.9.0.1/32', '10.9.0.2/32', '10.9.0.3/32', 'fd09::3/128'].map((each) => `addr add ${each} dev lo`))
+  const servers = [
+    ['10.9.0.1', 'one'],
+    ['10.9.0.2', 'two'],
+    ['fd09::3', 'six'],
+  ].map(([address, word]) => listen(address!, word!))
+  t.teardown(() => servers.forEach((server) => server.close()))
+  const file = join(shipped.folder, 'resolv.conf')
+  writeFileSync(file, 'nameserver 127.0.0.1\nsearch example.org\noptions ndots:5 timeout:1 attempts:1\n')
+  const mounted = await exec(['mount', '--bind', file, '/etc/resolv.conf'])
+  if (mounted.kind !== 'done') return t.fail('cannot mount resolv.conf')
+  let dns = serve(shipped.folder, ['10.9.0.1 web.example.org', '10.9.0.3 both.example.org', 'fd09::3 both.example.org'])
+  t.teardown(() => dns.kill())
+
+  const names = { web: 'web.example.org', short: 'web', both: 'both.example.org', broken: 'broken.example.org' }
+  const paths = Object.fromEntries(Object.keys(names).map((name) => [`${name}.org/`, `${name}:9000`]))
+  const annotations = { 'proxy-next-upstream': 'off' }
+  shipped.write(CLASS, ...Object.entries(names).map(externalName), ingress('x/i', { paths, annotations }))
+  await shipped.begin()
+  const body = async (host: string): Promise<string> => {
+    const { status, body: text } = await shipped.get(`http://${host}.org/`)
+    return status === 200 ? text : String(status)
+  }
+  await until('a name', async () => (await body('web')) === 'one')
+  await until('a name below a search domain', async () => (await body('short')) === 'one')
+  await until('a name of both families', async () => (await body('both')) === 'six')
+  for (let i = 0; i < 20; i++)
+    t.equal(await body('both'), 'six', 'nobody listens on the other family: no request is lost')
+  t.equal(await body('broken'), '503')
+  const failing = async (name: string): Promise<string | undefined> => {
+    const { body: text } = await shipped.page('/metrics')
+    return new RegExp(`fairlead_proxy_name_failing\\{name="${name}",result="(\\w+)"\\} 1`).exec(text)?.[1]
+  }
+  await until('SERVFAIL is told', async () => (await failing('broken.example.org')) === 'servfail')
+  t.match(shipped.said.join('\n'), /cannot look up broken\.example\.org: servfail; requests to it get 503; see the log/)
+
+  await dns.kill()
+  dns = serve(shipped.folder, ['10.9.0.2 web.example.org'], ['both.example.org'])
+  await until('the name is another address', async () => (await body('web')) === 'two')
+  await until('and by the search domain', async () => (await body('short')) === 'two')
+  await until('NXDOMAIN is told', async () => (await failing('both.example.org')) === 'nxdomain')
+  t.equal(await body('both'), 'six', 'the last addresses stay')
+
+  await dns.kill()
+  await until('silence is told', async () => /timeout|error/.test((await failing('web.example.org')) ?? ''))
+  t.equal(await body('web'), 'two', 'the last addresses stay')
+  dns = serve(shipped.folder, ['10.9.0.1 web.example.org'])
+  await until('it is found again', async () => (await body('web')) === 'one')
+  t.equal(await failing('web.example.org'), undefined)
+})
+
+const externalName = ([name, value]: [string, string]): Raw => ({
+  ...{ apiVersion: 'v1', kind: 'Service', metadata: { namespace: 'x', name } },
+  spec: { type: 'ExternalName', externalName: value },
+})
+
+function listen(address: string, word: string): Server {
+  const server = createServer((_, answer) => void answer.end(word))
+  return server.listen(9000, address)
+}
+
+/** `gone`: names that it says are none. */
+function serve(folder: string, hosts: readonly string[], gone: readonly string[] = []): DnsServer {
+  const saying = (name: string, code: string): string => `template ANY ANY ${name} {\nrcode ${code}\n}`
+  const answers = [saying('broken.example.org', 'SERVFAIL'), ...gone.map((name) => saying(name, 'NXDOMAIN'))]
+  return new DnsServer({ folder, namespace: 'n1', lines: [`hosts {\n${hosts.join('\n')}\nttl 1\n}`, ...answers] })
+}

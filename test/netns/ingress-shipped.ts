@@ -1,0 +1,85 @@
+/** The ingress as it ships, controller and carrier, in the network namespace of the test, on a file of objects. */
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request, type IncomingHttpHeaders } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { carrier } from '../../src/kernel/carrier.ts'
+import { start } from '../../src/kernel/exec.ts'
+import type { Raw } from '../contract/service-objects.ts'
+import { MAIN } from './shipped.ts'
+import { ended, until } from './waiting.ts'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+export class ShippedIngress {
+  readonly folder = mkdtempSync(join(tmpdir(), 'fairlead-ingress-'))
+  /** Lines of both logs. */
+  readonly said: string[] = []
+  readonly #file = join(this.folder, 'objects.json')
+  readonly #children: ChildProcess[] = []
+
+  /** What the cluster says, from now on. */
+  write(...objects: readonly Raw[]): void {
+    writeFileSync(this.#file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+  }
+
+  /** Ends when it serves on 127.0.0.1, ports 80 and 443. */
+  async begin(...args: readonly string[]): Promise<void> {
+    const socket = join(this.folder, 'proxy.sock')
+    this.#start([carrier, 'proxy', '--socket', socket, '--threads', '2', '--http', PAGES])
+    const words = ['ingress', '--directory', this.#file, '--socket', socket, '--name', 'pod', '--namespace', 'x']
+    const more = ['--status-bind-address', join(this.folder, 'status.sock'), '--log', 'debug', ...args]
+    this.#start([process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...words, ...more])
+    await until('the carrier is ready', async () => (await this.page('/ready')).status === 200)
+  }
+
+  /** GET unless `more` says otherwise; status 0: there was no answer. */
+  get(url: string, more: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Answer> {
+    const { host, pathname, search } = new URL(url)
+    return ask(80, pathname + search, { ...more, headers: { host, ...more.headers } })
+  }
+
+  page(path: string): Promise<Answer> {
+    return ask(10254, path, {})
+  }
+
+  async end(): Promise<void> {
+    for (const child of this.#children) {
+      child.kill('SIGKILL')
+      await ended(child)
+    }
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #start(command: readonly string[]): void {
+    const child = start(command as [string], { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const input of [child.stdout!, child.stderr!])
+      createInterface({ input }).on('line', (line) => this.said.push(line))
+    this.#children.push(child)
+  }
+}
+
+const ask = (
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, body = '' }: { method?: string; headers?: Record<string, string>; body?: string },
+): Promise<Answer> =>
+  new Promise((resolve) => {
+    const nothing = { status: 0, headers: {}, body: '' }
+    const asked = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (answer) => {
+      let text = ''
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      answer.on('end', () => resolve({ status: answer.statusCode!, headers: answer.headers, body: text }))
+      answer.on('error', () => resolve(nothing))
+    })
+    asked.on('error', () => resolve(nothing))
+    asked.end(body)
+  })
+
+const PAGES = '127.0.0.1:10254'
