@@ -127,7 +127,7 @@ export type Dns64 = {
 /** Replace: only what is there. Append: only where there is none. Set: either. Unset: removes. */
 export type Edns0Action = 'set' | 'append' | 'replace' | 'unset'
 
-export type Edns0Data = { octets: string } | { variable: Edns0Variable }
+export type Edns0Data = { octets: string } | { variable: Edns0Variable } | { metadata: string }
 
 export type Edns0Option =
   | { kind: 'local'; code: number; data: Edns0Data }
@@ -288,8 +288,27 @@ export type Matching = {
   text: string
 }
 
-/** Names that `log` and others may print: who asked in which namespace. Nothing by itself. */
-export type Metadata = { zones: Array<string> }
+/**
+ * What is known of a query whose name is in these zones, by label: `kubernetes/service`. Nothing by itself: `log` and `rewrite`
+ * name labels.
+ */
+export type Metadata = {
+  zones: Array<string>
+  /** Of the `kubernetes` of the same server; absent: there is none. */
+  kubernetes: MetadataKubernetes | null
+}
+
+export type MetadataKubernetes = {
+  /** All of them, reverse ones too. */
+  zones: Array<string>
+  /** Those of `zones` with the Services of other clusters. */
+  multicluster: Array<string>
+  /**
+   * The set that tells who asks: as `AutopathPods` has it, and behind namespace and name a text `KEY=VALUE` for each label
+   * of the pod that is asked for. Absent: nobody asks, or nobody knows.
+   */
+  clients: string | null
+}
 
 /** Authority and additional sections are left out where an answer does not need them. */
 export type Minimal = Record<symbol, never>
@@ -453,7 +472,7 @@ export type TemplateRule = {
   fallthrough: Array<string> | null
 }
 
-export type TextPart = { text: string } | { group: number }
+export type TextPart = { text: string } | { group: number } | { metadata: string }
 
 /** Of connections (TCP, TLS); absent is the server's own default. 1 s to 24 h each. */
 export type Timeouts = {

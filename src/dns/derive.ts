@@ -76,7 +76,7 @@ function deriveSet(graph: Graph, inputs: NameInputs, options: NameOptions): Name
   if (zones.imported.length > 0) sources.push(deriveSource(graph, setting, importsOf(inputs.serviceImports)))
   const rows = [deriveZones(graph, inputs.services, options, setting), namespaces]
   if (options.pods === 'verified') rows.push(derivePods(graph, inputs.pods, setting))
-  if (options.clients) rows.push(deriveClients(graph, inputs.pods, set))
+  if (options.clients) rows.push(deriveClients(graph, inputs.pods, set, options.clients))
   return {
     rows: [...rows, ...sources.flatMap((source) => source.rows)],
     rejections: sources.flatMap(({ rejections }) => rejections),

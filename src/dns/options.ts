@@ -17,8 +17,8 @@ export interface NameOptions {
    * answer them for every Service, so that what a PTR record of an endpoint points to can be looked up.
    */
   readonly endpointNames: 'all' | 'headless'
-  /** Also who has which address: `deriveClients`. With `verified` only. */
-  readonly clients?: true
+  /** Also who has which address, `deriveClients`, with these labels of pods. With `verified` only. */
+  readonly clients?: readonly string[]
   /** EndpointSlices are not looked at: no names of endpoints, none of headless Services. */
   readonly noEndpoints: boolean
   /** A Service with a ClusterIP but without a ready endpoint does not exist. Nothing is known of that with `noEndpoints`. */

@@ -354,7 +354,7 @@ t.test('the search domains of pods are those of the kubernetes beside them', asy
   t.match(servers[1]!.steps, [{ plugin: 'kubernetes', set: second! }])
   t.same(
     kubernetes.map(({ options }) => options.clients),
-    [true, undefined],
+    [[], undefined],
   )
 })
 
@@ -372,7 +372,34 @@ t.test('what is ignored is warned of', async (t) => {
   )
 })
 
-t.test('metadata in a log line, which nothing gives: said where it stands', async (t) => {
-  const { warnings } = configuration('a {\nlog . "{name} {/kubernetes/service}"\n}')
-  t.match(warnings, [{ line: 2, problem: /no plugin here gives metadata: {\/kubernetes\/service} is always "-"/ }])
+t.test('metadata: what is asked of it, and what nobody gives said where it stands', async (t) => {
+  const warned = (text: string): readonly string[] =>
+    configuration(text).warnings.map(({ line, problem }) => `${line} ${problem}`)
+  const service = 'log . "{name} {/kubernetes/service}"'
+  t.same(warned(`a {\n${service}\n}`), ['2 "kubernetes/service" is not known without metadata'])
+  t.same(warned(`a {\n${service}\nmetadata\n}`), [
+    '2 "kubernetes/service" is not known: there is no kubernetes in this server',
+  ])
+  t.same(warned(`a {\n${service}\nmetadata\nkubernetes a\n}`), [])
+  const client = 'log . "{/kubernetes/client-namespace} {/kubernetes/client-label/app.kubernetes.io/Name}"'
+  t.same(warned(`a {\n${client}\nmetadata\nkubernetes a\n}`), ['2 "kubernetes/client-namespace" is not known of pods'])
+  t.same(warned('a {\nmetadata\nlog . "{/kubernetes/servce} {/log/type}"\n}'), [
+    '3 "kubernetes/servce" is not known: there is no kubernetes in this server',
+    '3 "kubernetes/servce" is no label of metadata that is given here',
+  ])
+  t.same(warned('a {\nmetadata\nrewrite edns0 local set 0xffee {forward/upstream}\n}'), [
+    '3 "forward/upstream" is known only once there is an answer',
+  ])
+  const { kubernetes, servers } = configuration(
+    `a {\n${client}\nmetadata\nkubernetes a b {\npods verified\nmulticluster b\n}\n}`,
+  )
+  const [{ set, options }] = kubernetes as [(typeof kubernetes)[number]]
+  t.same(options.clients, ['app.kubernetes.io/Name'])
+  t.match(servers[0]!.steps[0], {
+    ...{ plugin: 'metadata', zones: ['a.'] },
+    kubernetes: { zones: ['a.', 'b.'], multicluster: ['b.'], clients: `${set}-clients` },
+  })
+  const unused = configuration('a {\nmetadata\nkubernetes a {\npods verified\n}\n}')
+  t.equal(unused.kubernetes[0]!.options.clients, undefined, 'what nobody asks for is not kept')
+  t.match(unused.servers[0]!.steps[0], { kubernetes: { clients: null } })
 })

@@ -245,6 +245,16 @@ t.test('of plugins', async (t) => {
     ['rewrite ttl a 30-20', '2:16 "30-20" is no TTL; write SECONDS, MIN-MAX, MIN- or -MAX'],
     ['rewrite ttl a -', '2:16 "-" is no TTL; write SECONDS, MIN-MAX, MIN- or -MAX'],
     ['rewrite type A AAAAA', '2:17 "aaaaa" is no record type; did you mean aaaa?'],
+    ['rewrite name exact a b metadata', '2:25 metadata goes with regex rules only; write name regex, or remove it'],
+    [
+      'rewrite name regex (a) {2}.b metadata',
+      '2:25 {2} is no group: the pattern has 1; use {0} for all that matched, or add a group',
+    ],
+    ['rewrite name regex a {b} metadata', '2:23 "{b}" is no label; write {1} or {kubernetes/service}'],
+    [
+      'rewrite name regex (a) {1}}.c metadata',
+      '2:25 a brace has no other in "{1}}.c"; write {1} or {kubernetes/service}',
+    ],
     ['rewrite edns0 local set 0x10000 a', '2:26 "0x10000" is no option code; write 0xffee or 65518'],
     ['rewrite edns0 local set 1 {qnam}', '2:28 "qnam" is no variable; did you mean qname?'],
     ['rewrite edns0 local set 1 0xabc', '2:28 "0xabc" is not hexadecimal; write two digits for each octet'],

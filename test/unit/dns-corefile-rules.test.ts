@@ -82,6 +82,20 @@ t.test('rewrite', async (t) => {
       'edns0 local replace 010 {client_ip}',
       { change: { action: 'replace', option: { code: 8, data: { variable: 'clientIp' } } } },
     ],
+    [
+      'edns0 local set 0xfff0 {kubernetes/client-label/App}',
+      { change: { option: { kind: 'local', code: 65_520, data: { metadata: 'kubernetes/client-label/App' } } } },
+    ],
+    [
+      'name regex ^([^.]+)\\.a\\.$ {1}.{kubernetes/client-namespace}.SVC metadata answer auto',
+      {
+        change: {
+          field: 'name',
+          to: [...[{ group: 1 }, { text: '.' }, { metadata: 'kubernetes/client-namespace' }], { text: '.svc.' }],
+          auto: true,
+        },
+      },
+    ],
     ['edns0 local unset 1', { change: { action: 'unset', option: { kind: 'local', code: 1 }, revert: false } }],
     ['edns0 nsid set', { change: { option: { kind: 'nsid' } } }],
     ['edns0 subnet set 24 56', { change: { option: { kind: 'subnet', ipv4Bits: 24, ipv6Bits: 56 } } }],

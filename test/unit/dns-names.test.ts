@@ -287,7 +287,7 @@ t.test('who has which address', async (t) => {
     const row = r.rows().get(`k0-clients ${ip.split('.').reverse().join('.')}.in-addr.arpa.`)
     return row === undefined ? 'nobody' : row.records.flatMap((record) => ('texts' in record ? record.texts : []))
   }
-  const options = { pods: 'verified', clients: true } as const
+  const options = { pods: 'verified', clients: [] } as const
   const going = { deletionTimestamp: '2026-01-01T00:00:00Z' }
   const r = room(
     [pod('ns/a', ['10.240.0.1', 'fd00::1']), pod('ns/done', ['10.240.0.2'], { phase: 'Succeeded' })],
@@ -305,6 +305,10 @@ t.test('who has which address', async (t) => {
   t.same(client(r.put(pod('third/d', ['10.240.0.1'])), '10.240.0.1'), [], 'nobody can tell which of two it is')
   t.same(client(r.drop(pod('third/d', [])), '10.240.0.1'), ['other', 'c'])
   t.same(client(r.put(pod('other/e', ['10.240.0.1'])), '10.240.0.1'), ['other'], 'both are in one namespace')
+  const labelled = room([pod('ns/a', ['10.240.0.1'], {}, { labels: { app: 'web', tier: 'x' } })], {
+    ...{ pods: 'verified', clients: ['app', 'none'] },
+  })
+  t.same(client(labelled, '10.240.0.1'), ['ns', 'a', 'app=web'], 'labels that are asked for')
   t.equal(
     client(room([pod('ns/a', ['10.240.0.1'])], { pods: 'verified' }), '10.240.0.1'),
     'nobody',

@@ -105,7 +105,7 @@ pub fn answer_knowing(
     }
     if said.dropped {
         if let Some(log) = &chain.log {
-            log.tell(&Event::of(&query, packet, &asker, server, &[], said.code));
+            log.tell(&Event::of(&query, packet, &asker, server, &[], said.code, lookup.facts()));
         }
         return Outcome::Nothing;
     }
@@ -122,7 +122,8 @@ pub fn answer_knowing(
     }
     let length = reply.finish(&query, head);
     if let Some(log) = &chain.log {
-        log.tell(&Event::of(&query, packet, &asker, server, &room[..length], said.code));
+        let lookup = Lookup { tables, chain, query: &query, known, asker: &asker, server, options: &[], trace: None };
+        log.tell(&Event::of(&query, packet, &asker, server, &room[..length], said.code, lookup.facts()));
     }
     if chain.counted {
         let exchange = Exchange {

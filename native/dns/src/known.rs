@@ -1,6 +1,7 @@
 //! What a query needs to know of others, and what they said.
 
 use crate::forward::stored::Stored;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What has to be asked of others.
@@ -18,8 +19,13 @@ pub struct Wanted {
 /// What came of fetching: shared by all who waited.
 #[derive(Clone)]
 pub enum Fetched {
-    /// And its TTL, if it is kept; else each record has its own.
-    Answer(Arc<Stored>, Option<u32>),
+    Answer {
+        stored: Arc<Stored>,
+        /// If it is kept; else each record has its own.
+        ttl: Option<u32>,
+        /// Who gave it; absent: it was kept.
+        upstream: Option<SocketAddr>,
+    },
     Refused,
     Nothing,
 }
@@ -31,5 +37,13 @@ pub struct Known(pub Vec<(Wanted, Fetched)>);
 impl Known {
     pub fn of(&self, wanted: &Wanted) -> Option<&Fetched> {
         self.0.iter().find(|(asked, _)| asked == wanted).map(|(_, fetched)| fetched)
+    }
+
+    /// Who gave the last answer.
+    pub fn upstream(&self) -> Option<SocketAddr> {
+        self.0.iter().rev().find_map(|(_, fetched)| match fetched {
+            Fetched::Answer { upstream, .. } => *upstream,
+            _ => None,
+        })
     }
 }

@@ -25,6 +25,7 @@ mod local;
 mod log;
 mod lookup;
 mod message;
+mod metadata;
 mod metrics;
 pub mod name;
 mod names;

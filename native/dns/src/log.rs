@@ -2,6 +2,7 @@
 //! takes longer than to answer.
 
 use crate::asker::Asker;
+use crate::metadata::{Facts, type_of};
 use crate::name::{Name, Shown, within};
 use crate::names::{Class, Code, Kind};
 use crate::packet::{self, Query};
@@ -32,6 +33,8 @@ pub struct Event<'a> {
     pub local: IpAddr,
     pub transport: Transport,
     pub took: Duration,
+    /// What `metadata` knows; absent where it is not asked to.
+    pub facts: Option<Facts<'a>>,
 }
 
 impl Log {
@@ -67,7 +70,14 @@ impl Log {
         for part in format {
             match part {
                 LogPart::Text(text) => line += text,
-                LogPart::Metadata(_) => line.push('-'),
+                LogPart::Metadata(label) => {
+                    let class = match class {
+                        LogClass::Success => "success",
+                        LogClass::Denial => "denial",
+                        LogClass::All | LogClass::Error => "error",
+                    };
+                    line += event.fact(label, class).as_deref().unwrap_or("-");
+                }
                 LogPart::Field(field) => event.write(*field, &mut line),
             }
         }
@@ -84,13 +94,25 @@ impl<'a> Event<'a> {
         server: SocketAddr,
         answer: &'a [u8],
         code: u16,
+        facts: Option<Facts<'a>>,
     ) -> Event<'a> {
         let (peer, transport, took) = (asker.peer, asker.transport, asker.came.elapsed());
-        Event { query, query_bytes: packet.len(), answer, code, peer, local: server.ip(), transport, took }
+        Event { query, query_bytes: packet.len(), answer, code, peer, local: server.ip(), transport, took, facts }
     }
 }
 
 impl Event<'_> {
+    /// The value of a label of `metadata`.
+    fn fact(&self, label: &str, class: &str) -> Option<String> {
+        let facts = self.facts?;
+        match label {
+            _ if !facts.holds() => None,
+            "log/class" => Some(class.to_string()),
+            "log/type" => Some(type_of(self.answer, self.query.kind, self.code).to_string()),
+            _ => facts.value(label),
+        }
+    }
+
     fn write(&self, field: LogField, line: &mut String) {
         let query = self.query;
         let shown = |ip: IpAddr| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
@@ -152,6 +174,9 @@ const FLAGS: [(u16, &str); 8] =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::Metadata;
+    use crate::step::Tables;
+    use std::time::Instant;
 
     #[test]
     fn a_line_as_coredns_writes_it() {
@@ -175,6 +200,7 @@ mod tests {
             local: "::1".parse().unwrap(),
             transport: Transport::Udp,
             took: Duration::from_micros(123),
+            facts: None,
         };
         let line = "[INFO] [::1]:53 - 4660 \"A IN a. udp 19 false 512\" NXDOMAIN qr,aa,rd 12 0.000123s";
         assert_eq!(log.line(&event).as_deref(), Some(line));
@@ -205,6 +231,7 @@ mod tests {
             local: "192.0.2.2".parse().unwrap(),
             transport: Transport::Tcp,
             took: Duration::ZERO,
+            facts: None,
         };
         let line = log("\"error\"", &format).line(&event);
         assert_eq!(
@@ -216,8 +243,18 @@ mod tests {
         assert_eq!(line.as_deref(), Some("[INFO] NAPTR HS - - 0 true 4096 0 192.0.2.2 tcp "), "there was no answer");
         assert_eq!(log("\"success\",\"denial\"", &format).line(&event), None);
         assert!(log("\"all\",\"success\"", &format).line(&event).is_some());
-        let metadata = log("\"all\"", r#"{"metadata":"kubernetes/client-namespace"}"#);
-        assert_eq!(metadata.line(&event).as_deref(), Some("[INFO] -"));
+        let metadata = log("\"all\"", r#"{"metadata":"log/type"},{"text":" "},{"metadata":"kubernetes/service"}"#);
+        assert_eq!(metadata.line(&event).as_deref(), Some("[INFO] - -"));
+        let step = corefile::Metadata { zones: vec!["b.".to_string()], kubernetes: None };
+        let given = Metadata::new(&step, |_| 0).unwrap();
+        let asker = Asker { peer: event.peer, transport: Transport::Tcp, came: Instant::now(), lane: 0, turn: 0 };
+        let tables = Tables::default();
+        let name = query.name.wire();
+        let upstream = Some("192.0.2.9:53".parse().unwrap());
+        event.facts = Some(Facts { metadata: &given, tables: &tables, name, asker: &asker, upstream });
+        assert_eq!(metadata.line(&event).as_deref(), Some("[INFO] OTHERERROR -"));
+        let who = log("\"all\"", r#"{"metadata":"forward/upstream"},{"text":" "},{"metadata":"log/class"}"#);
+        assert_eq!(who.line(&event).as_deref(), Some("[INFO] 192.0.2.9:53 error"));
         let other = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01A\0\0\x01\0\x01";
         let other = packet::parse(other).unwrap();
         event.query = &other;

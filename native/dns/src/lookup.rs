@@ -5,6 +5,7 @@ use crate::cache::{Hit, Key, count};
 use crate::circle::Circle;
 use crate::known::{Fetched, Known, Wanted};
 use crate::message::Message;
+use crate::metadata::Facts;
 use crate::packet::{self, HEADER_BYTES, Query};
 use crate::reply::{Head, Reply, pointer};
 use crate::step::{Chain, Given, Tables};
@@ -50,7 +51,14 @@ pub struct Said {
     pub lenient: bool,
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
+    /// What `metadata` knows of the query.
+    pub fn facts(&self) -> Option<Facts<'a>> {
+        let upstream = self.known.and_then(Known::upstream);
+        let (tables, asker, name) = (self.tables, self.asker, self.query.name.wire());
+        self.chain.metadata.as_ref().map(|metadata| Facts { metadata, tables, name, asker, upstream })
+    }
+
     /// Runs steps for the question, then for what it turns out to be an alias of.
     pub fn say(&self, from: usize, to: usize, reply: &mut Reply) -> Result<Said, Wanted> {
         let (mut name, mut offset, mut step) = (self.query.name.clone(), HEADER_BYTES, from);
@@ -125,7 +133,7 @@ impl Lookup<'_> {
         let told = |code, authentic| Ok(Some(Told { code, authentic, ..Told::default() }));
         match known.of(&wanted()) {
             None => Err(wanted()),
-            Some(Fetched::Answer(stored, ttl)) => {
+            Some(Fetched::Answer { stored, ttl, .. }) => {
                 if self.chain.forward(step).is_some_and(|forward| forward.passes(stored)) {
                     return Ok(None);
                 }

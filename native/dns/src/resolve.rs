@@ -117,11 +117,11 @@ impl Resolver {
         key.tell(&wanted.options);
         let cache = chain.cache.as_ref().filter(|cache| cache.holds(&wanted.name));
         let hit = if refresh { None } else { cache.and_then(|cache| cache.get(&key, Instant::now(), true)) };
+        let of =
+            |stored: &Stored, ttl| Fetched::Answer { stored: Arc::new(stored.clone()), ttl: Some(ttl), upstream: None };
         let (stale, patience) = match hit {
-            Some(Hit::Fresh { kept, ttl, .. }) => return Fetched::Answer(Arc::new(kept.stored.clone()), Some(ttl)),
-            Some(Hit::Stale { kept, ttl, patience }) => {
-                (Some(Fetched::Answer(Arc::new(kept.stored.clone()), Some(ttl))), patience)
-            }
+            Some(Hit::Fresh { kept, ttl, .. }) => return of(&kept.stored, ttl),
+            Some(Hit::Stale { kept, ttl, patience }) => (Some(of(&kept.stored, ttl)), patience),
             None => (None, None),
         };
         let fetching = self.fly(chain, forward, key, wanted, query.checking_disabled);
@@ -130,8 +130,8 @@ impl Resolver {
             None => fetching.await,
         };
         match (fetched, stale) {
-            (Fetched::Answer(stored, _), Some(stale)) if stored.code == packet::SERVER_FAILURE => stale,
-            (Fetched::Answer(stored, ttl), _) => Fetched::Answer(stored, ttl),
+            (Fetched::Answer { stored, .. }, Some(stale)) if stored.code == packet::SERVER_FAILURE => stale,
+            (answer @ Fetched::Answer { .. }, _) => answer,
             (_, Some(stale)) => stale,
             (other, None) => other,
         }
@@ -159,7 +159,7 @@ impl Resolver {
             spawn_local(async move {
                 let told = forward.ask(&wanted, key.dnssec_ok(), checking_disabled).await;
                 let failed = match &told {
-                    Told::Answer(_) => None,
+                    Told::Answer(..) => None,
                     Told::Busy(why) => Some((packet::REFUSED, why)),
                     Told::Nothing(why) => Some((packet::SERVER_FAILURE, why)),
                 };
@@ -168,9 +168,9 @@ impl Resolver {
                 }
                 let cache = chain.cache.as_ref().filter(|cache| cache.holds(&wanted.name));
                 let fetched = match told {
-                    Told::Answer(stored) => {
+                    Told::Answer(stored, upstream) => {
                         let ttl = cache.and_then(|cache| cache.keep(&key, &stored, Instant::now()));
-                        Fetched::Answer(Arc::new(stored), ttl)
+                        Fetched::Answer { stored: Arc::new(stored), ttl, upstream: Some(upstream) }
                     }
                     Told::Busy(_) => Fetched::Refused,
                     Told::Nothing(_) => {

@@ -15,6 +15,7 @@ use crate::kubernetes::{Kubernetes, any};
 use crate::layer::Layer;
 use crate::local::Local;
 use crate::log::Log;
+use crate::metadata::Metadata;
 use crate::name::{Name, within};
 use crate::packet::{self, Query};
 use crate::prefer::Prefer;
@@ -128,6 +129,7 @@ pub struct Chain {
     pub cache: Option<Cache>,
     pub circle: Option<Circle>,
     pub log: Option<Log>,
+    pub metadata: Option<Metadata>,
     /// What changes questions and answers of the steps behind it; in front of all that changes nothing.
     pub layers: Vec<Layer>,
     /// Of the server, for who asks for it (RFC 5001).
@@ -179,7 +181,7 @@ impl Chain {
                 // What these ask for is done by others: the supervisor, the controller.
                 corefile::Step::Health(_) | corefile::Step::Ready(_) => {}
                 corefile::Step::Errors(step) => chain.errors = Some(Errors::new(step)?),
-                corefile::Step::Metadata(_) => {}
+                corefile::Step::Metadata(step) => chain.metadata = Some(Metadata::new(step, &mut set)?),
                 corefile::Step::Local(step) => chain.steps.push(Step::Local(Local::new(step)?)),
                 corefile::Step::Chaos(step) => chain.steps.push(Step::Chaos(Chaos::new(step))),
                 corefile::Step::Whoami(_) => chain.steps.push(Step::Whoami),

@@ -284,6 +284,43 @@ fn servers_are_told_what_the_rules_say() {
     }
 }
 
+#[test]
+fn what_is_known_of_a_query_goes_into_what_is_asked() {
+    let metadata = r#"{"plugin":"metadata","zones":["cluster.local.","org."],
+        "kubernetes":{"zones":["cluster.local."],"multicluster":[],"clients":"k0-clients"}}"#;
+    let told = |label: &str| {
+        let option = format!(r#"{{"kind":"local","code":65518,"data":{{"metadata":"{label}"}}}}"#);
+        rule(true, &format!(r#""field":"edns0","action":"set","option":{option},"revert":true"#))
+    };
+    let client = r#"{"set":"k0-clients","name":"1.0.0.127.in-addr.arpa.","records":[{"type":"TXT","texts":["shop","cart-0","app=web"]}]}"#;
+    for (label, value) in [
+        ("kubernetes/client-namespace", "shop"),
+        ("kubernetes/client-pod-name", "cart-0"),
+        ("kubernetes/client-label/app", "web"),
+        ("kubernetes/client-label/ap", ""),
+        ("kubernetes/service", ""),
+        ("nobody/says", ""),
+    ] {
+        let (address, asked) = upstream();
+        let steps = format!("{metadata},{},{}", rewrite(&[&told(label)]), forward(address));
+        let mut server = start("127.0.0.1:0", &steps);
+        server.names(false, &[("k0-clients 1.0.0.127.in-addr.arpa.", client)], &[]);
+        server.udp(&query("a.example.org.", A, None));
+        let option = [&b"\xff\xee\0"[..], &[value.len() as u8], value.as_bytes()].concat();
+        let wanted = if value.is_empty() { Vec::new() } else { option };
+        assert_eq!(options(&asked.lock().unwrap()[0]), wanted, "{label}");
+        server.udp(&query("a.example.com.", A, None));
+        assert_eq!(options(&asked.lock().unwrap()[1]), b"", "the name is in none of the zones");
+    }
+    // CoreDNS's example: a short name is looked up in the namespace of who asks.
+    let to = r#"{"group":1},{"text":"."},{"metadata":"kubernetes/client-namespace"},{"text":".svc.cluster.local."}"#;
+    let own = rule(true, &name("regex", r"^([^.]+)\\.example\\.org\\.$", to, true, ""));
+    let mut server = start("127.0.0.1:0", &format!("{metadata},{}", rewrite(&[&own])));
+    assert_eq!(server.ask("db.example.org.", A).code, 2, "nobody knows who asks: the rule is passed over");
+    server.names(false, &[("k0-clients 1.0.0.127.in-addr.arpa.", client)], &[]);
+    assert_eq!(server.ask("db.example.org.", A).answer, ["db.example.org. 30 A 10.0.0.20"]);
+}
+
 fn dns64(prefix: &str, all: bool, ipv4: bool) -> String {
     format!(r#"{{"plugin":"dns64","prefix":"{prefix}","translateAll":{all},"allowIpv4":{ipv4}}}"#)
 }

@@ -49,12 +49,28 @@ pub enum Step {
     Whoami(Whoami),
 }
 
-/// Names that `log` and others may print: who asked in which namespace. Nothing by itself.
+/// What is known of a query whose name is in these zones, by label: `kubernetes/service`. Nothing by itself: `log` and `rewrite`
+/// name labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     pub zones: Vec<String>,
+    /// Of the `kubernetes` of the same server; absent: there is none.
+    pub kubernetes: Option<MetadataKubernetes>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(TS))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetadataKubernetes {
+    /// All of them, reverse ones too.
+    pub zones: Vec<String>,
+    /// Those of `zones` with the Services of other clusters.
+    pub multicluster: Vec<String>,
+    /// The set that tells who asks: as `AutopathPods` has it, and behind namespace and name a text `KEY=VALUE` for each label
+    /// of the pod that is asked for. Absent: nobody asks, or nobody knows.
+    pub clients: Option<String>,
 }
 
 /// A query that took longer is answered with SERVFAIL.
@@ -365,6 +381,8 @@ pub enum TextPart {
     Text(String),
     /// A group of the pattern by number; 0 is the whole match.
     Group(u8),
+    /// A label of `metadata`, in what takes the place of a name that is asked for. Where it is not there, the rule is passed over.
+    Metadata(String),
 }
 
 /// A name in the answer that the pattern matches becomes `to` as a whole.
@@ -420,6 +438,8 @@ pub enum Edns0Data {
     /// Hexadecimal, lower case.
     Octets(String),
     Variable(Edns0Variable),
+    /// A label of `metadata`. Where it is not there, the rule is passed over.
+    Metadata(String),
 }
 
 /// Name and protocol as text, the rest as on the wire: two octets a number, four or sixteen an address.

@@ -5,6 +5,7 @@ import { blocks, type Block } from './imports.ts'
 import { parseKey, type Key } from './key.ts'
 import type { Token } from './lexer.ts'
 import { withPods } from './plugins/autopath.ts'
+import { withMetadata } from './plugins/metadata.ts'
 import { bind, reload, root } from './plugins/server.ts'
 import { IGNORED, PLUGINS, SETTINGS, UNSUPPORTED } from './plugins.ts'
 import { Problems, quote, type Problem } from './problem.ts'
@@ -63,7 +64,7 @@ function serversOf(block: Block, around: Omit<Setting, 'zones' | 'root'>): reado
   if (of('reload').length > 0) sets.reload = reload(of('reload'), problems) ?? sets.reload
   const steps: Step[] = []
   for (const [name, parse] of PLUGINS) if (of(name).length > 0) steps.push(...[parse(of(name), setting) ?? []].flat())
-  const all = withPods(steps, of('autopath')[0], around)
+  const all = withMetadata(withPods(steps, of('autopath')[0], around), of, around)
   if (keys.some(({ transport }) => transport === 'tls') && of('tls').length === 0)
     problems.report(block.keys[0]!, 'this server has no certificate', 'write tls CERT KEY in its block')
   const addresses = of('bind').length === 0 ? EVERYWHERE : bind(of('bind'), access, problems)

@@ -39,11 +39,12 @@ export class Sets {
     return set
   }
 
-  /** Of the set with this name: that its clients are asked for. Returns the name of theirs. */
-  addClients(set: string): string {
+  /** Of the set with this name: that its clients are asked for, with these labels of theirs. Returns the name of their set. */
+  addClients(set: string, labels: readonly string[] = []): string {
     const at = this.kubernetes.findIndex((it) => it.set === set)
     const found = this.kubernetes[at]!
-    this.kubernetes[at] = { ...found, options: { ...found.options, clients: true } }
+    const clients = [...new Set([...(found.options.clients ?? []), ...labels])].sort()
+    this.kubernetes[at] = { ...found, options: { ...found.options, clients } }
     return clientsOf(set)
   }
 

@@ -47,7 +47,8 @@ pub struct Forward {
 
 /// What became of asking.
 pub enum Told {
-    Answer(Stored),
+    /// And who said so.
+    Answer(Stored, SocketAddr),
     /// Too much is being asked already.
     Busy(String),
     /// And why.
@@ -120,25 +121,26 @@ impl Forward {
         loop {
             let may_ask = asked < self.attempts_max;
             if !may_ask && tries.is_empty() {
-                return fallback.map_or(Told::Nothing(why), Told::Answer);
+                return fallback.map_or(Told::Nothing(why), |(stored, from)| Told::Answer(stored, from));
             }
             tokio::select! {
                 biased;
-                () = sleep_until(end) => return fallback.map_or(Told::Nothing(why), Told::Answer),
+                () = sleep_until(end) => return fallback.map_or(Told::Nothing(why), |(stored, from)| Told::Answer(stored, from)),
                 Some(tried) = tries.join_next(), if !tries.is_empty() => match tried {
-                    Ok(Ok(stored)) if self.is_answer(&stored) => return Told::Answer(stored),
-                    Ok(Ok(stored)) => {
-                        fallback = Some(stored);
+                    Ok((Ok(stored), from)) if self.is_answer(&stored) => return Told::Answer(stored, from),
+                    Ok((Ok(stored), from)) => {
+                        fallback = Some((stored, from));
                         next = Instant::now();
                     }
-                    Ok(Err(Failure { reason, .. })) => (next, why) = (Instant::now(), reason),
+                    Ok((Err(Failure { reason, .. }), _)) => (next, why) = (Instant::now(), reason),
                     Err(_) => next = Instant::now(),
                 },
                 () = sleep_until(next), if may_ask => {
                     let upstream = order[asked % order.len()].clone();
                     let mut ask = Ask::new(&wanted.name, wanted.kind, dnssec_ok, checking_disabled);
                     ask.tell(&wanted.options);
-                    tries.spawn_local(upstream.ask(ask, self.read_timeout));
+                    let (from, patience) = (upstream.dial.address, self.read_timeout);
+                    tries.spawn_local(async move { (upstream.ask(ask, patience).await, from) });
                     asked += 1;
                     next = Instant::now() + HEDGE;
                 }

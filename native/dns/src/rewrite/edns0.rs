@@ -1,12 +1,12 @@
 //! Options of EDNS that rewrite gives to what is asked.
 
-use crate::asker::Asker;
 use crate::layer::Request;
+use crate::lookup::Lookup;
 use crate::name::Shown;
 use crate::packet;
 use crate::reply::Transport;
 use crate::step::Problem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use wire::corefile::{Edns0Action, Edns0Data, Edns0Option, Edns0Variable};
 
 pub struct Edns0 {
@@ -19,6 +19,8 @@ pub struct Edns0 {
 enum Data {
     Octets(Vec<u8>),
     Variable(Edns0Variable),
+    /// A label.
+    Metadata(String),
     /// So many bits of addresses of either family count.
     Subnet(u8, u8),
 }
@@ -35,6 +37,7 @@ impl Edns0 {
             Edns0Option::Nsid => (packet::NSID, Data::Octets(Vec::new())),
             Edns0Option::Subnet { ipv4_bits, ipv6_bits } => (SUBNET, Data::Subnet(*ipv4_bits, *ipv6_bits)),
             Edns0Option::Local { code, data: Edns0Data::Variable(variable) } => (*code, Data::Variable(*variable)),
+            Edns0Option::Local { code, data: Edns0Data::Metadata(label) } => (*code, Data::Metadata(label.clone())),
             Edns0Option::Local { code, data: Edns0Data::Octets(digits) } => {
                 let octets = crate::record::hexadecimal(digits);
                 (*code, Data::Octets(octets.map_err(|reason| Problem::new(reason, "correct the digits"))?))
@@ -44,12 +47,12 @@ impl Edns0 {
     }
 
     /// Whether it was done, and how what the client sees of it is undone.
-    pub fn apply(&self, request: &mut Request, asker: &Asker, server: SocketAddr) -> Option<Option<Undo>> {
+    pub fn apply(&self, request: &mut Request, lookup: &Lookup) -> Option<Option<Undo>> {
         if self.action == Edns0Action::Unset {
             request.options.retain(|(code, _)| *code != self.code);
             return Some(None);
         }
-        let data = self.octets(request, asker, server);
+        let data = self.octets(request, lookup)?;
         let held = request.options.iter_mut().find(|(code, _)| *code == self.code);
         let undo = match (self.action, held) {
             (Edns0Action::Set | Edns0Action::Replace, Some((code, held))) => {
@@ -73,12 +76,17 @@ impl Edns0 {
         Some(self.revert.then_some(undo))
     }
 
-    fn octets(&self, request: &Request, asker: &Asker, server: SocketAddr) -> Vec<u8> {
+    /// `None`: nobody knows.
+    fn octets(&self, request: &Request, lookup: &Lookup) -> Option<Vec<u8>> {
+        let Lookup { asker, server, .. } = lookup;
         let address = |ip: IpAddr| match ip.to_canonical() {
             IpAddr::V4(ip) => ip.octets().to_vec(),
             IpAddr::V6(ip) => ip.octets().to_vec(),
         };
-        match &self.data {
+        Some(match &self.data {
+            Data::Metadata(label) => {
+                return lookup.facts()?.value(label).filter(|value| !value.is_empty()).map(String::into_bytes);
+            }
             Data::Octets(octets) => octets.clone(),
             Data::Subnet(ipv4_bits, ipv6_bits) => subnet(asker.ip(), *ipv4_bits, *ipv6_bits),
             Data::Variable(variable) => match variable {
@@ -91,7 +99,7 @@ impl Edns0 {
                 Edns0Variable::ServerIp => address(server.ip()),
                 Edns0Variable::ServerPort => server.port().to_be_bytes().to_vec(),
             },
-        }
+        })
     }
 }
 

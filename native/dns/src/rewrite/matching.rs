@@ -66,6 +66,8 @@ pub fn filled(parts: &[TextPart], groups: &Captures) -> String {
         TextPart::Group(number) => {
             groups.get((*number).into()).map_or_else(String::new, |group| group.as_str().to_string())
         }
+        // Its value stands there as text by now.
+        TextPart::Metadata(_) => String::new(),
     };
     parts.iter().map(part).collect()
 }

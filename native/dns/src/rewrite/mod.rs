@@ -5,8 +5,8 @@ mod answer;
 mod edns0;
 mod matching;
 
-use crate::asker::Asker;
 use crate::layer::{Answered, Layers, Request, named};
+use crate::lookup::Lookup;
 use crate::message::Message;
 use crate::name::Shown;
 use crate::packet;
@@ -15,7 +15,7 @@ use crate::trace::Trace;
 use answer::{Back, Undo, redirected};
 use edns0::Edns0;
 use matching::{Matching, pattern};
-use std::net::SocketAddr;
+use std::borrow::Cow;
 use wire::corefile::{self, AnswerPart, TextPart};
 
 pub struct Rewrite {
@@ -53,7 +53,7 @@ impl Rewrite {
     }
 
     pub fn answer(&self, layers: &Layers, next: usize, request: &Request) -> Answered {
-        let Ok((rewritten, undo)) = self.apply(request, layers.lookup.asker, layers.lookup.server) else {
+        let Ok((rewritten, undo)) = self.apply(request, &layers.lookup) else {
             return Ok(Some(Message { code: packet::SERVER_FAILURE, ..Message::default() }));
         };
         let trace = layers.lookup.trace;
@@ -80,10 +80,10 @@ impl Rewrite {
     }
 
     /// What is asked instead, and how the answer is changed.
-    fn apply(&self, request: &Request, asker: &Asker, server: SocketAddr) -> Result<(Request, Vec<Undo>), NoName> {
+    fn apply(&self, request: &Request, lookup: &Lookup) -> Result<(Request, Vec<Undo>), NoName> {
         let (mut rewritten, mut undo) = (request.clone(), Vec::new());
         for (number, (stop, rule)) in self.rules.iter().enumerate() {
-            if rule.apply(number, &mut rewritten, asker, server, &mut undo)? && *stop {
+            if rule.apply(number, &mut rewritten, lookup, &mut undo)? && *stop {
                 break;
             }
         }
@@ -140,17 +140,17 @@ impl Rule {
         &self,
         number: usize,
         request: &mut Request,
-        asker: &Asker,
-        server: SocketAddr,
+        lookup: &Lookup,
         undo: &mut Vec<Undo>,
     ) -> Result<bool, NoName> {
         let text = Shown(&request.lower()).to_string();
         match self {
             Rule::Name { matching, to, auto, answer } => {
-                let Some(other) = matching.replace(&text, to).map(|other| other.to_ascii_lowercase()) else {
+                let Some(to) = known(to, lookup) else { return Ok(false) };
+                let Some(other) = matching.replace(&text, &to).map(|other| other.to_ascii_lowercase()) else {
                     return Ok(false);
                 };
-                let back = matching.suffix(to).map(|(from, to)| Back::Suffix(from, to));
+                let back = matching.suffix(&to).map(|(from, to)| Back::Suffix(from, to));
                 let back = back.unwrap_or_else(|| Back::Name(other.clone(), text));
                 if *auto {
                     undo.extend([Undo::Owner(back.clone()), Undo::Target(back)]);
@@ -164,7 +164,7 @@ impl Rule {
             Rule::Type(from, to) if request.kind == *from => request.kind = *to,
             Rule::Class(from, to) if request.class == *from => request.class = *to,
             Rule::Edns0(option) => {
-                let Some(change) = option.apply(request, asker, server) else {
+                let Some(change) = option.apply(request, lookup) else {
                     return Ok(false);
                 };
                 undo.extend(change.map(Undo::Option));
@@ -176,4 +176,17 @@ impl Rule {
         }
         Ok(true)
     }
+}
+
+/// With the values of labels of `metadata` as text. `None`: one of them has none.
+fn known<'a>(to: &'a [TextPart], lookup: &Lookup) -> Option<Cow<'a, [TextPart]>> {
+    if !to.iter().any(|part| matches!(part, TextPart::Metadata(_))) {
+        return Some(Cow::Borrowed(to));
+    }
+    let facts = lookup.facts()?;
+    let part = |part: &TextPart| match part {
+        TextPart::Metadata(label) => facts.value(label).filter(|value| !value.is_empty()).map(TextPart::Text),
+        other => Some(other.clone()),
+    };
+    to.iter().map(part).collect::<Option<Vec<_>>>().map(Cow::Owned)
 }

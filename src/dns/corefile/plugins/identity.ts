@@ -1,6 +1,6 @@
 import { args, once, options, plain } from '../options.ts'
 import type { Parse } from '../setting.ts'
-import { oneOf, unique, zonesOr } from '../value.ts'
+import { oneOf, unique } from '../value.ts'
 
 /** Directives of one line: who the server is, and what it is asked about itself. */
 
@@ -22,12 +22,6 @@ export const chaos: Parse = (directives, { problems }) => {
       problems.report(word, `a text has more than ${TEXT_MAX} octets`, 'write a shorter one')
   const names = unique(authors.map(({ text }) => text))
   return { plugin: 'chaos', version: version?.text ?? 'Fairlead', authors: [...names].sort() }
-}
-
-export const metadata: Parse = (directives, { problems, zones }) => {
-  const directive = once(directives, problems)
-  plain(directive, problems)
-  return { plugin: 'metadata', zones: [...zonesOr(directive.args, zones, problems)] }
 }
 
 export const local: Parse = (directives, { problems }) => {

@@ -5,6 +5,7 @@ import { Problems, quote } from '../problem.ts'
 import type { Parse } from '../setting.ts'
 import type { Consolidate, LogClass, LogField, LogPart, LogRule } from '../step.ts'
 import { domain, duration, oneOf, unique } from '../value.ts'
+import { warnOfLabel } from './metadata.ts'
 
 /** What is said about queries: `errors [stdout]`, `log [NAME...] [FORMAT]`. */
 
@@ -84,7 +85,7 @@ function parts(format: string, at: Token, warnings: Problems): LogPart[] {
     const field = piece.startsWith('{') ? (FIELDS.get(inner) ?? FIELDS.get(inner.toLowerCase())) : undefined
     if (field !== undefined) found.push({ field })
     else if (piece.startsWith('{/')) {
-      warnings.report(at, `no plugin here gives metadata: ${piece} is always "-"`, 'remove it')
+      warnOfLabel(inner.slice(1), at, 'log', warnings)
       found.push({ metadata: inner.slice(1) })
     } else {
       if (/^\{>?[A-Za-z]+\}$/.test(piece))

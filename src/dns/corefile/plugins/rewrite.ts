@@ -2,19 +2,21 @@ import type { Token } from '../lexer.ts'
 import { dotted } from '../name.ts'
 import { pattern, type Pattern } from '../pattern.ts'
 import { quote, type Problems } from '../problem.ts'
-import type { Parse } from '../setting.ts'
+import type { Parse, Setting } from '../setting.ts'
 import type { Statement } from '../statement.ts'
 import type { AnswerChange, Change, How, Matching, RewriteRule, TextPart } from '../step.ts'
 import { oneOf, queryClass, rcode, type } from '../value.ts'
 import { edns0 } from './edns0.ts'
+import { isLabel, warnOfLabel } from './metadata.ts'
 
 /** `rewrite [continue|stop] FIELD ...`, or the same after `{`, over as many lines as one likes. Each is one rule. */
-export const rewrite: Parse = (directives, { problems }) => ({
+export const rewrite: Parse = (directives, setting) => ({
   plugin: 'rewrite',
-  rules: directives.map((directive) => rule(directive, problems)).filter((it) => it !== null),
+  rules: directives.map((directive) => rule(directive, setting)).filter((it) => it !== null),
 })
 
-function rule(directive: Statement, problems: Problems): RewriteRule | null {
+function rule(directive: Statement, said: Said): RewriteRule | null {
+  const { problems } = said
   const words = [...directive.args, ...flatten(directive.body ?? [])]
   const [mode] = words
   const stop = mode?.text.toLowerCase() !== 'continue'
@@ -27,30 +29,34 @@ function rule(directive: Statement, problems: Problems): RewriteRule | null {
   if (field.text.toLowerCase() === 'answer')
     return problems.report(field, 'an answer is rewritten by a name rule', 'write name FROM TO answer ...')
   const what = oneOf(field, 'field that rewrite changes', FIELDS, problems)
-  const change = what === null ? null : changes[what](rest, field, problems)
+  const change = what === null ? null : changes[what](rest, field, said)
   return change === null ? null : { stop, change }
 }
 
 const flatten = (body: readonly Statement[]): Token[] =>
   body.flatMap((line) => [line.name, ...line.args, ...flatten(line.body ?? [])])
 
-type Read = (words: readonly Token[], at: Token, problems: Problems) => Change | null
+type Said = Pick<Setting, 'problems' | 'warnings'>
+type Read = (words: readonly Token[], at: Token, said: Said) => Change | null
 
-const name: Read = (words, at, problems) => {
+const name: Read = (words, at, said) => {
+  const { problems } = said
   const start = words.length === 2 ? 0 : 1
   const [from, to, ...rest] = words.slice(start)
   if (from === undefined || to === undefined)
     return problems.report(at, 'a name rule takes two names', 'write name [HOW] FROM TO')
   const how = start === 0 ? 'exact' : oneOf(words[0]!, 'way to match a name', HOWS, problems)
   if (!how) return null
-  const [metadata] = rest
-  if (metadata?.text === 'metadata')
-    return problems.report(metadata, 'metadata in names is not supported', 'remove it, and write the name out')
+  const [word] = rest
+  const metadata = word?.text === 'metadata' ? word : null
+  if (metadata !== null && how !== 'regex')
+    return problems.report(metadata, 'metadata goes with regex rules only', 'write name regex, or remove it')
   const matched = matching(how, from, problems)
-  const answers = answerRules(rest, problems)
+  const answers = answerRules(metadata === null ? rest : rest.slice(1), problems)
   if (matched === null || answers === null) return null
-  const parts =
-    how === 'regex' ? textParts(dotted(to.text), to, matched.pattern!, problems) : [{ text: dotted(to.text) }]
+  const written = (word: Token, groups: Pattern): TextPart[] | null =>
+    metadata === null ? textParts(dotted(word.text), word, groups, problems) : labelled(word, groups, said)
+  const parts = matched.pattern === null ? [{ text: dotted(to.text) }] : written(to, matched.pattern)
   // An exact rule puts names back whether it is asked to or not.
   return (
     parts && {
@@ -97,7 +103,7 @@ function answerRules(words: readonly Token[], problems: Problems): { auto: boole
   return { auto: auto !== null, answer }
 }
 
-const ttl: Read = (words, at, problems) => {
+const ttl: Read = (words, at, { problems }) => {
   const found = matched(words, 1, at, problems)
   const [value] = found?.rest ?? []
   if (!found || value === undefined) return null
@@ -109,7 +115,7 @@ const ttl: Read = (words, at, problems) => {
   return problems.report(value, `${quote(value.text)} is no TTL`, 'write SECONDS, MIN-MAX, MIN- or -MAX')
 }
 
-const rcodes: Read = (words, at, problems) => {
+const rcodes: Read = (words, at, { problems }) => {
   const found = matched(words, 2, at, problems)
   if (!found) return null
   const [from, to] = found.rest.map((word) => rcode(word, problems))
@@ -117,7 +123,7 @@ const rcodes: Read = (words, at, problems) => {
   return { field: 'rcode', matching: found.matching, from, to }
 }
 
-const cname: Read = (words, at, problems) => {
+const cname: Read = (words, at, { problems }) => {
   const start = words.length === 2 ? 0 : 1
   const [from, to, more] = words.slice(start)
   if (from === undefined || to === undefined || more !== undefined)
@@ -132,8 +138,8 @@ const cname: Read = (words, at, problems) => {
   return compiled && parts && { field: 'cname', matching: { how, text: compiled.text }, to: parts }
 }
 
-const types: Read = (words, at, problems) => pair('type', words, at, type, problems)
-const classes: Read = (words, at, problems) => pair('class', words, at, queryClass, problems)
+const types: Read = (words, at, { problems }) => pair('type', words, at, type, problems)
+const classes: Read = (words, at, { problems }) => pair('class', words, at, queryClass, problems)
 
 function pair(
   field: 'type' | 'class',
@@ -168,6 +174,26 @@ function matching(how: How, word: Token, problems: Problems): { matching: Matchi
   if (how !== 'regex') return { matching: { how, text: dotted(word.text) }, pattern: null }
   const compiled = pattern(word, problems)
   return compiled && { matching: { how, text: compiled.text }, pattern: compiled }
+}
+
+/** A name with `{1}`s and `{kubernetes/client-namespace}`s in it, and no other braces. */
+function labelled(word: Token, pattern: Pattern, { problems, warnings }: Said): TextPart[] | null {
+  const parts: TextPart[] = []
+  const text = word.text.endsWith('.') ? word.text : `${word.text}.`
+  for (const piece of text.split(/(\{[^{}]*\})/)) {
+    const inner = piece.startsWith('{') ? piece.slice(1, -1) : null
+    if (inner === null && /[{}]/.test(piece))
+      return problems.report(word, `a brace has no other in ${quote(word.text)}`, 'write {1} or {kubernetes/service}')
+    if (inner === null || /^[0-9]{1,3}$/.test(inner)) {
+      const plain = textParts(piece.toLowerCase(), word, pattern, problems)
+      if (plain === null) return null
+      parts.push(...plain)
+    } else if (isLabel(inner)) {
+      warnOfLabel(inner, word, 'rewrite', warnings)
+      parts.push({ metadata: inner })
+    } else return problems.report(word, `${quote(piece)} is no label`, 'write {1} or {kubernetes/service}')
+  }
+  return parts
 }
 
 /** Text with `{1}`s in it, each a group of the pattern. Other braces are text. */
