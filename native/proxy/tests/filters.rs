@@ -153,3 +153,110 @@ fn cookies_and_locations_are_rewritten() {
     assert_eq!(lines(&reply.headers, "set-cookie"), ["a=1; Domain=a; Path=/x", "b=2"]);
     assert_eq!(reply.header("location"), Some("https://a/p/"));
 }
+
+const ANN: &str = "ann:$2y$04$MefFeAT84JacqEBkFUZ8dOvgctl/g63fvNuonKZHUnkFoqde6Z6tS";
+/// ann:secret.
+const GOOD: &str = "Basic YW5uOnNlY3JldA==";
+
+fn asking(authorization: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: {authorization}\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn users_are_asked_for_their_password() {
+    let backend = Backend::plain();
+    let rows = filtered(&backend, json!({ "basic": { "users": "u", "realm": "the \"shop\"" } }));
+    let secrets = [("u", json!({ "kind": "users", "lines": [ANN] }))];
+    let mut server = Server::secret(&listener(json!({ "http": http() })), &rows, &secrets);
+    let unknown = server.get("a", "/");
+    assert_eq!((unknown.status, backend.count()), (401, 0));
+    assert_eq!(unknown.header("www-authenticate"), Some("Basic realm=\"the \\\"shop\\\"\""));
+    for wrong in ["Basic YW5uOndyb25n", "Basic ZXZlOnNlY3JldA==", "Basic %", "Bearer YW5uOnNlY3JldA==", "Basic"] {
+        assert_eq!(server.ask(&asking(wrong)).status, 401, "{wrong}");
+    }
+    for good in [GOOD, GOOD, "basic YW5uOnNlY3JldA"] {
+        assert_eq!(server.ask(&asking(good)).status, 200, "{good}");
+    }
+    assert_eq!(backend.last().header("authorization"), None);
+    let other = json!({ "kind": "users", "lines": ["bob:{PLAIN}x"] });
+    assert_eq!(commit(&mut *server.worker, "secrets", false, &[("u", other)], &[]), Vec::<String>::new());
+    assert_eq!(server.ask(&asking(GOOD)).status, 401, "whoever was known is asked again when the users change");
+    assert_eq!(commit(&mut *server.worker, "secrets", false, &[], &["u"]), Vec::<String>::new());
+    assert_eq!(server.ask(&asking(GOOD)).status, 503);
+}
+
+#[test]
+fn one_of_source_and_password_is_enough_if_the_route_says_so() {
+    let backend = Backend::plain();
+    let secrets = [("u", json!({ "kind": "users", "lines": [ANN] }))];
+    let basic = json!({ "users": "u", "realm": "" });
+    for (network, any, bare, authorized) in [
+        ("127.0.0.0/8", true, 200, 200),
+        ("127.0.0.0/8", false, 401, 200),
+        ("10.0.0.0/8", true, 401, 200),
+        ("10.0.0.0/8", false, 403, 403),
+    ] {
+        let sources = json!({ "allow": [network], "deny": [] });
+        let rows = filtered(&backend, json!({ "sources": sources, "basic": basic, "satisfyAny": any }));
+        let server = Server::secret(&listener(json!({ "http": http() })), &rows, &secrets);
+        let statuses = (server.get("a", "/").status, server.ask(&asking(GOOD)).status);
+        assert_eq!(statuses, (bare, authorized), "{network} {any}");
+    }
+}
+
+fn limits(name: &str, more: Value) -> Value {
+    let mut row = json!({ "name": name, "rates": [], "connections": 0, "exempt": [], "status": 429, "rateBytes": 0,
+        "rateAfterBytes": 0 });
+    row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({ "limits": row })
+}
+
+#[test]
+fn a_client_has_so_many_requests_in_a_time() {
+    let backend = Backend::plain();
+    // One in a day: what comes after the burst has to wait long.
+    let rates = json!([{ "requests": 1, "perMs": 86_400_000, "burst": 3 }]);
+    let server = Server::start(&filtered(&backend, limits("rate", json!({ "rates": rates }))));
+    let statuses: Vec<u16> = (0..5).map(|_| server.get("a", "/").status).collect();
+    assert_eq!((statuses, backend.count()), (vec![200, 200, 200, 429, 429], 3));
+    let exempt = json!({ "rates": rates, "exempt": ["127.0.0.0/8"] });
+    let server = Server::start(&filtered(&backend, limits("rate", exempt)));
+    assert_eq!(server.get("a", "/").status, 200);
+}
+
+#[test]
+fn a_client_has_so_many_requests_at_once() {
+    let backend = Backend::raw(|mut client| {
+        while let Some(got) = request(&mut client) {
+            match got.line.contains("/slow") {
+                true => {
+                    client.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nso");
+                    request(&mut client); // until the client has gone
+                    return;
+                }
+                false => client.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            }
+        }
+    });
+    let server = Server::start(&filtered(&backend, limits("once", json!({ "connections": 1 }))));
+    let mut slow = server.connect();
+    slow.say("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((slow.head().status, slow.exactly(2)), (200, b"so".to_vec()));
+    assert_eq!(server.get("a", "/").status, 429);
+    drop(slow);
+    eventually("what the client had under way is given back", || server.get("a", "/").status == 200);
+}
+
+#[test]
+fn a_response_is_no_faster_than_it_may_be() {
+    let body = "x".repeat(3000);
+    let text = body.clone();
+    let backend = Backend::answering(move |_| ok(&text));
+    let pace = json!({ "rateBytes": 1000, "rateAfterBytes": 1000 });
+    let server = Server::start(&filtered(&backend, limits("pace", pace)));
+    let began = std::time::Instant::now();
+    let reply = server.get("a", "/");
+    assert_eq!((reply.status, reply.body), (200, body));
+    // The last of sixteen pieces begins when fifteen have had their time.
+    assert!(began.elapsed() >= std::time::Duration::from_millis(1800), "{:?}", began.elapsed());
+}

@@ -141,6 +141,7 @@ async fn take(
         {
             return Ok(response);
         }
+        record.slot = passed.slot.take().map(Rc::new);
         hop::strip_request(&mut headers);
         headers.insert(forwarded::X_REQUEST_ID, request_id.clone());
         let scene = bare.with(kept.as_ref().unwrap_or(&none));

@@ -211,7 +211,7 @@ pub async fn forward(
                     request = *copy;
                     continue;
                 }
-                let under_way = UnderWay { _endpoint: of_endpoint, _cluster: of_cluster };
+                let under_way = UnderWay { _endpoint: of_endpoint, _cluster: of_cluster, _slot: record.slot.clone() };
                 let answered = Answered { client, cluster, endpoint, read: rule.timeouts.read };
                 let mut response = answered.deliver(response, connection, under_way, upgrade)?;
                 stick(cluster, at, given.stuck, given.secure, &mut response);

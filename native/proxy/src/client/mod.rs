@@ -12,6 +12,7 @@ pub mod forwarded;
 pub mod guard;
 pub mod head;
 pub mod hop;
+pub mod pace;
 pub mod respond;
 pub mod response;
 pub mod scene;

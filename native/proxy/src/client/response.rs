@@ -1,5 +1,7 @@
 //! The body of a response on its way to a client.
 
+use super::pace::Pace;
+use crate::filter::Slot;
 use crate::record::request::Record;
 use crate::timer::Timer;
 use crate::upstream::health::{ClusterRequests, Counted, Requests};
@@ -14,6 +16,7 @@ use wire::proxy::KeepAlive;
 
 pub struct ResponseBody {
     source: Source,
+    pub pace: Option<Box<Pace>>,
     /// Tells of the request when the response is over, however it ended.
     pub record: Option<Box<Record>>,
 }
@@ -35,6 +38,7 @@ pub struct FromBackend {
 pub struct UnderWay {
     pub _endpoint: Counted<Requests>,
     pub _cluster: Counted<ClusterRequests>,
+    pub _slot: Option<Rc<Slot>>,
 }
 
 /// A connection that goes back to its pool when the response is whole.
@@ -48,13 +52,13 @@ pub struct Lease {
 impl ResponseBody {
     pub fn whole(bytes: impl Into<Bytes>) -> ResponseBody {
         let bytes = bytes.into();
-        ResponseBody { source: Source::Whole((!bytes.is_empty()).then_some(bytes)), record: None }
+        ResponseBody { source: Source::Whole((!bytes.is_empty()).then_some(bytes)), pace: None, record: None }
     }
 
     /// `within`: between two pieces.
     pub fn of(inner: Incoming, within: Duration, lease: Option<Lease>, under_way: UnderWay) -> ResponseBody {
         let backend = FromBackend { inner, within, timer: Timer::default(), lease, _under_way: under_way };
-        ResponseBody { source: Source::Backend(Box::new(backend)), record: None }
+        ResponseBody { source: Source::Backend(Box::new(backend)), pace: None, record: None }
     }
 }
 
@@ -64,9 +68,9 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        let polled = match &mut this.source {
-            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Backend(backend) => backend.poll(cx),
+        let polled = match &mut this.pace {
+            None => this.source.poll(cx),
+            Some(pace) => paced(pace, &mut this.source, cx),
         };
         if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&polled, &mut this.record) {
             record.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -75,10 +79,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Whole(bytes) => bytes.is_none(),
-            Source::Backend(backend) => backend.inner.is_end_stream(),
-        }
+        self.source.is_over() && self.pace.as_ref().is_none_or(|pace| pace.holds() == 0)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -87,6 +88,35 @@ impl Body for ResponseBody {
             Source::Backend(backend) => backend.inner.size_hint(),
         }
     }
+}
+
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self {
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Backend(backend) => backend.poll(cx),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Source::Whole(bytes) => bytes.is_none(),
+            Source::Backend(backend) => backend.inner.is_end_stream(),
+        }
+    }
+}
+
+fn paced(pace: &mut Pace, source: &mut Source, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    while pace.holds() == 0 {
+        match std::task::ready!(source.poll(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => pace.hold(data),
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            },
+            end => return Poll::Ready(end),
+        }
+    }
+    pace.poll(cx).map(|piece| Some(Ok(Frame::data(piece))))
 }
 
 impl FromBackend {

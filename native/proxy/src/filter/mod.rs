@@ -1,22 +1,29 @@
 //! What happens to a request on its way, and to its response: one file a filter, in the order of `Chain::request` and
 //! `Chain::response`. What has no file yet is refused.
 
+mod basic;
 mod cookies;
 mod cors;
 mod headers;
+mod limits;
 mod locations;
+mod password;
 mod sources;
+pub mod users;
 
 use crate::client::forwarded::X_FORWARDED_PREFIX;
 use crate::client::respond;
 use crate::client::response::ResponseBody;
 use crate::client::scene::Scene;
 use crate::table::{Problem, State};
+use basic::Basic;
 use cookies::Cookies;
 use cors::Cors;
 use headers::Edit;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use limits::Limits;
+pub use limits::Slot;
 use locations::Locations;
 use sources::Sources;
 use wire::proxy::Filters;
@@ -31,6 +38,8 @@ pub struct Chain {
     pub keeps: bool,
     forwarded_prefix: Option<HeaderValue>,
     sources: Option<Box<Sources>>,
+    limits: Option<Box<Limits>>,
+    basic: Option<Box<Basic>>,
     satisfy_any: bool,
     cors: Option<Box<Cors>>,
     cookies: Option<Box<Cookies>>,
@@ -46,6 +55,8 @@ pub struct Passed {
     pub request: Vec<(HeaderName, HeaderValue)>,
     /// Added to the response, whoever makes it.
     pub response: Vec<(HeaderName, HeaderValue)>,
+    /// The client's place among those he may have at once.
+    pub slot: Option<Slot>,
     /// That the response may be read by.
     origin: Option<HeaderValue>,
 }
@@ -59,6 +70,8 @@ impl Default for Chain {
             keeps: false,
             forwarded_prefix: None,
             sources: None,
+            limits: None,
+            basic: None,
             satisfy_any: false,
             cors: None,
             cookies: None,
@@ -73,8 +86,6 @@ impl Chain {
     pub fn new(row: Option<&Filters>) -> Result<Chain, Problem> {
         let Some(row) = row else { return Ok(Chain::default()) };
         for (what, asked) in [
-            ("limits (limits)", row.limits.is_some()),
-            ("basic authentication (basic)", row.basic.is_some()),
             ("external authentication (external)", row.external.is_some()),
             ("error pages (errors)", row.errors.is_some()),
             ("tracing (tracing)", row.tracing == Some(true)),
@@ -92,6 +103,8 @@ impl Chain {
             access_log: row.access_log.unwrap_or(true),
             forwarded_prefix: row.forwarded_prefix.as_deref().map(prefix).transpose()?,
             sources: boxed(&row.sources, Sources::new)?,
+            limits: boxed(&row.limits, Limits::new)?,
+            basic: boxed(&row.basic, Basic::new)?,
             satisfy_any: row.satisfy_any.unwrap_or(false),
             cors: boxed(&row.cors, Cors::new)?,
             cookies: boxed(&row.cookies, Cookies::new)?,
@@ -106,6 +119,8 @@ impl Chain {
 
     fn does_act(&self) -> bool {
         self.sources.is_some()
+            || self.limits.is_some()
+            || self.basic.is_some()
             || self.cors.is_some()
             || self.locations.is_some()
             || self.cookies.is_some()
@@ -122,13 +137,20 @@ impl Chain {
     /// Err: the response; it goes no further. Called when it `acts`.
     pub async fn request(
         &self,
-        _state: &State,
+        state: &State,
         scene: &Scene<'_>,
         passed: &mut Passed,
     ) -> Result<(), Response<ResponseBody>> {
-        let source = self.sources.as_ref().map(|sources| sources.admits(scene.origin.address));
-        if source == Some(false) && !self.satisfy_any {
-            return Err(respond::failure(StatusCode::FORBIDDEN));
+        let client = scene.origin.address;
+        let here = match &self.sources {
+            Some(sources) if !sources.admits(client) => Err(respond::failure(StatusCode::FORBIDDEN)),
+            _ => Ok(()),
+        };
+        if let (Err(refused), false) = (&here, self.satisfy_any) {
+            return Err(respond::failure(refused.status()));
+        }
+        if let Some(limits) = &self.limits {
+            passed.slot = limits.take(client).map_err(|()| respond::failure(limits.status))?;
         }
         if let Some(cors) = &self.cors {
             passed.origin = cors.origin(scene.asked.headers);
@@ -138,14 +160,30 @@ impl Chain {
                 return Err(response);
             }
         }
-        match source {
-            Some(false) => Err(respond::failure(StatusCode::FORBIDDEN)),
-            _ => Ok(()),
+        if self.basic.is_some() { self.admit(state, scene, here).await } else { here }
+    }
+
+    /// Who it is. `here`: what the filter by source says.
+    async fn admit(
+        &self,
+        state: &State,
+        scene: &Scene<'_>,
+        here: Result<(), Response<ResponseBody>>,
+    ) -> Result<(), Response<ResponseBody>> {
+        if self.satisfy_any && self.sources.is_some() && here.is_ok() {
+            return Ok(());
+        }
+        match &self.basic {
+            Some(basic) => basic.admit(state, scene.asked.headers).await,
+            None => here,
         }
     }
 
     /// Of the request that the backend gets.
     pub fn edit(&self, scene: &Scene<'_>, headers: &mut HeaderMap) {
+        if self.basic.is_some() {
+            headers.remove(AUTHORIZATION); // as ingress-nginx does: the password is nobody's affair any more
+        }
         if let Some(prefix) = &self.forwarded_prefix {
             headers.insert(X_FORWARDED_PREFIX, prefix.clone());
         }
@@ -162,6 +200,9 @@ impl Chain {
         passed: &mut Passed,
         response: &mut Response<ResponseBody>,
     ) {
+        if let Some(limits) = &self.limits {
+            limits.slow(scene.origin.address, response.body_mut());
+        }
         let headers = response.headers_mut();
         if let Some(locations) = &self.locations {
             locations.apply(scene, headers);

@@ -5,6 +5,7 @@ use super::line;
 use super::metrics::Done;
 use crate::client::body::Progress;
 use crate::client::connection::Client;
+use crate::filter::Slot;
 use crate::table::listener::Listener;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, Uri, Version};
@@ -24,6 +25,8 @@ pub struct Record {
     pub body: Option<Rc<Progress>>,
     pub upstream: Option<Upstream>,
     pub entry: Option<Box<Entry>>,
+    /// Of a client who may have so many requests at once: given back with the last who holds it.
+    pub slot: Option<Rc<Slot>>,
 }
 
 /// The last endpoint that it was tried with.
@@ -60,6 +63,7 @@ impl Record {
             body: None,
             upstream: None,
             entry: None,
+            slot: None,
         })
     }
 

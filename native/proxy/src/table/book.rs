@@ -96,6 +96,11 @@ impl Book {
             self.clusters.iter().filter(|(_, (_, row))| tls(row)).map(|(name, _)| name.clone()).collect();
         let mut state = self.state(touched, secrets, old);
         state.challenges = Arc::new(sni::challenges(secrets));
+        let users = |(key, secret): (&String, &Secret)| match secret {
+            Secret::Users(users) => Some((key.clone(), users.clone())),
+            _ => None,
+        };
+        state.users = Arc::new(secrets.iter().filter_map(users).collect());
         state
     }
 

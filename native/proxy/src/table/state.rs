@@ -5,6 +5,7 @@ use super::host::Host;
 use super::listener::Listener;
 use super::route::Route;
 use super::sharded::Sharded;
+use crate::filter::users::Users;
 use crate::tls::sni::Sni;
 use crate::upstream::cluster::Cluster;
 use rustls::ServerConfig;
@@ -23,6 +24,8 @@ pub struct State {
     pub thumbprints: Arc<Vec<Thumbprint>>,
     /// For `acme-tls/1`, by name.
     pub challenges: Arc<HashMap<String, Arc<ServerConfig>>>,
+    /// By key of table `secrets`.
+    pub users: Arc<HashMap<String, Arc<Users>>>,
 }
 
 impl State {

@@ -39,7 +39,7 @@ impl BackendEnd {
         let used = trust.into_iter().chain(&row.certificate).filter_map(|name| match secrets.get(name)? {
             Secret::Pair(key, _) => Some(Used::Key(key.clone())),
             Secret::Trust(trusted) => Some(Used::Trust(trusted.clone())),
-            Secret::Users => None,
+            Secret::Users(_) => None,
         });
         BackendEnd { config, used: used.collect(), name: name.and_then(Result::ok) }
     }

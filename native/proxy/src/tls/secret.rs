@@ -1,6 +1,7 @@
 //! Rows of table `secrets`, read. What is wrong with one is said without a word of what is in it.
 
 use super::PROVIDER;
+use crate::filter::users::Users;
 use crate::table::Problem;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -12,8 +13,7 @@ use wire::proxy::{Pair, SecretRow, Trust};
 pub enum Secret {
     Pair(Arc<CertifiedKey>, Option<String>),
     Trust(Arc<Trusted>),
-    /// Nothing uses them yet.
-    Users,
+    Users(Arc<Users>),
 }
 
 pub struct Trusted {
@@ -30,7 +30,7 @@ impl Secret {
         match row {
             SecretRow::Pair(pair) => Ok(Secret::Pair(Arc::new(certified(&pair)?), pair.challenge)),
             SecretRow::Trust(trust) => Ok(Secret::Trust(Arc::new(trusted(&trust)?))),
-            SecretRow::Users(_) => Ok(Secret::Users),
+            SecretRow::Users(users) => Ok(Secret::Users(Arc::new(Users::new(&users)?))),
         }
     }
 }
