@@ -29,6 +29,8 @@ export type BackendTls = {
   /** SNI, and the name that the certificate is to have; absent: no SNI. */
   serverName?: string
   verify: VerifyBackend
+  /** Certificates between the backend's and the authority's, at most (OpenSSL's depth); absent: any number. */
+  depth?: number
   /** Of table `secrets`: the certificate shown to the backend. */
   certificate?: string
   protocols: Array<TlsVersion>
@@ -62,6 +64,8 @@ export type ClientCertificates = {
   errorPage?: string
   /** The certificate goes to the backend in `ssl-client-cert` (URL encoded PEM), `ssl-client-subject-dn` and so on always. */
   pass: boolean
+  /** A pattern that is found in the subject (RFC 2253), else 403. */
+  subject?: string
 }
 
 /**
@@ -289,6 +293,8 @@ export type Listener = {
   serves: Serves
   /** PROXY protocol, versions 1 and 2, is required of clients in these networks and taken for payload from all others. */
   proxyProtocol: Array<string>
+  /** Until its header is complete; the connection ends. */
+  proxyProtocolTimeoutMs: number
   drainMs: number
 }
 
@@ -343,7 +349,14 @@ export type Redirect = {
   path?: Replacement
 }
 
-export type Relayed = { cluster: string; idleMs: number }
+export type Relayed = {
+  cluster: string
+  connectMs: number
+  /** Without an octet or datagram either way. */
+  idleMs: number
+  /** Datagrams that a backend answers each of a client's with; then the flow ends. 0: any number. */
+  responses: number
+}
 
 /** Of the path; the query stays. */
 export type Replacement = { prefix: string } | { full: string } | { pattern: string }

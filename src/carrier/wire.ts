@@ -86,7 +86,7 @@ export type NameRow = {
 }
 
 /** Of hello. */
-export const PROTOCOL = 1
+export const PROTOCOL = 2
 
 export type ProtocolError = { reason: string }
 

@@ -28,7 +28,9 @@ export const deriveListeners = (graph: Graph, { options, settings }: ListenerInp
       const said = read.get(settings, '')?.settings
       if (said === undefined) return []
       const { http, https } = said
-      const base = { addresses: [...told.addresses], proxyProtocol: [...said.proxyProtocol], drainMs: said.drainMs }
+      const { proxyProtocolTimeoutMs, drainMs } = said
+      const proxyProtocol = [...said.proxyProtocol]
+      const base = { addresses: [...told.addresses], proxyProtocol, proxyProtocolTimeoutMs, drainMs }
       return [
         listenerRow({ ...base, name: HTTP, port: told.httpPort, serves: { http } }),
         listenerRow({ ...base, name: HTTPS, port: told.httpsPort, serves: { https: { http, ...https } } }),
@@ -119,13 +121,15 @@ function relayTo(found: ClusterPlan, relay: Relay, options: IngressOptions, sett
   const { protocol, port, decodes, encodes } = relay
   const name = `${protocol} ${found.cluster.name}${encodes ? ' PROXY' : ''}`
   const cluster = { ...found.cluster, name, protocol: 'raw' as const, ...(encodes && { proxyProtocol: 'v1' as const }) }
-  const relayed = { cluster: name, idleMs: settings.streamIdleMs }
+  const { streamIdleMs: idleMs, streamResponses: responses, proxyProtocolTimeoutMs } = settings
+  const relayed = { cluster: name, connectMs: settings.proxying.timeouts.connectMs, idleMs, responses }
   const row = listenerRow({
     name: `${protocol} ${port}`,
     addresses: [...options.addresses],
     port,
     serves: protocol === 'tcp' ? { tcp: relayed } : { udp: relayed },
     proxyProtocol: decodes ? ['0.0.0.0/0', '::/0'] : [],
+    proxyProtocolTimeoutMs,
     drainMs: settings.drainMs,
   })
   return { row, cluster: { ...found, cluster }, rejection: null }

@@ -139,7 +139,7 @@ function answersOf(context: Context, path: PathMatch): Answer[] {
     add(`${i} https`, order, path, action, overTls, { conditions, listeners: [HTTPS] })
     if (secured === 'never') add(`${i} http`, order, path, action, plain, { conditions, listeners: [HTTP] })
     // Whoever ended TLS before us, and is believed, says so.
-    else if (settings.http.trusted.length > 0 && host.clients === null)
+    else if (isOffloaded(settings) && host.clients === null)
       add(`${i} ended`, order, path, action, overTls, { conditions: [...conditions, ENDED], listeners: [HTTP] })
   }
   if (secured === 'always') add('secure', SECURE, path, redirect, null, { listeners: [HTTP] })
@@ -151,6 +151,9 @@ function answersOf(context: Context, path: PathMatch): Answer[] {
   }
   return answers
 }
+
+/** TLS may have been ended by who sends X-Forwarded-Proto, or by who says with the PROXY protocol that it was port 443. */
+const isOffloaded = ({ http, proxyProtocol }: Settings): boolean => http.trusted.length > 0 || proxyProtocol.length > 0
 
 /** Where plain HTTP is not served: a host with `tls`, or one whose Ingress asks for it; clients with certificates always. */
 function isSecured({ claim, plan, host, settings }: Context): 'never' | 'always' {

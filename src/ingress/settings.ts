@@ -14,8 +14,11 @@ export interface Settings {
   readonly https: Omit<Https, 'http'>
   /** Networks whose clients speak the PROXY protocol first. */
   readonly proxyProtocol: readonly string[]
+  readonly proxyProtocolTimeoutMs: number
   readonly drainMs: number
   readonly streamIdleMs: number
+  /** Datagrams that a UDP backend answers each of a client's with; 0: any number. */
+  readonly streamResponses: number
   readonly proxying: Proxying
   readonly keepAlive: Cluster['keepAlive']
   readonly circuit: Cluster['circuit']
@@ -76,8 +79,10 @@ function wholeOf(read: Reader, namespace: string): Omit<Settings, 'passthrough' 
     http,
     https,
     proxyProtocol: read.flag('use-proxy-protocol', false) ? trusted : [],
+    proxyProtocolTimeoutMs: read.seconds('proxy-protocol-header-timeout', 5_000),
     drainMs: read.seconds('worker-shutdown-timeout', 240_000),
     streamIdleMs: read.seconds('proxy-stream-timeout', 600_000),
+    streamResponses: read.integer('proxy-stream-responses', [0, 4_294_967_295], 1),
     proxying: proxyingOf(read),
     keepAlive: {
       connections: read.integer('upstream-keepalive-connections', [0, 100_000], 320),
@@ -191,8 +196,8 @@ const NOT_NEEDED = [
   ],
   ...['max-worker-connections', 'max-worker-open-files', 'nginx-status-ipv4-whitelist', 'nginx-status-ipv6-whitelist'],
   ...['plugins', 'proxy-add-original-uri-header', 'proxy-headers-hash-bucket-size', 'proxy-headers-hash-max-size'],
-  ...['proxy-protocol-header-timeout', 'proxy-stream-next-upstream', 'proxy-stream-next-upstream-timeout'],
-  ...['proxy-stream-next-upstream-tries', 'proxy-stream-responses', 'reuse-port', 'server-name-hash-bucket-size'],
+  ...['proxy-stream-next-upstream', 'proxy-stream-next-upstream-timeout', 'proxy-stream-next-upstream-tries'],
+  ...['reuse-port', 'server-name-hash-bucket-size'],
   ...['server-name-hash-max-size', 'ssl-buffer-size', 'ssl-dh-param', 'ssl-ecdh-curve', 'ssl-session-cache'],
   ...['ssl-session-cache-size', 'ssl-session-ticket-key', 'ssl-session-timeout', 'stream-access-log-path'],
   ...['http-access-log-path', 'access-log-path', 'strict-validate-path-type', 'upstream-keepalive-time', 'use-geoip'],

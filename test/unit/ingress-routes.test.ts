@@ -338,11 +338,12 @@ t.test('streams', (t) => {
   ])
   t.match(room.row('listener', 'tcp 9000'), {
     port: 9000,
-    serves: { tcp: { cluster: 'tcp x/a:80 PROXY', idleMs: 600_000 } },
+    serves: { tcp: { cluster: 'tcp x/a:80 PROXY', connectMs: 5_000, idleMs: 600_000 } },
     proxyProtocol: ['0.0.0.0/0', '::/0'],
+    proxyProtocolTimeoutMs: 5_000,
   })
   t.match(room.row('cluster', 'tcp x/a:80 PROXY'), { protocol: 'raw', proxyProtocol: 'v1' })
-  t.match(room.row('listener', 'udp 53'), { serves: { udp: { cluster: 'udp x/a:53' } } })
+  t.match(room.row('listener', 'udp 53'), { serves: { udp: { cluster: 'udp x/a:53', responses: 1 } } })
   t.match(room.fake.endpointsOf('udp x/a:53'), [{ port: 5353 }])
   t.match(room.fake.endpointsOf('tcp x/a:http'), [{ port: 8080 }])
   t.equal(room.complaints().length, 3)

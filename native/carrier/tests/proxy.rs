@@ -207,7 +207,7 @@ impl Carrier {
     }
 
     fn listener(&self, port: u16, log: Value) -> Value {
-        json!({ "kind": "listener", "name": "web", "addresses": ["127.0.0.1"], "port": port, "proxyProtocol": [],
+        json!({ "kind": "listener", "name": "web", "addresses": ["127.0.0.1"], "port": port, "proxyProtocol": [], "proxyProtocolTimeoutMs": 5000,
             "drainMs": 1000, "serves": { "http": { "trusted": [], "forwardedHeader": "X-Forwarded-For",
             "appendForwarded": false, "headMaxBytes": 16384, "headerFieldsMax": 100, "headTimeoutMs": 60000,
             "bodyTimeoutMs": 60000, "idleTimeoutMs": 60000, "requestsMax": 100000, "streamsMax": 100,

@@ -2,7 +2,9 @@
 
 use crate::client::connection::{Closing, serve};
 use crate::record::metrics::Metrics;
+use crate::record::refusals::Told;
 use crate::record::writer::Writer;
+use crate::stream::datagrams;
 use crate::table::State;
 use crate::upstream::pool::Pool;
 use arc_swap::ArcSwap;
@@ -11,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub struct Thread {
     pub pool: Rc<Pool>,
     pub metrics: Arc<Metrics>,
     pub log: Writer,
+    pub told: RefCell<Told>,
     seed: Cell<u64>,
     under_way: Cell<usize>,
     left: Notify,
@@ -46,9 +49,16 @@ impl Deref for Held {
 
 pub enum Order {
     Accept(SocketAddr, TcpListener),
-    Close(SocketAddr),
+    Receive(SocketAddr, UdpSocket),
+    Close(SocketAddr, Transport),
     /// As soon as nothing is under way, or the time is over.
     End(Duration),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Tcp,
+    Udp,
 }
 
 /// The end of a thread that gives it orders.
@@ -82,7 +92,8 @@ impl Handle {
 }
 
 struct Door {
-    accepting: AbortHandle,
+    /// None: it ends when it is told.
+    accepting: Option<AbortHandle>,
     closing: Rc<Closing>,
 }
 
@@ -93,6 +104,7 @@ impl Thread {
             shared,
             metrics,
             log,
+            told: RefCell::default(),
             pool: Rc::default(),
             seed: Cell::new(RandomState::new().hash_one(0) | 1),
             under_way: Cell::new(0),
@@ -101,7 +113,7 @@ impl Thread {
     }
 
     async fn run(self: Rc<Thread>, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let mut doors: HashMap<SocketAddr, Door> = HashMap::new();
+        let mut doors: HashMap<(SocketAddr, Transport), Door> = HashMap::new();
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -117,9 +129,16 @@ impl Thread {
                 Some(Order::Accept(place, listener)) => {
                     let closing = Rc::new(Closing::default());
                     let accepting = spawn_local(self.clone().accept(place, listener, closing.clone())).abort_handle();
-                    doors.insert(place, Door { accepting, closing });
+                    doors.insert((place, Transport::Tcp), Door { accepting: Some(accepting), closing });
                 }
-                Some(Order::Close(place)) => doors.remove(&place).into_iter().for_each(|door| door.close(None)),
+                Some(Order::Receive(place, socket)) => {
+                    let closing = Rc::new(Closing::default());
+                    self.spawn(datagrams::receive(self.clone(), place, socket, closing.clone()));
+                    doors.insert((place, Transport::Udp), Door { accepting: None, closing });
+                }
+                Some(Order::Close(place, transport)) => {
+                    doors.remove(&(place, transport)).into_iter().for_each(|door| door.close(None));
+                }
                 Some(Order::End(within)) => {
                     doors.drain().for_each(|(_, door)| door.close(Some(within)));
                     let _ = timeout(within, self.idle()).await;
@@ -209,7 +228,7 @@ impl Drop for Count {
 impl Door {
     /// None: as long as the listener allows.
     fn close(self, within: Option<Duration>) {
-        self.accepting.abort();
+        self.accepting.inspect(AbortHandle::abort);
         self.closing.close(within);
     }
 }

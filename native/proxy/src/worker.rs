@@ -4,7 +4,7 @@ use crate::record::figures;
 use crate::record::writer::Writer;
 use crate::resolve::Resolver;
 use crate::table::{Book, Problem, State};
-use crate::thread::{Handle, Order};
+use crate::thread::{Handle, Order, Transport};
 use crate::tls::secret::Secret;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
@@ -134,9 +134,13 @@ impl Worker for ProxyWorker {
     fn listen(&mut self, opened: Vec<Sockets>, closed: &[Place]) {
         for place in closed {
             // The listener has gone from the table already; what it said of time is with its connections.
-            self.threads.iter().for_each(|thread| thread.order(Order::Close(place.address)));
+            let transport = if place.udp { Transport::Udp } else { Transport::Tcp };
+            self.threads.iter().for_each(|thread| thread.order(Order::Close(place.address, transport)));
         }
-        for Sockets { place, tcp, .. } in opened {
+        for Sockets { place, tcp, udp } in opened {
+            for (thread, socket) in self.threads.iter().zip(udp) {
+                thread.order(Order::Receive(place.address, socket));
+            }
             let Some(listener) = tcp else { continue };
             for thread in &self.threads {
                 match listener.try_clone() {

@@ -22,6 +22,17 @@ enum Local {
     V6(libc::in6_pktinfo),
 }
 
+impl Ends {
+    /// The address that it was sent to; None: the socket has but one.
+    pub fn local(&self) -> Option<IpAddr> {
+        match &self.local {
+            Some(Local::V4(info)) => Some(IpAddr::from(u32::from_be(info.ipi_addr.s_addr).to_be_bytes())),
+            Some(Local::V6(info)) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
+            None => None,
+        }
+    }
+}
+
 /// A bound, non-blocking UDP socket that is told the local address of each datagram, where there may be several.
 pub fn bind(listen: &Listen) -> io::Result<UdpSocket> {
     told(bound(listen, Type::DGRAM, Protocol::UDP, false)?)

@@ -12,7 +12,7 @@ use ts_rs::TS;
 /// What hello says is spoken. To be raised with whatever a build from before would misread or refuse: a message, or a field of
 /// a row of any table. Two that do not speak the same exchange nothing: the carrier answers on with what it holds, until the
 /// older one is updated. `version` and `protocol` of hello are in every protocol.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// From the controller. Rows stay text until their table reads them.
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
 //! A client's connection, from its first octet to its last.
 
+use super::addresses::{Addresses, Unknown, addresses};
 use super::exchange::answer;
 use super::exchanges::Exchanges;
 use super::guard::{Guard, Rules};
@@ -7,7 +8,9 @@ use super::head::Limits;
 use super::transport::{Replay, Transport};
 use crate::executor::LocalExecutor;
 use crate::record::metrics::Metrics;
-use crate::table::listener::{Http, Kind, Listener};
+use crate::record::refusals::Refusal;
+use crate::stream::connection::Relay;
+use crate::table::listener::{Http, Kind, Listener, Relayed};
 use crate::thread::Thread;
 use crate::tls::server::{Accepted, Ended, accept};
 use hyper::header::HeaderValue;
@@ -34,7 +37,10 @@ pub struct Client {
     pub listener: Arc<Listener>,
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// Where the client made its connection to, as far as it is told.
     pub port: HeaderValue,
+    /// Whoever ended TLS before us said that there was some.
+    pub secured: bool,
     pub tls: Option<Ended>,
     pub exchanges: Arc<Exchanges>,
     pub seen: Cell<u64>,
@@ -45,7 +51,7 @@ pub struct Client {
 
 impl Client {
     pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
+        if self.tls.is_some() || self.secured { "https" } else { "http" }
     }
 }
 
@@ -81,23 +87,70 @@ impl Closing {
         self.told.notify_waiters();
     }
 
-    async fn told(&self, listener: &Listener) -> Instant {
+    /// None: one listener only, which says how long they may take.
+    pub async fn told(&self) -> Option<Duration> {
         loop {
             let told = self.told.notified();
             if let Some(within) = self.within.get() {
-                return Instant::now() + within.unwrap_or(listener.drain);
+                return within;
             }
             told.await;
         }
     }
+
+    async fn until(&self, listener: &Listener) -> Instant {
+        let within = self.told().await;
+        Instant::now() + within.unwrap_or(listener.drain)
+    }
+
+    /// Told, and the time over.
+    pub async fn over(&self, listener: &Listener) {
+        let until = self.until(listener).await;
+        sleep_until(until.into()).await;
+    }
 }
 
-pub async fn serve(thread: Rc<Thread>, place: SocketAddr, stream: TcpStream, peer: SocketAddr, closing: Rc<Closing>) {
+pub async fn serve(
+    thread: Rc<Thread>,
+    place: SocketAddr,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    closing: Rc<Closing>,
+) {
     let state = thread.state();
     let _open = Open::new(&thread.metrics);
     let Some(listener) = state.listener(place).cloned() else { return };
-    let http = listener.http();
+    drop(state);
     let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
+    let found = tokio::select! {
+        found = addresses(&mut stream, &listener, peer, local) => found,
+        () = closing.over(&listener) => return,
+    };
+    let addresses = match found {
+        Ok(addresses) => addresses,
+        Err(Unknown::Gone) => return,
+        Err(Unknown::Bad(reason)) => return thread.refuse(&listener, peer, Refusal::ProxyProtocol, reason),
+    };
+    match (listener.http(), listener.relayed()) {
+        (Some(http), _) => serve_requests(thread, place, &listener, http, stream, addresses, &closing).await,
+        (None, Some(Relayed { cluster, connect, idle, .. })) => {
+            let (thread, listener, connect, idle) = (&*thread, &*listener, *connect, *idle);
+            Relay { thread, listener, addresses, cluster, connect, idle }.run(stream, Vec::new(), &closing).await;
+        }
+        (None, None) => {}
+    }
+}
+
+async fn serve_requests(
+    thread: Rc<Thread>,
+    place: SocketAddr,
+    listener: &Arc<Listener>,
+    http: &Http,
+    stream: TcpStream,
+    Addresses { peer, local, told }: Addresses,
+    closing: &Closing,
+) {
+    let state = thread.state();
     let began = timeout(http.head_timeout, async {
         match &listener.serves {
             Kind::Https(..) => match accept(stream, &state, &listener.name).await? {
@@ -115,7 +168,9 @@ pub async fn serve(thread: Rc<Thread>, place: SocketAddr, stream: TcpStream, pee
         place,
         peer,
         local,
-        port: HeaderValue::from(local.port()),
+        port: HeaderValue::from(told.unwrap_or(local).port()),
+        // As ingress-nginx has it.
+        secured: told.is_some_and(|told| told.port() == 443),
         tls,
         exchanges: Arc::new(Exchanges::new()),
         seen: Cell::new(0),
@@ -124,8 +179,8 @@ pub async fn serve(thread: Rc<Thread>, place: SocketAddr, stream: TcpStream, pee
         listener: listener.clone(),
     });
     match two {
-        true => serve_two(client, http, transport, read, &closing).await,
-        false => serve_one(client, http, transport, &read, &closing).await,
+        true => serve_two(client, http, transport, read, closing).await,
+        false => serve_one(client, http, transport, &read, closing).await,
     }
 }
 
@@ -157,7 +212,7 @@ async fn serve_one(client: Rc<Client>, http: &Http, transport: Transport, read: 
     let until = tokio::select! {
         biased;
         _ = &mut connection => return,
-        until = closing.told(&client.listener) => until,
+        until = closing.until(&client.listener) => until,
     };
     client.closing.set(true);
     connection.as_mut().graceful_shutdown();
@@ -176,7 +231,7 @@ async fn serve_two(client: Rc<Client>, http: &Http, transport: Transport, read: 
     let until = tokio::select! {
         biased;
         _ = &mut connection => return,
-        until = closing.told(&client.listener) => until,
+        until = closing.until(&client.listener) => until,
         () = client.close.notified() => Instant::now() + client.listener.drain,
         () = quiet(&client, http.idle_timeout) => Instant::now() + client.listener.drain,
     };

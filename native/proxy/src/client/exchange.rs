@@ -30,8 +30,9 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     client.seen.set(number);
     let mut record = Record::new(client.clone());
     let state = client.thread.state();
-    let listener = state.listener(client.place).unwrap_or(&client.listener);
-    let http = listener.http();
+    let now = state.listener(client.place).filter(|listener| listener.http().is_some());
+    let listener = now.unwrap_or(&client.listener);
+    let http = listener.http().expect("what has clients speaks HTTP");
     let version = request.version();
     let refused = client.exchanges.refused(number).and_then(|status| StatusCode::from_u16(status).ok());
     let answered = match refused {

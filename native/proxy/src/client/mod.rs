@@ -1,5 +1,6 @@
 //! Clients: their connections, what they send, and what they get.
 
+pub mod addresses;
 pub mod answered;
 pub mod attempt;
 pub mod body;

@@ -2,6 +2,7 @@
 
 use super::labels::escaped;
 use super::metrics::{Histogram, METHODS, Metrics, Series};
+use super::refusals::Refusal;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -17,6 +18,8 @@ pub fn render(threads: &[Arc<Metrics>]) -> String {
     let mut all: BTreeMap<(String, u16, u8), Series> = BTreeMap::new();
     let mut unlabelled: BTreeMap<(u8, u16), u64> = BTreeMap::new();
     let (mut accepted, mut active, mut requests, mut log_lost) = (0, 0, 0, 0);
+    let mut flows = 0;
+    let mut refused: BTreeMap<(Arc<str>, Refusal), u64> = BTreeMap::new();
     for thread in threads {
         let mut counts = thread.lock();
         // Of routes that are gone.
@@ -31,6 +34,8 @@ pub fn render(threads: &[Arc<Metrics>]) -> String {
         active += counts.active;
         requests += counts.requests;
         log_lost += counts.log_lost;
+        flows += counts.flows;
+        counts.refused.iter().for_each(|(key, count)| *refused.entry(key.clone()).or_default() += count);
     }
     let own = own_labels();
     let labels = |(text, status, method): &(String, u16, u8)| {
@@ -84,6 +89,12 @@ pub fn render(threads: &[Arc<Metrics>]) -> String {
     process(&mut text, &own, accepted, active, requests);
     let _ = writeln!(text, "# TYPE fairlead_proxy_access_log_lost_total counter");
     let _ = writeln!(text, "fairlead_proxy_access_log_lost_total {log_lost}");
+    let _ = writeln!(text, "# TYPE fairlead_proxy_udp_flows gauge\nfairlead_proxy_udp_flows {flows}");
+    let _ = writeln!(text, "# TYPE fairlead_proxy_connections_refused_total counter");
+    for ((listener, why), count) in refused {
+        let labels = format!("listener=\"{}\",reason=\"{}\"", escaped(&listener), why.label());
+        let _ = writeln!(text, "fairlead_proxy_connections_refused_total{{{labels}}} {count}");
+    }
     text
 }
 

@@ -2,6 +2,7 @@
 
 use super::figures::{LENGTHS, SIZES, TIMES};
 use super::labels::Labels;
+use super::refusals::Refused;
 use hyper::Method;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,6 +20,9 @@ pub struct Counts {
     pub active: u64,
     pub requests: u64,
     pub log_lost: u64,
+    pub refused: Refused,
+    /// Of UDP, now.
+    pub flows: u64,
 }
 
 /// Labels, method and status.

@@ -5,5 +5,6 @@ pub mod figures;
 pub mod labels;
 pub mod line;
 pub mod metrics;
+pub mod refusals;
 pub mod request;
 pub mod writer;

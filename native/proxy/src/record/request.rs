@@ -73,7 +73,7 @@ impl Record {
 
     fn log(&mut self) {
         let Some(entry) = self.entry.take() else { return };
-        let Some(rule) = &entry.listener.http().access_log else { return };
+        let Some(rule) = entry.listener.http().and_then(|http| http.access_log.as_ref()) else { return };
         let thread = &self.client.thread;
         let sampled = rule.sample <= 1 || thread.chance() % u64::from(rule.sample) == 0;
         if !(sampled || self.status >= 500) {

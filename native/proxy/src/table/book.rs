@@ -218,7 +218,7 @@ impl Book {
             if other.name == listener.name {
                 return Err(taken("listener", &listener.name, key));
             }
-            if let Some(address) = listener.addresses.iter().find(|address| other.takes(**address)) {
+            if let Some(address) = listener.addresses.iter().find(|address| other.takes(**address, listener.is_udp())) {
                 return Err(taken("address", &address.to_string(), key));
             }
         }
@@ -232,7 +232,9 @@ impl Book {
                 let listener = listener.clone();
                 listener.addresses.clone().into_iter().map(move |address| (address, listener.clone()))
             };
-            state.listeners = Arc::new(self.listeners.values().flat_map(places).collect());
+            let (udp, tcp) = self.listeners.values().partition::<Vec<_>, _>(|listener| listener.is_udp());
+            state.listeners = Arc::new(tcp.into_iter().flat_map(places).collect());
+            state.datagrams = Arc::new(udp.into_iter().flat_map(places).collect());
             touched.snis.extend(self.snis.keys().cloned()); // they have a listener's ciphers
         }
         if touched.thumbprints {

@@ -14,12 +14,26 @@ pub struct Listener {
     pub name: Arc<str>,
     pub addresses: Vec<SocketAddr>,
     pub serves: Kind,
+    /// Whose connections begin with a header of the PROXY protocol, and how long it may take.
+    pub proxy_protocol: Vec<Network>,
+    pub proxy_protocol_timeout: Duration,
     pub drain: Duration,
 }
 
 pub enum Kind {
     Http(Http),
     Https(Http, Ends),
+    Tcp(Relayed),
+    Udp(Relayed),
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Relayed {
+    pub cluster: String,
+    pub connect: Duration,
+    pub idle: Duration,
+    /// To each datagram; 0: any number.
+    pub responses: u32,
 }
 
 pub struct Http {
@@ -56,28 +70,43 @@ impl Listener {
         let serves = match &row.serves {
             Serves::Http(http) => Kind::Http(Http::new(http)?),
             Serves::Https(https) => Kind::Https(Http::new(&https.http)?, Ends::new(https)?),
-            Serves::Tcp(_) => return Err(Problem::unbuilt("a TCP relay (serves.tcp)")),
-            Serves::Udp(_) => return Err(Problem::unbuilt("a UDP relay (serves.udp)")),
+            Serves::Tcp(relayed) => Kind::Tcp(Relayed::new(relayed)),
+            Serves::Udp(relayed) => Kind::Udp(Relayed::new(relayed)),
         };
-        if !row.proxy_protocol.is_empty() {
-            return Err(Problem::unbuilt("PROXY protocol (proxyProtocol)"));
+        if matches!(serves, Kind::Udp(_)) && !row.proxy_protocol.is_empty() {
+            return Err(Problem::new("UDP has no PROXY protocol (proxyProtocol)", "leave it empty"));
         }
         Ok(Listener {
             name: row.name.as_str().into(),
             addresses: row.addresses.iter().map(|address| SocketAddr::new(*address, row.port)).collect(),
             serves,
-            drain: Duration::from_millis(row.drain_ms.into()),
+            proxy_protocol: networks(&row.proxy_protocol)?,
+            proxy_protocol_timeout: milliseconds(row.proxy_protocol_timeout_ms),
+            drain: milliseconds(row.drain_ms),
         })
     }
 
     /// Both cannot be there.
-    pub fn takes(&self, address: SocketAddr) -> bool {
-        self.addresses.contains(&address)
+    pub fn takes(&self, address: SocketAddr, udp: bool) -> bool {
+        self.is_udp() == udp && self.addresses.contains(&address)
     }
 
-    pub fn http(&self) -> &Http {
+    pub fn is_udp(&self) -> bool {
+        matches!(self.serves, Kind::Udp(_))
+    }
+
+    /// None: it takes octets as they are.
+    pub fn http(&self) -> Option<&Http> {
         match &self.serves {
-            Kind::Http(http) | Kind::Https(http, _) => http,
+            Kind::Http(http) | Kind::Https(http, _) => Some(http),
+            Kind::Tcp(_) | Kind::Udp(_) => None,
+        }
+    }
+
+    pub fn relayed(&self) -> Option<&Relayed> {
+        match &self.serves {
+            Kind::Tcp(relayed) | Kind::Udp(relayed) => Some(relayed),
+            Kind::Http(_) | Kind::Https(..) => None,
         }
     }
 }
@@ -89,7 +118,6 @@ impl Http {
                 return Err(Problem::unbuilt(what));
             }
         }
-        let milliseconds = |time: u32| Duration::from_millis(time.into());
         Ok(Http {
             trusted: networks(&row.trusted)?,
             forwarded_header: HeaderName::from_bytes(row.forwarded_header.as_bytes()).map_err(|_| {
@@ -119,6 +147,21 @@ impl Http {
     pub fn trusts(&self, client: IpAddr) -> bool {
         !self.trusted.is_empty() && holds(&self.trusted, client)
     }
+}
+
+impl Relayed {
+    fn new(row: &proxy::Relayed) -> Relayed {
+        Relayed {
+            cluster: row.cluster.clone(),
+            connect: milliseconds(row.connect_ms),
+            idle: milliseconds(row.idle_ms),
+            responses: row.responses,
+        }
+    }
+}
+
+fn milliseconds(time: u32) -> Duration {
+    Duration::from_millis(time.into())
 }
 
 pub fn holds(networks: &[Network], client: IpAddr) -> bool {

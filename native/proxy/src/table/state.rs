@@ -16,7 +16,10 @@ use wire::proxy::Thumbprint;
 
 #[derive(Clone, Default)]
 pub struct State {
+    /// Of TCP.
     pub listeners: Arc<Vec<(SocketAddr, Arc<Listener>)>>,
+    /// Of UDP.
+    pub datagrams: Arc<Vec<(SocketAddr, Arc<Listener>)>>,
     pub hosts: Sharded<Host>,
     pub clusters: Sharded<Cluster>,
     /// By host.
@@ -31,6 +34,11 @@ pub struct State {
 impl State {
     pub fn listener(&self, address: SocketAddr) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|(held, _)| *held == address).map(|(_, listener)| listener)
+    }
+
+    /// Of UDP.
+    pub fn datagrams(&self, address: SocketAddr) -> Option<&Arc<Listener>> {
+        self.datagrams.iter().find(|(held, _)| *held == address).map(|(_, listener)| listener)
     }
 
     /// `host` is lower case, without port.

@@ -48,10 +48,10 @@ pub struct Endpoint {
 
 impl ClusterRow {
     pub fn new(row: &proxy::Cluster) -> Result<ClusterRow, Problem> {
+        let raw = row.protocol == BackendProtocol::Raw;
         for (what, asked) in [
             ("preference for a zone (zone)", row.zone.is_some()),
-            ("PROXY protocol to backends (proxyProtocol)", row.proxy_protocol.is_some()),
-            ("a cluster of raw connections (protocol raw)", row.protocol == BackendProtocol::Raw),
+            ("PROXY protocol before requests (proxyProtocol)", row.proxy_protocol.is_some() && !raw),
         ] {
             if asked {
                 return Err(Problem::unbuilt(what));

@@ -94,7 +94,7 @@ pub fn commit(
 
 pub fn listener(serves: Value) -> Value {
     json!({ "kind": "listener", "name": "web", "addresses": ["127.0.0.1"], "port": 0, "serves": serves,
-        "proxyProtocol": [], "drainMs": 60000 })
+        "proxyProtocol": [], "proxyProtocolTimeoutMs": 60000, "drainMs": 60000 })
 }
 
 pub fn http() -> Value {
@@ -171,6 +171,10 @@ impl Client {
 
     pub fn say(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn octets(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).unwrap();
     }
 
     pub fn reply(&mut self) -> Reply {

@@ -58,6 +58,10 @@ pub struct BackendTls {
     #[cfg_attr(test, ts(optional))]
     pub server_name: Option<String>,
     pub verify: VerifyBackend,
+    /// Certificates between the backend's and the authority's, at most (OpenSSL's depth); absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub depth: Option<u8>,
     /// Of table `secrets`: the certificate shown to the backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]

@@ -17,6 +17,8 @@ pub struct Listener {
     pub serves: Serves,
     /// PROXY protocol, versions 1 and 2, is required of clients in these networks and taken for payload from all others.
     pub proxy_protocol: Vec<String>,
+    /// Until its header is complete; the connection ends.
+    pub proxy_protocol_timeout_ms: u32,
     pub drain_ms: u32,
 }
 
@@ -37,7 +39,11 @@ pub enum Serves {
 #[cfg_attr(test, derive(TS))]
 pub struct Relayed {
     pub cluster: String,
+    pub connect_ms: u32,
+    /// Without an octet or datagram either way.
     pub idle_ms: u32,
+    /// Datagrams that a backend answers each of a client's with; then the flow ends. 0: any number.
+    pub responses: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +205,10 @@ pub struct ClientCertificates {
     pub error_page: Option<String>,
     /// The certificate goes to the backend in `ssl-client-cert` (URL encoded PEM), `ssl-client-subject-dn` and so on always.
     pub pass: bool,
+    /// A pattern that is found in the subject (RFC 2253), else 403.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub subject: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,4 @@
+//! Octets and datagrams, relayed to backends as they come.
+
+pub mod connection;
+pub mod datagrams;
