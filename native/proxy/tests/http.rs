@@ -433,9 +433,10 @@ fn a_listener_that_goes_lets_its_connections_finish() {
     begun.1.recv().unwrap();
     server.close();
     assert_eq!(idle.rest(), "");
+    // Every thread has heard of it then, also the one that has the other connection.
+    eventually("nobody is accepted", || std::net::TcpStream::connect(server.address).is_err());
     go.0.send(()).unwrap();
     let reply = busy.reply();
     assert_eq!((reply.body.as_str(), reply.header("connection")), ("done", Some("close")));
     assert_eq!(busy.rest(), "");
-    eventually("nobody is accepted", || std::net::TcpStream::connect(server.address).is_err());
 }
