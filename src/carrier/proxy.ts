@@ -81,7 +81,10 @@ export type Cluster = {
   ejection?: Ejection
   circuit: Circuit
   keepAlive: KeepAlive
-  /** Endpoints of this zone are preferred while they are at least as many, by share, as it has of the proxies. */
+  /**
+   * Where this proxy is. When every endpoint says for which zones it is meant, and one is meant for this zone, those that
+   * are get the requests, as kube-proxy has it (KEP-2433).
+   */
   zone?: string
   proxyProtocol?: ProxyVersion
   /** Its endpoints are the addresses of this name, looked up again and again, instead of rows. */
@@ -139,7 +142,8 @@ export type Endpoint = {
   address: string
   port: number
   weight: number
-  zone?: string
+  /** For which it is meant; absent: for all. */
+  zones?: Array<string>
   /**
    * It gets nothing new but what is stuck to it; requests and upgraded connections under way go on. So it is with one that
    * was removed, too.

@@ -48,7 +48,7 @@ function endpointsOf(slice: EndpointSlice, cluster: Key, { feed }: ClusterPlan):
   if (port === undefined) return []
   const pods = slice.endpoints.pods?.split(' ')
   const rows: [Key, ProxyRow][] = []
-  for (const [i, { address, ready, serving, terminating, zone }] of unpackEndpoints(slice.endpoints).entries()) {
+  for (const [i, { address, ready, serving, terminating, hintZones }] of unpackEndpoints(slice.endpoints).entries()) {
     if (!ready && !(serving && terminating)) continue
     const endpoint: Endpoint = {
       cluster,
@@ -58,7 +58,7 @@ function endpointsOf(slice: EndpointSlice, cluster: Key, { feed }: ClusterPlan):
       draining: !ready,
       label: pods?.[i] || address,
     }
-    rows.push(endpointRow(zone === null ? endpoint : { ...endpoint, zone }))
+    rows.push(endpointRow(hintZones === null ? endpoint : { ...endpoint, zones: [...hintZones] }))
   }
   return rows
 }

@@ -67,9 +67,8 @@ export class Fake {
     for (const { cluster, weight } of clusters) {
       if (weight === 0) continue
       const endpoints = this.endpointsOf(cluster)
-      const used = endpoints.some(({ draining }) => !draining)
-        ? endpoints.filter(({ draining }) => !draining)
-        : endpoints
+      const staying = endpoints.filter(({ draining }) => !draining)
+      const used = this.#near(cluster, staying.length > 0 ? staying : endpoints)
       for (const { address, port } of used) {
         const where = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
         to.set(where, (to.get(where) ?? 0) + weight / all / used.length)
@@ -98,6 +97,14 @@ export class Fake {
         : [],
     )
     return [...(own as (Endpoint & { kind: string })[]), ...named]
+  }
+
+  #near(cluster: string, endpoints: readonly Endpoint[]): readonly Endpoint[] {
+    const row = [...this.rows.values()].find((row) => row.kind === 'cluster' && row.name === cluster)
+    const zone = row?.kind === 'cluster' ? row.zone : undefined
+    if (zone === undefined || endpoints.some(({ zones = [] }) => zones.length === 0)) return endpoints
+    const meant = endpoints.filter(({ zones }) => zones!.includes(zone))
+    return meant.length > 0 ? meant : endpoints
   }
 
   #routes(listener: string): [Key, Route][] {

@@ -202,7 +202,7 @@ t.test('backends: names of ports, missing ones, none ready, draining, both famil
       {
         addresses: ['10.0.0.7'],
         conditions: { ready: false, serving: true, terminating: true },
-        zone: 'z1',
+        hints: { forZones: [{ name: 'z1' }] },
         targetRef: { kind: 'Pod', name: 'old' },
       },
       { addresses: ['10.0.0.8'], conditions: { ready: false, serving: false, terminating: true } },
@@ -210,7 +210,7 @@ t.test('backends: names of ports, missing ones, none ready, draining, both famil
   )
   t.equal(room.ask('http://h.org/empty'), '10.0.0.7:8080', 'better than nothing')
   const [row] = room.fake.endpointsOf('x/empty:80')
-  t.match(row, { draining: true, zone: 'z1', label: 'old', weight: 1 })
+  t.match(row, { draining: true, zones: ['z1'], label: 'old', weight: 1 })
   room.put(endpointsOf('x/empty', [{ addresses: ['fd00::1'], conditions: {} }], undefined, '2'))
   t.equal(room.ask('http://h.org/empty'), '[fd00::1]:8080', 'IPv6, nil is ready')
   t.end()
@@ -367,5 +367,24 @@ t.test('Secrets are read by reference only', (t) => {
     'Secret y/users',
   ])
   t.same([...room.fake.secrets.keys()], ['pair default'])
+  t.end()
+})
+
+t.test('endpoints meant for the zone of the proxy get its requests, when each is meant for one', (t) => {
+  const meant = (address: string, ...zones: string[]): Raw => ({
+    ...{ addresses: [address], conditions: {} },
+    ...(zones.length > 0 && { hints: { forZones: zones.map((name) => ({ name })) } }),
+  })
+  const asked = (...endpoints: readonly Raw[]) => {
+    const room = new IngressRoom({ zone: 'z1' }, [...A, ingress('x/i', { paths: { 'h.org/': 'a' } })])
+    room.put(endpointsOf('x/a', [...endpoints]))
+    return room.ask('http://h.org/')
+  }
+  t.equal(asked(meant('10.0.0.1', 'z1'), meant('10.0.0.2', 'z2')), TO_A)
+  for (const all of [
+    [meant('10.0.0.1', 'z1'), meant('10.0.0.2')],
+    [meant('10.0.0.1', 'z3'), meant('10.0.0.2', 'z2')],
+  ])
+    t.not(asked(...all), TO_A, 'all take part')
   t.end()
 })

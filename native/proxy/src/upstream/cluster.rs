@@ -48,14 +48,8 @@ pub struct Endpoint {
 
 impl ClusterRow {
     pub fn new(row: &proxy::Cluster) -> Result<ClusterRow, Problem> {
-        let raw = row.protocol == BackendProtocol::Raw;
-        for (what, asked) in [
-            ("preference for a zone (zone)", row.zone.is_some()),
-            ("PROXY protocol before requests (proxyProtocol)", row.proxy_protocol.is_some() && !raw),
-        ] {
-            if asked {
-                return Err(Problem::unbuilt(what));
-            }
+        if row.proxy_protocol.is_some() && row.protocol != BackendProtocol::Raw {
+            return Err(Problem::unbuilt("PROXY protocol before requests (proxyProtocol)"));
         }
         let hash = match &row.balance {
             Balance::Hash(text) => Some(Template::new(text)?),
@@ -77,7 +71,7 @@ impl ClusterRow {
             address: *address,
             port: resolve.port,
             weight: 1,
-            zone: None,
+            zones: Vec::new(),
             draining: false,
             label: resolve.name.clone(),
         };
@@ -93,6 +87,7 @@ impl Cluster {
         tls: Option<Arc<BackendEnd>>,
         old: Option<&Cluster>,
     ) -> Cluster {
+        let zones: Vec<&[String]> = endpoints.values().map(|row| &row.zones[..]).collect();
         let mut endpoints: Vec<Endpoint> = endpoints.values().map(|row| Endpoint::new(row, old)).collect();
         if row.row.resolve.is_some() {
             let of = |four: bool| endpoints.iter().map(|endpoint| endpoint.address).find(|a| a.is_ipv4() == four);
@@ -101,7 +96,8 @@ impl Cluster {
         }
         let able = |draining: bool| -> Vec<u32> {
             let fits = |endpoint: &Endpoint| endpoint.weight > 0 && endpoint.draining == draining;
-            (0..endpoints.len() as u32).filter(|at| fits(&endpoints[*at as usize])).collect()
+            let able = (0..endpoints.len() as u32).filter(|at| fits(&endpoints[*at as usize])).collect();
+            near(able, row.row.zone.as_deref(), &zones)
         };
         let active = Some(able(false)).filter(|active| !active.is_empty()).unwrap_or_else(|| able(true));
         let weights: Vec<u64> = active.iter().map(|at| endpoints[*at as usize].weight.into()).collect();
@@ -156,7 +152,33 @@ impl Endpoint {
     }
 }
 
+/// Those that are meant for this zone, if each is meant for some and one for this.
+fn near(able: Vec<u32>, zone: Option<&str>, zones: &[&[String]]) -> Vec<u32> {
+    let Some(zone) = zone else { return able };
+    let meant = |at: &u32| zones[*at as usize].iter().any(|held| held == zone);
+    match able.iter().all(|at| !zones[*at as usize].is_empty()) && able.iter().any(meant) {
+        true => able.into_iter().filter(meant).collect(),
+        false => able,
+    }
+}
+
 fn flavour() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_meant_for_the_zone_if_each_is_meant_for_some() {
+        let text = |zones: &[&str]| zones.iter().map(|zone| zone.to_string()).collect::<Vec<_>>();
+        let (a, b, both, none) = (text(&["a"]), text(&["b"]), text(&["a", "b"]), text(&[]));
+        let zones = [&a[..], &b, &both, &none];
+        assert_eq!(near(vec![0, 1, 2], Some("a"), &zones), [0, 2]);
+        assert_eq!(near(vec![1], Some("a"), &zones), [1], "none is meant for it");
+        assert_eq!(near(vec![0, 1, 3], Some("a"), &zones), [0, 1, 3], "one is meant for all");
+        assert_eq!(near(vec![0, 1], None, &zones), [0, 1], "nobody knows where we are");
+    }
 }

@@ -25,7 +25,8 @@ pub struct Cluster {
     pub ejection: Option<Ejection>,
     pub circuit: Circuit,
     pub keep_alive: KeepAlive,
-    /// Endpoints of this zone are preferred while they are at least as many, by share, as it has of the proxies.
+    /// Where this proxy is. When every endpoint says for which zones it is meant, and one is meant for this zone, those that
+    /// are get the requests, as kube-proxy has it (KEP-2433).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub zone: Option<String>,
@@ -188,9 +189,10 @@ pub struct Endpoint {
     pub address: IpAddr,
     pub port: u16,
     pub weight: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub zone: Option<String>,
+    /// For which it is meant; absent: for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
+    pub zones: Vec<String>,
     /// It gets nothing new but what is stuck to it; requests and upgraded connections under way go on. So it is with one that
     /// was removed, too.
     pub draining: bool,
