@@ -154,19 +154,27 @@ export type Endpoint = {
 }
 
 /**
- * Responses with these statuses are fetched from the cluster, as ingress-nginx's custom-http-errors has it: X-Code,
- * X-Format, X-Original-URI, X-Namespace, X-Ingress-Name, X-Service-Name, X-Service-Port, X-Request-ID.
+ * Responses with these statuses are fetched from the cluster, by GET of `/` with the query of the request, its header
+ * fields, X-Code, X-Format (of Accept), X-Original-URI and X-Request-ID. Where that fails they stay as they were.
  */
-export type ErrorPages = { statuses: Array<number>; cluster: string }
+export type ErrorPages = {
+  statuses: Array<number>
+  cluster: string
+  /** Besides. */
+  headers: Array<[string, string]>
+}
 
-/** Another server is asked first: 2xx lets the request pass, 401 and 403 are its answer, all else is 500. */
+/**
+ * Another server is asked first, without the body: 2xx lets the request pass; 401 (with its WWW-Authenticate) and 403 are
+ * the answer; all else is 500.
+ */
 export type ExternalAuth = {
   cluster: string
   /** Scheme, host and path, with `$variables`. */
   url: string
-  /** Absent: that of the request. */
+  /** Absent: GET. Present: X-Original-URI and X-Scheme are sent, too. */
   method?: string
-  /** Of its response, given to the backend. */
+  /** Of its response, given to the backend; what the client says in them never is. */
   responseHeaders: Array<string>
   /** Set on the question. */
   requestHeaders: Array<[string, string]>

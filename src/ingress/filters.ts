@@ -155,7 +155,17 @@ function errorsOf(context: Context): ErrorPages | null {
   const cluster = clusterFor(context, owner, plain, { service: service.name, port: port.port }, (problem, remedy) =>
     complain(field, problem, remedy),
   )
-  return cluster === null ? null : { statuses: [...errors], cluster }
+  if (cluster === null) return null
+  // As $namespace, $ingress_name, $service_name and $service_port of ingress-nginx are.
+  const { namespace, name } = plan.ingress
+  const backend = context.claim.holder?.backend ?? null
+  const of: [string, string][] = [
+    ['X-Namespace', namespace],
+    ['X-Ingress-Name', name],
+    ['X-Service-Name', backend?.service ?? ''],
+    ['X-Service-Port', String(backend?.port ?? '')],
+  ]
+  return { statuses: [...errors], cluster, headers: of }
 }
 
 const NO_TLS = { secret: null, isVerified: false, serverName: null, sendsName: false, protocols: [] }

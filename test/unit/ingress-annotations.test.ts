@@ -342,6 +342,12 @@ t.test('CORS, cookies, Location, errors, headers, log', (t) => {
   t.same(filters({ 'custom-http-errors': '404,503', 'default-backend': 'b' }).errors, {
     statuses: [404, 503],
     cluster: 'x/b:80',
+    headers: [
+      ['X-Namespace', 'x'],
+      ['X-Ingress-Name', 'i'],
+      ['X-Service-Name', 'a'],
+      ['X-Service-Port', '80'],
+    ],
   })
   t.match(roomOf({ 'custom-http-errors': '404' }).complaints(), [/needs a default backend/])
   t.same(filters({ 'custom-headers': 'x/h' }, [configMap('x/h', { 'X-A': 'b', 'bad name': 'c' })]).responseHeaders, {

@@ -32,6 +32,8 @@ pub struct Thread {
     pub log: Writer,
     pub told: RefCell<Told>,
     seed: Cell<u64>,
+    /// Requests whose copies are under way.
+    pub mirrors: Cell<usize>,
     under_way: Cell<usize>,
     left: Notify,
 }
@@ -107,6 +109,7 @@ impl Thread {
             told: RefCell::default(),
             pool: Rc::default(),
             seed: Cell::new(RandomState::new().hash_one(0) | 1),
+            mirrors: Cell::new(0),
             under_way: Cell::new(0),
             left: Notify::new(),
         })

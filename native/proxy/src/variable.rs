@@ -19,6 +19,8 @@ pub enum Variable {
     Host,
     HttpHost,
     RequestUri,
+    /// That, as it stands in a query.
+    EscapedRequestUri,
     Uri,
     Args,
     IsArgs,
@@ -115,6 +117,8 @@ impl Variable {
             "host" | "best_http_host" => Variable::Host,
             "http_host" => Variable::HttpHost,
             "request_uri" => Variable::RequestUri,
+            "escaped_request_uri" => Variable::EscapedRequestUri,
+            "proxy_add_x_forwarded_for" | "full_x_forwarded_for" => Variable::Header("x-forwarded-for".to_string()),
             "uri" | "document_uri" => Variable::Uri,
             "args" | "query_string" => Variable::Args,
             "is_args" => Variable::IsArgs,

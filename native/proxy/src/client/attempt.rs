@@ -1,8 +1,8 @@
 //! One try: a request over a connection to one endpoint, until its response begins.
 
 use super::body::{Progress, RequestBody, Waits};
-use super::connection::Client;
-use crate::table::route::Forward;
+use crate::table::route::Timeouts;
+use crate::thread::Thread;
 use crate::upstream::cluster::{Cluster, Endpoint};
 use crate::upstream::connect::{Refused, connect};
 use crate::upstream::pool::Pooled;
@@ -16,8 +16,8 @@ use std::time::Instant;
 use wire::proxy::BackendProtocol;
 
 pub struct Attempt<'a> {
-    pub client: &'a Client,
-    pub rule: &'a Forward,
+    pub thread: &'a Thread,
+    pub timeouts: Timeouts,
     pub cluster: &'a Cluster,
     pub endpoint: &'a Endpoint,
     pub progress: &'a Progress,
@@ -46,7 +46,7 @@ impl Attempt<'_> {
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Pooled, Again), (Failure, Again)> {
         let Attempt { cluster, endpoint, .. } = self;
-        let (pool, key) = (&self.client.thread.pool, (endpoint.health.number, cluster.flavour));
+        let (pool, key) = (&self.thread.pool, (endpoint.health.number, cluster.flavour));
         let shared = cluster.row.row.protocol == BackendProtocol::Http2;
         loop {
             let held = if shared { pool.share(key, &cluster.row.row.keep_alive) } else { pool.take(key) };
@@ -82,9 +82,9 @@ impl Attempt<'_> {
     }
 
     async fn open(&self) -> Result<Pooled, Failure> {
-        let Attempt { rule, cluster, endpoint, .. } = self;
+        let Attempt { timeouts, cluster, endpoint, .. } = self;
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-        let within = left.map_or(rule.timeouts.connect, |left| left.min(rule.timeouts.connect));
+        let within = left.map_or(timeouts.connect, |left| left.min(timeouts.connect));
         let connection = match connect(cluster, endpoint, within).await {
             Ok(connection) => connection,
             Err(Refused::Full) => return Err(Failure::Final(StatusCode::SERVICE_UNAVAILABLE)),
@@ -94,7 +94,7 @@ impl Attempt<'_> {
         if let Some(sender) = connection.sender.share() {
             let shared = Pooled { sender, requests: 0, timer: Default::default(), connected: None };
             let key = (endpoint.health.number, cluster.flavour);
-            self.client.thread.pool.put(key, shared, &cluster.row.row.keep_alive);
+            self.thread.pool.put(key, shared, &cluster.row.row.keep_alive);
         }
         Ok(connection)
     }
@@ -106,7 +106,7 @@ impl Attempt<'_> {
         request: Request<RequestBody>,
     ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, ()> {
         let Pooled { sender, timer, .. } = connection;
-        let (progress, timeouts) = (self.progress, self.rule.timeouts);
+        let (progress, timeouts) = (self.progress, self.timeouts);
         progress.since.set(Instant::now());
         let mut sending = pin!(sender.send(request));
         poll_fn(|cx| {

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 pub enum RequestBody {
     Empty,
@@ -27,6 +28,15 @@ pub struct Streamed {
     within: Duration,
     timer: Timer,
     progress: Rc<Progress>,
+    /// Gets a copy of what goes by.
+    pub tee: Option<Tee>,
+}
+
+/// A copy of a body, for who waits for the whole of it; there is none if it is too long, or does not come to its end.
+pub struct Tee {
+    pieces: Vec<Bytes>,
+    octets: usize,
+    whole: oneshot::Sender<Bytes>,
 }
 
 /// How far the body is: shared with who waits for the response.
@@ -54,15 +64,22 @@ pub enum Waits {
 #[derive(Debug)]
 pub struct Cut;
 
-impl RequestBody {
-    /// `most`: octets. `within`: between two pieces.
-    pub fn of(inner: Incoming, most: u64, within: Duration) -> (RequestBody, Rc<Progress>) {
-        let progress = Rc::new(Progress {
+impl Progress {
+    /// Of a body that is here, or none.
+    pub fn over() -> Progress {
+        Progress {
             taken: Cell::new(0),
             waits: Cell::new(Waits::Done),
             since: Cell::new(Instant::now()),
             failure: Cell::new(None),
-        });
+        }
+    }
+}
+
+impl RequestBody {
+    /// `most`: octets. `within`: between two pieces.
+    pub fn of(inner: Incoming, most: u64, within: Duration) -> (RequestBody, Rc<Progress>) {
+        let progress = Rc::new(Progress::over());
         if inner.is_end_stream() {
             return (RequestBody::Empty, progress);
         }
@@ -74,6 +91,7 @@ impl RequestBody {
             within,
             timer: Timer::default(),
             progress: progress.clone(),
+            tee: None,
         };
         (RequestBody::Streamed(Box::new(streamed)), progress)
     }
@@ -146,8 +164,53 @@ impl Body for RequestBody {
     }
 }
 
+impl Tee {
+    const MAX_BYTES: usize = 1 << 20;
+
+    pub fn new() -> (Tee, oneshot::Receiver<Bytes>) {
+        let (whole, received) = oneshot::channel();
+        (Tee { pieces: Vec::new(), octets: 0, whole }, received)
+    }
+
+    /// None: it is too long.
+    fn take(mut self, piece: &Bytes) -> Option<Tee> {
+        self.octets += piece.len();
+        self.pieces.push(piece.clone());
+        (self.octets <= Tee::MAX_BYTES).then_some(self)
+    }
+
+    fn end(self) {
+        let _ = self.whole.send(Bytes::from(self.pieces.concat()));
+    }
+}
+
 impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let polled = self.piece(cx);
+        let Poll::Ready(ready) = &polled else { return polled };
+        let Some(tee) = self.tee.take() else { return polled };
+        let tee = match ready {
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(piece) => tee.take(piece),
+                None => Some(tee),
+            },
+            Some(Err(_)) => None,
+            None => {
+                return {
+                    tee.end();
+                    polled
+                };
+            }
+        };
+        // A body that is known to be over is not asked for its end.
+        match tee {
+            Some(tee) if self.before.is_empty() && self.inner.is_end_stream() => tee.end(),
+            tee => self.tee = tee,
+        }
+        polled
+    }
+
+    fn piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Some(piece) = self.before.pop_front() {
             self.progress.since.set(Instant::now());
             return Poll::Ready(Some(Ok(Frame::data(piece))));

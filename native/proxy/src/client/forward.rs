@@ -4,6 +4,7 @@ use super::answered::{Answered, stick};
 use super::attempt::{Attempt, Failure};
 use super::body::RequestBody;
 use super::connection::Client;
+use super::mirror::{self, Original};
 use super::response::{ResponseBody, UnderWay};
 use super::scene::Scene;
 use crate::filter::Chain;
@@ -39,6 +40,7 @@ pub struct Given<'a> {
     hash: Option<u64>,
     stuck: Option<usize>,
     secure: bool,
+    copies: Vec<mirror::Copy>,
     /// Of requests to this cluster only.
     pub filters: Option<&'a Chain>,
 }
@@ -62,6 +64,7 @@ impl<'a> Given<'a> {
             cluster,
             host,
             stuck,
+            copies: mirror::copies(rule, state, scene),
             filters: share.filters.as_deref(),
         })
     }
@@ -150,6 +153,10 @@ pub async fn forward(
         let taken = body.buffer(BUFFER_MAX_BYTES).await;
         body = taken.map_err(|_| progress.failure.get().unwrap_or(StatusCode::BAD_REQUEST))?;
     }
+    if !given.copies.is_empty() {
+        let original = Original { method: &method, uri: &given.uri, host: &given.host, headers: &headers };
+        mirror::send(client, given.copies, &original, &mut body, rule.timeouts);
+    }
     let two = row.protocol == BackendProtocol::Http2;
     let upgrade = upgrade.filter(|_| !two);
     match two {
@@ -180,7 +187,15 @@ pub async fn forward(
         let more = tried.len() + 1 < usize::from(rule.retry.tries)
             && (rule.retry.within_ms == 0 || began.elapsed() < Duration::from_millis(rule.retry.within_ms.into()))
             && tried.len() + 1 < cluster.endpoints.len().max(1);
-        let attempt = Attempt { client, rule, cluster, endpoint, progress: &progress, until, repeatable };
+        let attempt = Attempt {
+            thread: &client.thread,
+            timeouts: rule.timeouts,
+            cluster,
+            endpoint,
+            progress: &progress,
+            until,
+            repeatable,
+        };
         let sent = Instant::now();
         record.upstream = Some(Upstream {
             address: endpoint.address,

@@ -13,6 +13,8 @@ pub mod forwarded;
 pub mod guard;
 pub mod head;
 pub mod hop;
+pub mod inner;
+pub mod mirror;
 pub mod pace;
 pub mod respond;
 pub mod response;

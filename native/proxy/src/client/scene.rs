@@ -7,6 +7,7 @@ use crate::variable::{Values, Variable};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::rc::Rc;
 
 #[derive(Clone, Copy)]
@@ -44,6 +45,9 @@ impl Values for Scene<'_> {
             Variable::Host => self.host.into(),
             Variable::HttpHost => self.authority.into(),
             Variable::RequestUri => self.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            Variable::EscapedRequestUri => {
+                escaped(self.uri.path_and_query().map_or("/", |target| target.as_str())).into()
+            }
             Variable::Uri => self.asked.path.into(),
             Variable::Args => self.asked.query.unwrap_or_default().into(),
             Variable::IsArgs => if self.asked.query.is_some() { "?" } else { "" }.into(),
@@ -63,4 +67,16 @@ impl Values for Scene<'_> {
             _ => "".into(),
         }
     }
+}
+
+/// As nginx's set_escape_uri: all but what is unreserved (RFC 3986 2.3).
+fn escaped(text: &str) -> String {
+    let mut all = String::with_capacity(text.len() + 16);
+    for octet in text.bytes() {
+        match octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+            true => all.push(char::from(octet)),
+            false => drop(write!(all, "%{octet:02X}")),
+        }
+    }
+    all
 }

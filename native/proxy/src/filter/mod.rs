@@ -1,9 +1,12 @@
 //! What happens to a request on its way, and to its response: one file a filter, in the order of `Chain::request` and
 //! `Chain::response`. What has no file yet is refused.
 
+mod answers;
 mod basic;
 mod cookies;
 mod cors;
+mod errors;
+mod external;
 mod headers;
 mod limits;
 mod locations;
@@ -19,6 +22,8 @@ use crate::table::{Problem, State};
 use basic::Basic;
 use cookies::Cookies;
 use cors::Cors;
+use errors::Errors;
+use external::External;
 use headers::Edit;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -40,12 +45,14 @@ pub struct Chain {
     sources: Option<Box<Sources>>,
     limits: Option<Box<Limits>>,
     basic: Option<Box<Basic>>,
+    external: Option<Box<External>>,
     satisfy_any: bool,
     cors: Option<Box<Cors>>,
     cookies: Option<Box<Cookies>>,
     locations: Option<Box<Locations>>,
     request_headers: Option<Box<Edit>>,
     response_headers: Option<Box<Edit>>,
+    errors: Option<Box<Errors>>,
 }
 
 /// What the filters of a request leave for what comes after them.
@@ -57,6 +64,8 @@ pub struct Passed {
     pub response: Vec<(HeaderName, HeaderValue)>,
     /// The client's place among those he may have at once.
     pub slot: Option<Slot>,
+    /// Of who was asked for leave, for the client.
+    cookies: Vec<HeaderValue>,
     /// That the response may be read by.
     origin: Option<HeaderValue>,
 }
@@ -72,12 +81,14 @@ impl Default for Chain {
             sources: None,
             limits: None,
             basic: None,
+            external: None,
             satisfy_any: false,
             cors: None,
             cookies: None,
             locations: None,
             request_headers: None,
             response_headers: None,
+            errors: None,
         }
     }
 }
@@ -85,11 +96,7 @@ impl Default for Chain {
 impl Chain {
     pub fn new(row: Option<&Filters>) -> Result<Chain, Problem> {
         let Some(row) = row else { return Ok(Chain::default()) };
-        for (what, asked) in [
-            ("external authentication (external)", row.external.is_some()),
-            ("error pages (errors)", row.errors.is_some()),
-            ("tracing (tracing)", row.tracing == Some(true)),
-        ] {
+        for (what, asked) in [("tracing (tracing)", row.tracing == Some(true))] {
             if asked {
                 return Err(Problem::unbuilt(what));
             }
@@ -105,12 +112,14 @@ impl Chain {
             sources: boxed(&row.sources, Sources::new)?,
             limits: boxed(&row.limits, Limits::new)?,
             basic: boxed(&row.basic, Basic::new)?,
+            external: boxed(&row.external, External::new)?,
             satisfy_any: row.satisfy_any.unwrap_or(false),
             cors: boxed(&row.cors, Cors::new)?,
             cookies: boxed(&row.cookies, Cookies::new)?,
             locations: boxed(&row.locations, Locations::new)?,
             request_headers: boxed(&row.request_headers, Edit::new)?,
             response_headers: boxed(&row.response_headers, Edit::new)?,
+            errors: boxed(&row.errors, Errors::new)?,
             ..Chain::default()
         };
         (chain.acts, chain.keeps) = (chain.does_act(), chain.does_keep());
@@ -121,6 +130,8 @@ impl Chain {
         self.sources.is_some()
             || self.limits.is_some()
             || self.basic.is_some()
+            || self.external.is_some()
+            || self.errors.is_some()
             || self.cors.is_some()
             || self.locations.is_some()
             || self.cookies.is_some()
@@ -128,7 +139,8 @@ impl Chain {
     }
 
     fn does_keep(&self) -> bool {
-        self.locations.as_ref().is_some_and(|locations| locations.varies())
+        self.errors.is_some()
+            || self.locations.as_ref().is_some_and(|locations| locations.varies())
             || self.cookies.as_ref().is_some_and(|cookies| cookies.varies())
             || self.request_headers.as_ref().is_some_and(|edit| edit.varies())
             || self.response_headers.as_ref().is_some_and(|edit| edit.varies())
@@ -160,7 +172,10 @@ impl Chain {
                 return Err(response);
             }
         }
-        if self.basic.is_some() { self.admit(state, scene, here).await } else { here }
+        if self.basic.is_some() || self.external.is_some() {
+            return self.admit(state, scene, passed, here).await;
+        }
+        here
     }
 
     /// Who it is. `here`: what the filter by source says.
@@ -168,14 +183,32 @@ impl Chain {
         &self,
         state: &State,
         scene: &Scene<'_>,
+        passed: &mut Passed,
         here: Result<(), Response<ResponseBody>>,
     ) -> Result<(), Response<ResponseBody>> {
         if self.satisfy_any && self.sources.is_some() && here.is_ok() {
             return Ok(());
         }
-        match &self.basic {
-            Some(basic) => basic.admit(state, scene.asked.headers).await,
-            None => here,
+        let known = match &self.basic {
+            Some(basic) => Some(basic.admit(state, scene.asked.headers).await),
+            None => None,
+        };
+        let Some(external) = &self.external else { return known.unwrap_or(here) };
+        match known {
+            Some(Ok(())) if self.satisfy_any => return Ok(()),
+            Some(Err(refused)) if !self.satisfy_any => return Err(refused),
+            _ => {}
+        }
+        match external.admit(state, scene, &mut passed.cookies).await {
+            Ok(granted) => {
+                passed.request.extend(granted);
+                Ok(())
+            }
+            // Of several, 401 counts before 403, as with nginx.
+            Err(refused) => Err(match known {
+                Some(Err(other)) if refused.status() == StatusCode::FORBIDDEN => other,
+                _ => refused,
+            }),
         }
     }
 
@@ -190,16 +223,25 @@ impl Chain {
         if let Some(edit) = &self.request_headers {
             edit.apply(scene, headers);
         }
+        if let Some(external) = &self.external {
+            external.edit(headers);
+        }
     }
 
     /// Of a backend, or made here. The scene has header fields only if the chain `keeps` them.
     pub async fn response(
         &self,
-        _state: &State,
+        state: &State,
         scene: &Scene<'_>,
         passed: &mut Passed,
         response: &mut Response<ResponseBody>,
     ) {
+        if let Some(errors) = &self.errors {
+            errors.replace(state, scene, response).await;
+        }
+        if let Some(external) = &self.external {
+            external.respond(&mut passed.cookies, response.status(), response.headers_mut());
+        }
         if let Some(limits) = &self.limits {
             limits.slow(scene.origin.address, response.body_mut());
         }

@@ -20,6 +20,7 @@ pub fn render(threads: &[Arc<Metrics>]) -> String {
     let (mut accepted, mut active, mut requests, mut log_lost) = (0, 0, 0, 0);
     let mut flows = 0;
     let mut refused: BTreeMap<(Arc<str>, Refusal), u64> = BTreeMap::new();
+    let mut mirrored = [0; 3];
     for thread in threads {
         let mut counts = thread.lock();
         // Of routes that are gone.
@@ -36,6 +37,7 @@ pub fn render(threads: &[Arc<Metrics>]) -> String {
         log_lost += counts.log_lost;
         flows += counts.flows;
         counts.refused.iter().for_each(|(key, count)| *refused.entry(key.clone()).or_default() += count);
+        mirrored.iter_mut().zip(counts.mirrored).for_each(|(all, own)| *all += own);
     }
     let own = own_labels();
     let labels = |(text, status, method): &(String, u16, u8)| {
@@ -94,6 +96,10 @@ pub fn render(threads: &[Arc<Metrics>]) -> String {
     for ((listener, why), count) in refused {
         let labels = format!("listener=\"{}\",reason=\"{}\"", escaped(&listener), why.label());
         let _ = writeln!(text, "fairlead_proxy_connections_refused_total{{{labels}}} {count}");
+    }
+    let _ = writeln!(text, "# TYPE fairlead_proxy_mirrored_total counter");
+    for (result, count) in ["sent", "failed", "dropped"].iter().zip(mirrored) {
+        let _ = writeln!(text, "fairlead_proxy_mirrored_total{{result=\"{result}\"}} {count}");
     }
     text
 }

@@ -108,7 +108,7 @@ impl Logged<'_> {
                 let mut pairs = entry.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
                 pairs.find(|(held, _)| held == name)?.1.into()
             }
-            Variable::Nothing => return None,
+            Variable::EscapedRequestUri | Variable::Nothing => return None,
         })
     }
 }

@@ -23,6 +23,17 @@ pub struct Counts {
     pub refused: Refused,
     /// Of UDP, now.
     pub flows: u64,
+    /// By `Mirrored`.
+    pub mirrored: [u64; 3],
+}
+
+/// What became of the copy of a request.
+#[derive(Clone, Copy)]
+pub enum Mirrored {
+    Sent,
+    Failed,
+    /// There were too many, or its body was too long.
+    Dropped,
 }
 
 /// Labels, method and status.
@@ -68,6 +79,10 @@ impl Metrics {
 }
 
 impl Counts {
+    pub fn count_mirrored(&mut self, result: Mirrored, copies: usize) {
+        self.mirrored[result as usize] += copies as u64;
+    }
+
     pub fn add(&mut self, done: &Done<'_>) {
         self.requests += 1;
         let method = METHODS.iter().position(|name| *name == done.method.as_str()).unwrap_or(METHODS.len() - 1) as u8;

@@ -4,6 +4,7 @@ use super::Problem;
 use super::condition::{Asked, Condition};
 use super::path::normalize_row;
 use crate::client::exchange::CHALLENGE;
+use crate::client::mirror::Mirror;
 use crate::filter::Chain;
 use crate::record::labels::Labels;
 use crate::variable::Template;
@@ -51,6 +52,7 @@ pub struct Forward {
     pub retry: proxy::Retry,
     pub body_max_bytes: u64,
     pub buffer_request: bool,
+    pub mirrors: Vec<Mirror>,
 }
 
 pub struct Share {
@@ -166,9 +168,6 @@ impl Route {
 
 impl Forward {
     fn new(row: &proxy::Forward) -> Result<Forward, Problem> {
-        if !row.mirrors.is_empty() {
-            return Err(Problem::unbuilt("mirroring (mirrors)"));
-        }
         if row.buffer_response_bytes > 0 {
             return Err(Problem::unbuilt("buffering of responses (bufferResponseBytes)"));
         }
@@ -187,6 +186,7 @@ impl Forward {
             retry: row.retry.clone(),
             body_max_bytes: row.body_max_bytes.unwrap_or(u64::MAX),
             buffer_request: row.buffer_request,
+            mirrors: row.mirrors.iter().map(Mirror::new).collect::<Result<_, _>>()?,
         })
     }
 

@@ -90,7 +90,8 @@ pub struct BasicAuth {
     pub realm: String,
 }
 
-/// Another server is asked first: 2xx lets the request pass, 401 and 403 are its answer, all else is 500.
+/// Another server is asked first, without the body: 2xx lets the request pass; 401 (with its WWW-Authenticate) and 403 are
+/// the answer; all else is 500.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
@@ -98,11 +99,11 @@ pub struct ExternalAuth {
     pub cluster: String,
     /// Scheme, host and path, with `$variables`.
     pub url: String,
-    /// Absent: that of the request.
+    /// Absent: GET. Present: X-Original-URI and X-Scheme are sent, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub method: Option<String>,
-    /// Of its response, given to the backend.
+    /// Of its response, given to the backend; what the client says in them never is.
     pub response_headers: Vec<String>,
     /// Set on the question.
     pub request_headers: Vec<(String, String)>,
@@ -171,12 +172,14 @@ pub struct CookieEdit {
     pub paths: Vec<(String, String)>,
 }
 
-/// Responses with these statuses are fetched from the cluster, as ingress-nginx's custom-http-errors has it: X-Code,
-/// X-Format, X-Original-URI, X-Namespace, X-Ingress-Name, X-Service-Name, X-Service-Port, X-Request-ID.
+/// Responses with these statuses are fetched from the cluster, by GET of `/` with the query of the request, its header
+/// fields, X-Code, X-Format (of Accept), X-Original-URI and X-Request-ID. Where that fails they stay as they were.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
 pub struct ErrorPages {
     pub statuses: Vec<u16>,
     pub cluster: String,
+    /// Besides.
+    pub headers: Vec<(String, String)>,
 }
