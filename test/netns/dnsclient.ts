@@ -26,10 +26,9 @@ export class DnsClient {
   #next = 1
 
   constructor(namespace: string) {
-    const command = [...within(namespace), process.execPath, '--disable-warning=ExperimentalWarning']
-    this.#child = start([...command, import.meta.filename, 'serve'] as unknown as [string], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    const main = [process.execPath, '--disable-warning=ExperimentalWarning', import.meta.filename, 'serve']
+    const command = [...within(namespace), ...main] as [string, ...string[]]
+    this.#child = start(command, { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#child.stdin!.on('error', () => {}) // `close` tells
     this.#child.once('close', () => {
       for (const { reject } of this.#waiting.values()) reject(new Error('the client of the DNS ended'))

@@ -148,6 +148,28 @@ t.test('told to end under load: switched, then stopped; no query is lost', async
   }
 })
 
+t.test(
+  'another carrier takes over under load, twice: no query is lost, no connection refused, none goes elsewhere',
+  async (t) => {
+    const loads = await Promise.all([
+      clientOf(pod).steady(LOCAL[0]),
+      clientOf(pod).steady(SERVICE[0], 'tcp'),
+      clientOf('n1').steady(LOCAL[1]),
+    ])
+    for (let round = 0; round < 2; round++) {
+      const before = local.carrier
+      local.startCarrier()
+      t.equal(await ended(before), 0)
+      await eventually(HERE)
+    }
+    for (const over of loads) {
+      const counts = await over()
+      t.comment(JSON.stringify(counts))
+      t.same(Object.keys(counts), [HERE])
+    }
+  },
+)
+
 t.test('killed with -9: the cluster answers at once', async (t) => {
   local.carrier.kill('SIGKILL')
   await ended(local.carrier)

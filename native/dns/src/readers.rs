@@ -6,7 +6,6 @@ use crate::name::Shown;
 use crate::watch::{List, Patterns, Row, Sighting, Waiting, Watch};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -17,16 +16,6 @@ use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use wire::answers::{FromReader, PATTERNS_MAX, Seen, SeenAddress, SeenRow, ToReader, Welcome};
 use wire::protocol::ProtocolError;
-
-/// A socket for those who run as we do. What an earlier worker left there goes.
-pub fn listen(path: &Path) -> std::io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-    let _ = std::fs::remove_file(path);
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
 
 /// Until it is dropped. `release`: nobody is waited for any more.
 pub async fn serve(

@@ -195,4 +195,4 @@ pub fn refresh(later: &Later, packet: &[u8], place: &supervisor::Place, asker: A
 /// Of one question: the name, what it is an alias of, and what layers make of it.
 const FETCHES_MAX: usize = 12;
 /// Queries at a time; more wait in the queue.
-const UNDER_WAY_MAX: usize = 8192;
+pub const UNDER_WAY_MAX: usize = 8192;

@@ -4,7 +4,7 @@ use crate::answer::State;
 use crate::circle::watch;
 use crate::later::{Later, Miss};
 use crate::readers;
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, UNDER_WAY_MAX};
 use crate::step::Chain;
 use crate::stream::Streams;
 use crate::watch::{Waiting, Watch};
@@ -98,18 +98,36 @@ async fn run(
                     release.notify_one();
                     tokio::time::sleep(RELEASE).await;
                     accepting.iter().for_each(|(_, task)| task.abort());
-                    let _ = tokio::time::timeout(within, streams.idle()).await;
+                    let _ = tokio::time::timeout(within, finish(&resolver, &streams, &mut misses)).await;
                     return;
                 }
                 None => return,
             },
-            Some((miss, seat)) = next(&resolver, &mut misses) => {
-                let resolver = resolver.clone();
-                spawn_local(async move {
-                    resolver.answer(miss).await;
-                    drop(seat);
-                });
-            }
+            Some((miss, seat)) = next(&resolver, &mut misses) => begin(&resolver, miss, seat),
+        }
+    }
+}
+
+fn begin(resolver: &Rc<Resolver>, miss: Miss, seat: OwnedSemaphorePermit) {
+    let resolver = resolver.clone();
+    spawn_local(async move {
+        resolver.answer(miss).await;
+        drop(seat);
+    });
+}
+
+/// Until there is no connection, and no query that others are asked for.
+async fn finish(resolver: &Rc<Resolver>, streams: &Streams, misses: &mut mpsc::Receiver<Miss>) {
+    let idle = async || {
+        streams.idle().await;
+        // `next` has taken one.
+        drop(resolver.under_way.acquire_many(UNDER_WAY_MAX as u32 - 1).await);
+    };
+    loop {
+        tokio::select! {
+            biased;
+            Some((miss, seat)) = next(resolver, misses) => begin(resolver, miss, seat),
+            () = idle() => return,
         }
     }
 }

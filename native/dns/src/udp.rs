@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use supervisor::Place;
 use sys::batch::Batch;
@@ -18,6 +18,7 @@ use sys::batch::Batch;
 /// Serves until it is dropped, and a little longer.
 pub struct Server {
     stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -33,8 +34,13 @@ impl Server {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let work = move || serve(&Arc::new(socket), &place, &state, &later, lane, &stopped);
-        thread::Builder::new().name(format!("udp-{lane}")).spawn(work)?;
-        Ok(Server { stop })
+        let thread = thread::Builder::new().name(format!("udp-{lane}")).spawn(work)?;
+        Ok(Server { stop, thread: Some(thread) })
+    }
+
+    /// The thread ends when it has answered what it has taken.
+    pub fn end(mut self) -> JoinHandle<()> {
+        self.thread.take().expect("it is taken here only")
     }
 }
 

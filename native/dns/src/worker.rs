@@ -9,7 +9,6 @@ use crate::kind::places;
 use crate::later::Later;
 use crate::metrics::{Counters, render};
 use crate::name::Name;
-use crate::readers;
 use crate::serving::{Order, Serving};
 use crate::step::{Chain, Observers, Problem, Step, names};
 use crate::stream::Timeouts;
@@ -19,7 +18,7 @@ use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
@@ -240,8 +239,7 @@ impl Worker for DnsWorker {
         }
     }
 
-    fn welcome_readers(&mut self, path: &Path) -> Result<(), String> {
-        let listener = readers::listen(path).map_err(|error| error.to_string())?;
+    fn welcome_readers(&mut self, listener: UnixListener) -> Result<(), String> {
         let watch = self.observers().watch.clone();
         if let Some(queue) = watch.queue() {
             self.serving.order(Order::Read(watch, listener, queue));
@@ -251,8 +249,10 @@ impl Worker for DnsWorker {
 
     /// What came before is answered; connections end when their clients end them, or when the time is over.
     fn drain(&mut self, within: Duration) {
+        // Datagrams that nobody has read wait in the sockets, for another who has them.
+        let threads: Vec<_> = self.datagrams.drain(..).map(|(_, server)| server.end()).collect();
+        threads.into_iter().for_each(|thread| drop(thread.join()));
         self.serving.end(within);
-        self.datagrams.clear();
     }
 }
 

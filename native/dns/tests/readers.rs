@@ -5,7 +5,7 @@ mod common;
 use common::{Server, Shown, query};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use wire::protocol::Question;
@@ -35,7 +35,9 @@ impl World {
     fn start(name: &str) -> World {
         let mut server = Server::start("127.0.0.1:0", KUBERNETES, NAMES);
         let path = std::env::temp_dir().join(format!("fairlead-readers-{}-{name}", std::process::id()));
-        server.worker.welcome_readers(&path).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        server.worker.welcome_readers(listener).unwrap();
         World { server, path }
     }
 

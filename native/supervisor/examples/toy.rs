@@ -1,15 +1,16 @@
 //! The smallest kind of carrier there can be, for the tests of the supervisor. Table `words`: what a datagram that holds a
 //! key is answered. Table `doors`: where to listen, `{"port":N}`. Table `whispers`: words that nobody is told, and that are not
-//! to reach a disk. A few words make the worker misbehave.
+//! to reach a disk. A few words make the worker misbehave; with TOY_COMMITS, each word of table `words` is that.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use supervisor::{Change, Changes, Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
 use wire::protocol::{Question, RefusedRow};
@@ -93,6 +94,7 @@ struct Server {
     /// True: no longer.
     doors: HashMap<Place, Arc<AtomicBool>>,
     whispers: HashMap<String, Vec<u8>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Worker for Server {
@@ -112,6 +114,8 @@ impl Worker for Server {
             };
             refused.remove(&key);
             words.remove(&key);
+            let told = std::env::var_os("TOY_COMMITS").filter(|_| table == "words");
+            let row = row.map(|row| told.map_or(row, OsString::into_encoded_bytes));
             match row.as_deref() {
                 None => {}
                 Some(b"die") => std::process::abort(),
@@ -141,7 +145,7 @@ impl Worker for Server {
             self.doors.insert(place, ended.clone());
             for socket in udp {
                 let (words, ended) = (self.words.clone(), ended.clone());
-                thread::spawn(move || answer(&socket, &words, &ended));
+                self.threads.push(thread::spawn(move || answer(&socket, &words, &ended)));
             }
         }
     }
@@ -158,7 +162,10 @@ impl Worker for Server {
         }
     }
 
-    fn drain(&mut self, _: Duration) {}
+    fn drain(&mut self, _: Duration) {
+        self.doors.values().for_each(|ended| ended.store(true, Ordering::Relaxed));
+        self.threads.drain(..).for_each(|thread| thread.join().expect("it does not panic"));
+    }
 }
 
 fn answer(socket: &UdpSocket, words: &Mutex<HashMap<String, Vec<u8>>>, ended: &AtomicBool) {

@@ -4,6 +4,7 @@ use cli::{Failure, failed};
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -16,17 +17,33 @@ use wire::LINE_MAX_BYTES;
 /// Only who we run as may connect.
 pub fn listen(path: &Path) -> Result<UnixListener, Failure> {
     let failure = || failed::<std::io::Error>(format!("cannot listen on {}", path.display()));
-    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+    if is_socket(path) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             let cause = "another carrier listens there; give each its own --socket";
             return Err(Failure::Failed(format!("cannot listen on {}: {cause}", path.display())));
         }
         fs::remove_file(path).map_err(failure())?;
     }
+    privately(|| UnixListener::bind(path)).map_err(failure())
+}
+
+pub fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+/// What this makes, only who we run as may use.
+pub fn privately<T>(make: impl FnOnce() -> T) -> T {
     let before = umask(Mode::from_bits_truncate(0o177));
-    let listener = UnixListener::bind(path);
+    let made = make();
     umask(before);
-    listener.map_err(failure())
+    made
+}
+
+/// One that another process listened with.
+pub fn inherit(listener: OwnedFd) -> std::io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(listener);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// Ended when dropped.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use wire::protocol::Question;
@@ -18,7 +18,8 @@ use wire::protocol::Question;
 pub struct Keeper {
     kind: &'static dyn Kind,
     threads: usize,
-    readers: Option<PathBuf>,
+    /// Where others read what is answered.
+    readers: Option<Arc<UnixListener>>,
     status: Arc<Mutex<Status>>,
     worker: Option<Process>,
     /// When the worker began, or the next one may.
@@ -34,6 +35,8 @@ pub struct Keeper {
     pub died: u64,
     /// Of each table, as the worker counts them.
     pub rows: BTreeMap<String, usize>,
+    /// Of tables of which a worker must take so many, or must not serve.
+    pub expected: BTreeMap<String, usize>,
 }
 
 /// A delta that the worker is to take into force: a part of a log.
@@ -48,7 +51,7 @@ impl Keeper {
     pub fn new(
         kind: &'static dyn Kind,
         threads: usize,
-        readers: Option<PathBuf>,
+        readers: Option<Arc<UnixListener>>,
         status: Arc<Mutex<Status>>,
     ) -> Keeper {
         let now = Instant::now();
@@ -66,6 +69,7 @@ impl Keeper {
             starts: 0,
             died: 0,
             rows: BTreeMap::new(),
+            expected: BTreeMap::new(),
         }
     }
 
@@ -88,7 +92,7 @@ impl Keeper {
     pub async fn start(&mut self, shelf: &mut Shelf, ports: &Ports, say: &dyn Fn(&str)) {
         self.starts += 1;
         self.began = Instant::now();
-        match Process::start(self.kind.name(), self.threads, self.readers.as_deref()) {
+        match Process::start(self.kind.name(), self.threads) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => return self.bury(&format!("cannot start a worker: {error}"), say),
         }
@@ -126,6 +130,18 @@ impl Keeper {
             }
         }
         self.loading = None;
+        for (table, count) in &self.expected {
+            let taken = self.rows.get(table).copied().unwrap_or(0);
+            if taken != *count {
+                return Err(format!("of {count} rows of table {table}, {taken} were taken"));
+            }
+        }
+        if let Some(readers) = self.readers.clone() {
+            // To answer matters more than to be read.
+            if let FromWorker::Failed(reason) = self.ask(&ToWorker::Read, &[readers.as_fd()], ASK_LIMIT).await? {
+                say(&format!("nobody can read what is answered: {reason}"));
+            }
+        }
         self.listen(ports, ports.places(), vec![]).await?;
         self.probe().await
     }
@@ -150,10 +166,8 @@ impl Keeper {
         }
         for place in opened {
             let Some(sockets) = ports.get(&place) else { continue };
-            let mut files: Vec<BorrowedFd> = sockets.udp.iter().map(AsFd::as_fd).collect();
-            files.extend(sockets.tcp.iter().map(AsFd::as_fd));
-            let opened = Opened { place, udp: sockets.udp.len(), tcp: sockets.tcp.is_some() };
-            self.ask(&ToWorker::Listen { opened: Some(opened), closed: vec![] }, &files, ASK_LIMIT).await?;
+            let opened = Some(Opened::of(sockets));
+            self.ask(&ToWorker::Listen { opened, closed: vec![] }, &sockets.files(), ASK_LIMIT).await?;
         }
         Ok(())
     }

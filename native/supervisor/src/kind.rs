@@ -4,7 +4,7 @@ use crate::changes::Changes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 use wire::protocol::{Question, RefusedRow};
 
@@ -63,8 +63,8 @@ pub trait Worker {
     /// `Question::Metrics` is answered by a string: Prometheus text.
     fn ask(&mut self, question: &Question) -> Result<Value, String>;
 
-    /// Others may connect to a socket there, and read what is answered: `--readers`. Err: they cannot.
-    fn welcome_readers(&mut self, _path: &Path) -> Result<(), String> {
+    /// Others may connect to the (non-blocking) socket, and read what is answered: `--readers`. Err: they cannot.
+    fn welcome_readers(&mut self, _listener: UnixListener) -> Result<(), String> {
         Err("this kind of carrier has nothing to read".to_string())
     }
 

@@ -1,15 +1,15 @@
 //! A carrier is two processes. The supervisor holds listening sockets and the last committed tables, talks with the
 //! controller, and keeps a worker going; the worker serves. When a worker dies, what comes meanwhile waits in the sockets,
-//! and the next one takes sockets and tables over, with or without a controller.
-//!
-//! Not here yet: a new binary that takes the sockets over from an old one of the same pod. `ports` is what it would be
-//! handed, in the message that a worker gets (`ToWorker::Listen`).
+//! and the next one takes sockets and tables over, with or without a controller. A carrier that is started with the same
+//! --socket takes everything over from the one that runs, which ends when the new one serves (`takeover`, `handover`).
 
 mod changes;
+mod channel;
 mod commit;
 mod controller;
 mod delta;
 mod figures;
+mod handover;
 mod keeper;
 mod kind;
 mod log;
@@ -21,15 +21,20 @@ mod pulse;
 mod shelf;
 mod supervisor;
 mod switch;
+mod takeover;
 mod worker;
 
 pub use changes::{Change, Changes};
 pub use controller::Connection;
 pub use kind::{Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
 
-use cli::{Outcome, failed, parse, usage};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use cli::{Failure, Outcome, failed, parse, usage};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::runtime::Builder;
 
 pub struct Options {
@@ -41,12 +46,53 @@ pub struct Options {
     readers: Option<PathBuf>,
     /// Where an agent of this node is told what is served. Then addresses are its to give: they need not be there yet.
     node_local: Option<PathBuf>,
+    /// How long what is under way may take once told to end, or replaced; None: as tables say.
+    drain: Option<Duration>,
+}
+
+/// What this process holds, and the next one of the same --socket is handed, beside what tables ask for.
+struct Held {
+    shelf: shelf::Shelf,
+    controller: UnixListener,
+    successor: handover::Door,
+    readers: Option<Arc<std::os::unix::net::UnixListener>>,
+    /// Open already.
+    sockets: Vec<Sockets>,
+    pages: BTreeMap<pages::Door, TcpListener>,
+}
+
+impl Held {
+    fn open(kind: &'static dyn Kind, options: &Options) -> Result<Held, Failure> {
+        let shelf = shelf::Shelf::open(options.state.as_deref(), kept(kind), &|text| say(kind, text))?;
+        let controller = controller::listen(&options.socket)?;
+        let successor = handover::Door::open(&options.socket)?;
+        let listen = |path: &PathBuf| match controller::listen(path) {
+            Ok(listener) => listener.into_std().ok().map(Arc::new),
+            Err(why) => {
+                // To answer matters more than to be read.
+                say(kind, &format!("nobody can read what is answered: {why:?}"));
+                None
+            }
+        };
+        let readers = options.readers.as_ref().and_then(listen);
+        Ok(Held { shelf, controller, successor, readers, sockets: vec![], pages: BTreeMap::new() })
+    }
+}
+
+/// Tables that go to the disk.
+fn kept(kind: &dyn Kind) -> Vec<&'static str> {
+    kind.tables().iter().copied().filter(|table| kind.keeps(table)).collect()
+}
+
+fn say(kind: &dyn Kind, text: &str) {
+    eprintln!("fairlead-carrier {}: {text}", kind.name());
 }
 
 /// Runs a command that is a carrier: `--socket PATH [--state DIR] [--http ADDRESS]... [--threads N]
-/// [--readers PATH] [--node-local PATH]`.
+/// [--readers PATH] [--node-local PATH] [--drain SECONDS]`.
 pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
-    let flags = parse(arguments, &["socket", "state", "http", "threads", "readers", "node-local"], &["worker"])?;
+    let flags =
+        parse(arguments, &["socket", "state", "http", "threads", "readers", "node-local", "drain"], &["worker"])?;
     if !flags.rest.is_empty() {
         return Err(usage(format!("unexpected {:?}", flags.rest[0])));
     }
@@ -57,7 +103,7 @@ pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
     }
     sys::limits::raise_open_files().map_err(failed("RLIMIT_NOFILE"))?;
     if flags.has("worker") {
-        return worker::serve(kind, threads, flags.one("readers").map(Path::new));
+        return worker::serve(kind, threads);
     }
     let socket = flags.one("socket").ok_or_else(|| usage("--socket PATH is missing: where the controller connects"))?;
     let http =
@@ -65,10 +111,12 @@ pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
     let http = http.collect::<Result<Vec<SocketAddr>, _>>()?;
     let path = |flag| flags.one(flag).map(PathBuf::from);
     let (state, readers, node_local) = (path("state"), path("readers"), path("node-local"));
-    let options = Options { socket: socket.into(), state, http, threads, readers, node_local };
+    let drain = flags.parsed::<u64>("drain")?.map(|seconds| Duration::from_secs(seconds.min(DRAIN_MAX_S)));
+    let options = Options { socket: socket.into(), state, http, threads, readers, node_local, drain };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed("cannot start"))?;
     runtime.block_on(supervisor::run(kind, options))
 }
 
 /// Sockets of a place go to the worker in one message: at most sys::channel::FILES_MAX.
 const THREADS_MAX: usize = 64;
+const DRAIN_MAX_S: u64 = 86_400;

@@ -58,6 +58,14 @@ impl Log {
         Ok(Some(log))
     }
 
+    /// Of another process, which writes to it no more. `InvalidData`: it is none of this version, or nothing is committed.
+    pub fn inherit(table: &str, file: File, path: Option<PathBuf>) -> io::Result<Log> {
+        let mut log = Log::of(table, file, path);
+        log.recover()?;
+        log.unsynced = true;
+        if log.revision.is_some() { Ok(log) } else { Err(damaged("nothing is committed")) }
+    }
+
     fn of(table: &str, file: File, path: Option<PathBuf>) -> Log {
         Log {
             table: table.to_string(),

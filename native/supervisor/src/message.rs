@@ -1,6 +1,6 @@
 //! What the supervisor asks its worker: one question at a time, each with one answer. Files go with them.
 
-use crate::kind::{Committed, Place};
+use crate::kind::{Committed, Place, Sockets};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::protocol::Question;
@@ -19,6 +19,8 @@ pub enum ToWorker {
         opened: Option<Opened>,
         closed: Vec<Place>,
     },
+    /// With the socket that those who read what is answered connect to.
+    Read,
     Unready,
     Ask(Question),
     Drain {
@@ -33,12 +35,19 @@ pub struct Opened {
     pub tcp: bool,
 }
 
+impl Opened {
+    pub fn of(sockets: &Sockets) -> Opened {
+        Opened { place: sockets.place.clone(), udp: sockets.udp.len(), tcp: sockets.tcp.is_some() }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromWorker {
     Committed(Committed),
     /// Nothing was changed.
     Failed(String),
     Listening,
+    Reading,
     Unready(Vec<String>),
     Answer(Result<Value, String>),
     Drained,

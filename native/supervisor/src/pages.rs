@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use sys::listener::{Listen, Transport, tcp};
@@ -39,13 +40,17 @@ pub struct Pages {
     status: Arc<Mutex<Status>>,
     wishes: mpsc::Sender<Wish>,
     open: BTreeMap<Door, Server>,
+    /// Another process had them open.
+    inherited: BTreeMap<Door, std::net::TcpListener>,
     failed: BTreeMap<Door, String>,
     pub pulse: Pulse,
 }
 
-type Door = (Option<IpAddr>, u16);
+/// Address (None: all of them) and port.
+pub type Door = (Option<IpAddr>, u16);
 
 struct Server {
+    listener: std::net::TcpListener,
     pages: Arc<Mutex<BTreeSet<Page>>>,
     accepting: JoinHandle<()>,
     /// While /health is served there.
@@ -53,8 +58,21 @@ struct Server {
 }
 
 impl Pages {
-    pub fn new(status: Arc<Mutex<Status>>, wishes: mpsc::Sender<Wish>) -> Pages {
-        Pages { status, wishes, open: BTreeMap::new(), failed: BTreeMap::new(), pulse: Pulse::default() }
+    pub fn new(
+        status: Arc<Mutex<Status>>,
+        wishes: mpsc::Sender<Wish>,
+        inherited: BTreeMap<Door, std::net::TcpListener>,
+    ) -> Pages {
+        Pages { status, wishes, open: BTreeMap::new(), inherited, failed: BTreeMap::new(), pulse: Pulse::default() }
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = (Door, BorrowedFd<'_>)> {
+        self.open.iter().map(|(door, server)| (*door, server.listener.as_fd()))
+    }
+
+    /// Serves none any more; what was asked is answered.
+    pub fn close(&mut self) {
+        self.open.clear();
     }
 
     /// Serves these and no others. What cannot be opened is said once, and tried again by the next call.
@@ -65,6 +83,7 @@ impl Pages {
         }
         self.open.retain(|door, _| doors.contains_key(door));
         self.failed.retain(|door, _| doors.contains_key(door));
+        self.inherited.retain(|door, _| doors.contains_key(door));
         for (door, pages) in doors {
             if let Some(server) = self.open.get_mut(&door) {
                 let beats = pages.contains(&Page::Health);
@@ -92,13 +111,16 @@ impl Pages {
         self.failed.values().cloned().collect()
     }
 
-    fn start(&self, (address, port): Door, pages: BTreeSet<Page>) -> io::Result<Server> {
-        let listener = tcp(&Listen { transport: Transport::Tcp, address, port, freely: false }, BACKLOG, false)?;
-        let listener = TcpListener::from_std(listener)?;
+    fn start(&mut self, (address, port): Door, pages: BTreeSet<Page>) -> io::Result<Server> {
+        let listener = match self.inherited.remove(&(address, port)) {
+            Some(listener) => listener,
+            None => tcp(&Listen { transport: Transport::Tcp, address, port, freely: false }, BACKLOG, false)?,
+        };
+        let accepting = TcpListener::from_std(listener.try_clone()?)?;
         let beat = pages.contains(&Page::Health).then(|| self.pulse.begin(address, port));
         let pages = Arc::new(Mutex::new(pages));
         let room = Room { pages: pages.clone(), status: self.status.clone(), wishes: self.wishes.clone() };
-        Ok(Server { pages, beat, accepting: tokio::spawn(accept(listener, room)) })
+        Ok(Server { listener, pages, beat, accepting: tokio::spawn(accept(accepting, room)) })
     }
 }
 

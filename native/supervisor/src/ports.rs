@@ -36,6 +36,11 @@ impl Ports {
         Ports { threads, freely, asked: BTreeMap::new(), open: BTreeMap::new(), missing: BTreeMap::new() }
     }
 
+    /// Open already: another process had them.
+    pub fn inherit(&mut self, sockets: Vec<Sockets>) {
+        self.open.extend(sockets.into_iter().map(|sockets| (sockets.place.clone(), sockets)));
+    }
+
     pub fn asked(&self, table: &str) -> Asked {
         self.asked.get(table).cloned().unwrap_or_default()
     }
@@ -78,7 +83,7 @@ impl Ports {
     pub fn restore(&mut self, table: &str, asked: Asked) {
         let wanted: BTreeSet<Place> = asked.values().flat_map(|wants| wants.places.clone()).collect();
         self.asked.insert(table.to_string(), asked);
-        for place in wanted {
+        for place in wanted.into_iter().filter(|place| !self.open.contains_key(place)) {
             self.missing.insert(place, String::new());
         }
         self.retry();

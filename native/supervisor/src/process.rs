@@ -1,40 +1,32 @@
 //! The worker as the supervisor sees it: a process, and a channel to it.
 
+use crate::channel::Channel;
 use crate::message::{FromWorker, ToWorker};
-use std::ffi::OsStr;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use sys::channel::{Incoming, Outgoing, pair};
-use tokio::io::Interest;
-use tokio::net::UnixDatagram;
+use sys::channel::pair;
 use tokio::time::timeout;
 
 /// Killed when dropped.
 pub struct Process {
     child: Child,
-    /// Of sequenced packets, to tell the truth; it is only waited for.
-    channel: UnixDatagram,
-    incoming: Incoming,
+    channel: Channel,
 }
 
 impl Process {
     /// This program again, as the worker of the same command. Its process group is its own: Ctrl-C is for the supervisor,
     /// which lets it end in order.
-    pub fn start(command: &str, threads: usize, readers: Option<&Path>) -> io::Result<Process> {
+    pub fn start(command: &str, threads: usize) -> io::Result<Process> {
         let (ours, theirs) = pair()?;
-        let ours = std::os::unix::net::UnixDatagram::from(ours);
-        ours.set_nonblocking(true)?;
         let child = Command::new("/proc/self/exe")
             .args([command, "--worker", "--threads", &threads.to_string()])
-            .args(readers.iter().flat_map(|path| [OsStr::new("--readers"), path.as_os_str()]))
             .stdin(Stdio::from(theirs))
             .process_group(0)
             .spawn()?;
-        Ok(Process { child, channel: UnixDatagram::from_std(ours)?, incoming: Incoming::default() })
+        Ok(Process { child, channel: Channel::new(ours)? })
     }
 
     pub fn id(&self) -> u32 {
@@ -57,7 +49,7 @@ impl Process {
 
     /// Ends when the worker has; it never speaks unasked.
     pub async fn gone(&mut self) -> String {
-        let said = self.receive().await;
+        let said = self.channel.receive::<FromWorker>().await;
         match said {
             Ok(_) => "the worker spoke unasked".to_string(),
             Err(_) => format!("the worker ended{}", self.status()),
@@ -65,29 +57,8 @@ impl Process {
     }
 
     async fn exchange(&mut self, message: &ToWorker, files: &[BorrowedFd<'_>]) -> io::Result<FromWorker> {
-        let text = serde_json::to_vec(message)?;
-        let mut outgoing = Outgoing::new(&text, files);
-        loop {
-            self.channel.writable().await?;
-            match self.channel.try_io(Interest::WRITABLE, || outgoing.send(&self.channel)) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                sent => break sent?,
-            }
-        }
-        self.receive().await
-    }
-
-    async fn receive(&mut self) -> io::Result<FromWorker> {
-        loop {
-            self.channel.readable().await?;
-            match self.channel.try_io(Interest::READABLE, || self.incoming.receive(&self.channel)) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                message => {
-                    let (octets, _) = message?.ok_or(ErrorKind::UnexpectedEof)?;
-                    return Ok(serde_json::from_slice(&octets)?);
-                }
-            }
-        }
+        self.channel.send(message, files).await?;
+        Ok(self.channel.receive().await?.0)
     }
 
     /// `, killed by SIGSEGV`, once that is known.

@@ -6,6 +6,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ pub struct Shelf {
     /// Tables that go to the disk; others are in memory even so.
     kept: Vec<&'static str>,
     /// Held for as long as we live: two carriers that share a directory would destroy each other's tables.
-    _lock: Option<Flock<File>>,
+    lock: Option<Flock<File>>,
     logs: BTreeMap<String, Log>,
     generation: u64,
     /// Logs that others have replaced, to be removed once those are on the disk.
@@ -36,18 +37,10 @@ impl Shelf {
     /// `dir` None: in memory. Each table has the last revision of it that was committed; what is damaged is set aside and
     /// said. Fails when another carrier uses the directory.
     pub fn open(dir: Option<&Path>, kept: Vec<&'static str>, say: &dyn Fn(&str)) -> Result<Shelf, Failure> {
-        let mut shelf = Shelf {
-            dir: None,
-            kept,
-            _lock: None,
-            logs: BTreeMap::new(),
-            generation: 0,
-            stale: vec![],
-            refused_at: None,
-        };
+        let mut shelf = Shelf::inherit(BTreeMap::new(), kept, 0);
         let Some(dir) = dir else { return Ok(shelf) };
         match lock(dir)? {
-            Ok(lock) => shelf._lock = Some(lock),
+            Ok(lock) => shelf.lock = Some(lock),
             Err(error) => {
                 say(&format!(
                     "{}: {error}; tables are held in memory only, and lost when this process ends",
@@ -61,6 +54,29 @@ impl Shelf {
             shelf.find(dir, table, say);
         }
         Ok(shelf)
+    }
+
+    /// Of another process: it is written to by `own` only.
+    pub fn inherit(logs: BTreeMap<String, Log>, kept: Vec<&'static str>, generation: u64) -> Shelf {
+        Shelf { dir: None, kept, lock: None, logs, generation, stale: vec![], refused_at: None }
+    }
+
+    /// From now on the directory is ours, by the lock of who had it.
+    pub fn own(&mut self, dir: &Path, lock: File) -> io::Result<()> {
+        self.lock = Some(Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?);
+        self.dir = Some(dir.to_path_buf());
+        Ok(())
+    }
+
+    /// The lock, and the number of the newest log.
+    pub fn lock(&self) -> (Option<BorrowedFd<'_>>, u64) {
+        (self.lock.as_ref().map(|lock| lock.as_fd()), self.generation)
+    }
+
+    /// Another process has the directory, and its lock.
+    pub fn disown(&mut self) {
+        self.dir = None;
+        std::mem::forget(self.lock.take()); // dropped, it would be unlocked for both
     }
 
     pub fn log(&self, table: &str) -> Option<&Log> {

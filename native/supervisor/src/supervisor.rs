@@ -1,8 +1,8 @@
 //! The supervisor process: one thread, one event after the other.
 
-use crate::Options;
-use crate::controller::{self, Connection};
+use crate::controller::Connection;
 use crate::delta::Delta;
+use crate::handover::Door;
 use crate::keeper::Keeper;
 use crate::kind::{Kind, Page, PageAt};
 use crate::log::Log;
@@ -10,13 +10,14 @@ use crate::pages::{Pages, Status, Wish, lock};
 use crate::ports::{Asked, Ports};
 use crate::shelf::Shelf;
 use crate::switch::Switch;
+use crate::takeover;
+use crate::{Held, Options, say};
 use cli::{Failure, Outcome, failed};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -52,30 +53,47 @@ pub struct Counts {
 
 pub async fn run(kind: &'static dyn Kind, options: Options) -> Outcome {
     let mut stop = Stop::wanted()?;
-    let kept = kind.tables().iter().copied().filter(|table| kind.keeps(table)).collect();
-    let shelf = Shelf::open(options.state.as_deref(), kept, &|text| say(kind, text))?;
-    let listener = controller::listen(&options.socket)?;
-    let switch = options.node_local.as_deref().map(Switch::open).transpose()?;
+    let (mut held, claim) = match takeover::claim(kind, &options).await? {
+        Some((held, claim)) => (held, Some(claim)),
+        None => (Held::open(kind, &options)?, None),
+    };
     let (wishes, mut wanted) = mpsc::channel(WISHES_MAX);
     let status = Arc::new(Mutex::new(Status { down_since: Some(Instant::now()), ..Status::default() }));
     let mut supervisor = Supervisor {
         kind,
-        shelf,
+        shelf: std::mem::replace(&mut held.shelf, Shelf::inherit(BTreeMap::new(), vec![], 0)),
         ports: Ports::new(options.threads, options.node_local.is_some()),
-        pages: Pages::new(status.clone(), wishes),
-        keeper: Keeper::new(kind, options.threads, options.readers.clone(), status.clone()),
+        pages: Pages::new(status.clone(), wishes, std::mem::take(&mut held.pages)),
+        keeper: Keeper::new(kind, options.threads, held.readers.clone(), status.clone()),
         status,
         connection: None,
         delta: None,
         began: Instant::now(),
         counts: Counts::default(),
         figures: None,
-        switch,
+        switch: None,
         options,
     };
+    supervisor.ports.inherit(std::mem::take(&mut held.sockets));
     supervisor.restore();
-    supervisor.serve(&listener, &mut wanted, &mut stop).await;
-    supervisor.end();
+    let agents = match claim {
+        Some(claim) => claim.complete(&mut supervisor).await?,
+        None => None,
+    };
+    supervisor.open_pages();
+    if let Some(path) = &supervisor.options.node_local {
+        supervisor.switch = Some(Switch::open(path, agents)?);
+    }
+    let is_replaced = supervisor.serve(&held, &mut wanted, &mut stop).await;
+    drop(held);
+    let within = supervisor.options.drain.unwrap_or_else(|| supervisor.ports.drain());
+    tokio::select! {
+        () = supervisor.keeper.drain(within) => {}
+        () = stop.said() => {}
+    }
+    if !is_replaced {
+        supervisor.end();
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,11 +117,10 @@ impl Supervisor {
         for (place, reason) in self.ports.missing() {
             self.say(&format!("cannot listen on {} ({}): {reason}; tried again", place.address, place.transport));
         }
-        self.open_pages();
     }
 
-    /// Until it is told to end, and what is under way is done.
-    async fn serve(&mut self, listener: &UnixListener, wishes: &mut mpsc::Receiver<Wish>, stop: &mut Stop) {
+    /// Until it is told to end, or another process has taken its place: true.
+    async fn serve(&mut self, held: &Held, wishes: &mut mpsc::Receiver<Wish>, stop: &mut Stop) -> bool {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut chore: Option<JoinHandle<std::io::Result<()>>> = None;
@@ -112,12 +129,21 @@ impl Supervisor {
         loop {
             self.tell_agent();
             tokio::select! {
-                accepted = listener.accept() => match accepted {
+                accepted = held.controller.accept() => match accepted {
                     Ok((stream, _)) => self.connect(Connection::new(stream)),
                     Err(error) => {
                         self.say(&format!("cannot take a connection: {error}"));
                         tokio::time::sleep(TICK / 10).await; // out of descriptors
                     }
+                },
+                accepted = held.successor.accept(), if ending.is_none() => match accepted {
+                    Ok(successor) => {
+                        self.settle(chore.take()).await;
+                        if self.give_way(successor, held).await {
+                            return true;
+                        }
+                    }
+                    Err(_) => tokio::time::sleep(TICK / 10).await, // out of descriptors
                 },
                 line = line(&mut self.connection) => self.hear(line).await,
                 due = self.keeper.due() => self.tend(due).await,
@@ -130,7 +156,7 @@ impl Supervisor {
                 }
                 () = stop.said() => {
                     if ending.is_some() {
-                        return;
+                        return false;
                     }
                     lock(&self.status).draining = true;
                     ending = Some(Instant::now() + self.patience());
@@ -139,14 +165,7 @@ impl Supervisor {
                     is_switched = true;
                     ending = Some(Instant::now() + IN_FLIGHT);
                 }
-                () = until(ending) => {
-                    let within = self.ports.drain();
-                    tokio::select! {
-                        () = self.keeper.drain(within) => {}
-                        () = stop.said() => {}
-                    }
-                    return;
-                }
+                () = until(ending) => return false,
             }
         }
     }
@@ -156,6 +175,17 @@ impl Supervisor {
         match &self.switch {
             Some(switch) if switch.is_heard() => self.ports.lameduck().max(SWITCH_LIMIT),
             _ => self.ports.lameduck(),
+        }
+    }
+
+    /// All that is committed is on the disk, and nothing else.
+    async fn settle(&mut self, chore: Option<JoinHandle<std::io::Result<()>>>) {
+        self.abandon();
+        if let Some(chore) = chore {
+            drop(chore.await);
+        }
+        if let Some(chore) = self.shelf.chore() {
+            drop(tokio::task::spawn_blocking(|| chore.run()).await);
         }
     }
 
@@ -200,13 +230,13 @@ impl Supervisor {
         }
     }
 
-    fn hang_up(&mut self) {
+    pub fn hang_up(&mut self) {
         self.abandon();
         self.figures = None;
         self.connection = None;
     }
 
-    async fn tend(&mut self, dead: Option<String>) {
+    pub async fn tend(&mut self, dead: Option<String>) {
         let kind = self.kind;
         match dead {
             Some(why) => self.keeper.bury(&why, &|text| say(kind, text)),
@@ -246,6 +276,7 @@ impl Supervisor {
     fn end(&mut self) {
         self.abandon();
         drop(fs::remove_file(&self.options.socket));
+        drop(fs::remove_file(Door::path(&self.options.socket)));
         if let Some(Err(error)) = self.shelf.chore().map(|chore| chore.run()) {
             self.say(&format!("the state directory: {error}"));
         }
@@ -310,10 +341,6 @@ impl Stop {
 
 fn protocol_error(reason: &str) -> FromCarrier {
     FromCarrier::Error(ProtocolError { reason: reason.to_string() })
-}
-
-fn say(kind: &dyn Kind, text: &str) {
-    eprintln!("fairlead-carrier {}: {text}", kind.name());
 }
 
 const TICK: Duration = Duration::from_secs(1);

@@ -2,10 +2,11 @@
 //! so after that, and no query is lost.
 
 use crate::controller;
-use cli::Failure;
+use cli::{Failure, failed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use wire::serving::{Serving, Switched};
 
 /// Ended when dropped.
 pub struct Switch {
-    path: PathBuf,
+    /// None: it is not ours any more.
+    path: Option<PathBuf>,
+    listener: OwnedFd,
     said: watch::Sender<Serving>,
     heard: watch::Receiver<Heard>,
     accepting: JoinHandle<()>,
@@ -28,12 +31,26 @@ pub struct Switch {
 type Heard = BTreeMap<u64, u64>;
 
 impl Switch {
-    pub fn open(path: &Path) -> Result<Switch, Failure> {
-        let listener = controller::listen(path)?;
+    /// An agent that connects is told what was said by then: say it before others run.
+    pub fn open(path: &Path, inherited: Option<OwnedFd>) -> Result<Switch, Failure> {
+        let listener = match inherited {
+            Some(listener) => controller::inherit(listener).map_err(failed(format!("{}", path.display())))?,
+            None => controller::listen(path)?,
+        };
+        let kept = listener.as_fd().try_clone_to_owned().map_err(failed(format!("{}", path.display())))?;
         let (said, saying) = watch::channel(Serving { number: 1, serving: vec![] });
         let (hearing, heard) = watch::channel(Heard::new());
         let accepting = tokio::spawn(accept(listener, saying, Arc::new(hearing)));
-        Ok(Switch { path: path.to_path_buf(), said, heard, accepting })
+        Ok(Switch { path: Some(path.to_path_buf()), listener: kept, said, heard, accepting })
+    }
+
+    pub fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// Another process listens there.
+    pub fn disown(&mut self) {
+        self.path = None;
     }
 
     pub fn say(&self, places: impl Iterator<Item = SocketAddr>) {
@@ -63,7 +80,7 @@ impl Switch {
 impl Drop for Switch {
     fn drop(&mut self) {
         self.accepting.abort();
-        drop(fs::remove_file(&self.path));
+        self.path.iter().for_each(|path| drop(fs::remove_file(path)));
     }
 }
 

@@ -10,23 +10,17 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::time::Duration;
 use sys::channel::{Incoming, Outgoing};
 
-pub fn serve(kind: &dyn Kind, threads: usize, readers: Option<&Path>) -> Outcome {
+pub fn serve(kind: &dyn Kind, threads: usize) -> Outcome {
     // Should it die before this takes effect, the channel ends.
     set_pdeathsig(Signal::SIGKILL).map_err(failed("PR_SET_PDEATHSIG"))?;
     let channel = io::stdin();
     let mut incoming = Incoming::default();
     let mut worker = kind.worker(threads).map_err(Failure::Failed)?;
-    if let Some(path) = readers
-        && let Err(reason) = worker.welcome_readers(path)
-    {
-        // To answer matters more than to be read.
-        eprintln!("fairlead-carrier {}: cannot be read at {}: {reason}", kind.name(), path.display());
-    }
     loop {
         let (octets, files) = match incoming.receive(&channel) {
             Ok(Some(message)) => message,
@@ -66,6 +60,10 @@ fn follow(worker: &mut dyn Worker, message: ToWorker, files: Vec<OwnedFd>) -> Re
             worker.listen(all, &closed);
             FromWorker::Listening
         }
+        ToWorker::Read => match worker.welcome_readers(UnixListener::from(file()?)) {
+            Ok(()) => FromWorker::Reading,
+            Err(reason) => FromWorker::Failed(reason),
+        },
         ToWorker::Unready => FromWorker::Unready(worker.unready()),
         ToWorker::Ask(question) => FromWorker::Answer(worker.ask(&question)),
         ToWorker::Drain { within_ms } => {

@@ -1,16 +1,15 @@
 //! A supervisor and its worker (examples/toy.rs) as a controller, clients and a kubelet see them.
 
+mod common;
+
+use common::{Controller, Place, client, eventually, free_port, gone, kill, put, worker_of};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 #[test]
 fn nothing_is_visible_before_its_commit() {
@@ -338,12 +337,14 @@ fn without_a_place_on_the_disk_tables_are_in_memory() {
 fn two_carriers_do_not_share_a_place() {
     let place = Place::make();
     let carrier = place.start();
-    let mut second = place.spawn(&place.socket());
+    let mut second = place.spawn(&place.dir.join("other"));
     assert!(!second.child.wait().unwrap().success());
     assert!(second.said().contains("another carrier uses it"), "{}", second.said());
     let mut third = place.spawn_with(&["--socket", place.socket().to_str().unwrap()]);
     assert!(!third.child.wait().unwrap().success());
-    assert!(third.said().contains("another carrier listens there"), "{}", third.said());
+    let state = place.dir.join("state");
+    let why = format!("keeps its place: its --state is {}, not none; end it first", state.display());
+    assert!(third.said().contains(&why), "{}", third.said());
     carrier.controller().hear();
 }
 
@@ -402,10 +403,6 @@ fn pages_tell_the_truth_and_an_end_is_orderly() {
     assert!(!place.socket().exists());
 }
 
-fn put(key: &str, word: &str) -> Value {
-    json!({ "put": [[key, { "word": word }]] })
-}
-
 #[test]
 fn who_is_told_to_end_waits_until_the_agent_has_switched() {
     let place = Place::make();
@@ -432,214 +429,3 @@ fn who_is_told_to_end_waits_until_the_agent_has_switched() {
     assert!(carrier.child.wait().unwrap().success());
     assert!(agent.ended() && !path.exists());
 }
-
-struct Place {
-    dir: PathBuf,
-    port: u16,
-    pages: u16,
-}
-
-impl Place {
-    fn make() -> Place {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("fairlead-supervisor-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir(&dir).unwrap();
-        Place { dir, port: free_port(), pages: free_port() }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.join("socket")
-    }
-
-    fn start(&self) -> Carrier {
-        let carrier = self.spawn(&self.socket());
-        eventually("it listens", || UnixStream::connect(self.socket()).is_ok());
-        carrier
-    }
-
-    fn spawn(&self, socket: &Path) -> Carrier {
-        let state = self.dir.join("state");
-        let pages = format!("127.0.0.1:{}", self.pages);
-        self.spawn_with(&["--socket", socket.to_str().unwrap(), "--state", state.to_str().unwrap(), "--http", &pages])
-    }
-
-    fn spawn_with(&self, flags: &[&str]) -> Carrier {
-        let log = self.dir.join("log");
-        let stderr = fs::File::options().create(true).append(true).open(&log).unwrap();
-        let toy = std::env::current_exe().unwrap().parent().unwrap().join("../examples/toy");
-        let mut command = Command::new(toy);
-        command.args(["toy", "--threads", "2"]).args(flags).stderr(stderr).stdin(Stdio::null());
-        let child = command.spawn().expect("examples/toy was built");
-        Carrier { child, log, socket: self.socket(), pages: self.pages }
-    }
-
-    /// Asks until there is an answer: a datagram that a worker had read when it was killed is lost.
-    fn query(&self, key: &str) -> String {
-        let client = client();
-        client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let deadline = Instant::now() + DEADLINE;
-        let mut buffer = [0; 2048];
-        loop {
-            client.send_to(key.as_bytes(), (Ipv4Addr::LOCALHOST, self.port)).unwrap();
-            match client.recv(&mut buffer) {
-                Ok(length) => return String::from_utf8(buffer[..length].to_vec()).unwrap(),
-                Err(error) => {
-                    let log = || fs::read_to_string(self.dir.join("log")).unwrap();
-                    assert!(Instant::now() < deadline, "no answer for {key}: {error}; {}", log());
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.dir));
-    }
-}
-
-struct Carrier {
-    child: Child,
-    log: PathBuf,
-    socket: PathBuf,
-    pages: u16,
-}
-
-impl Carrier {
-    fn controller(&self) -> Controller {
-        Controller::connect(&self.socket)
-    }
-
-    fn page(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.pages)).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
-    }
-
-    fn end(&mut self, signal: &str) -> ExitStatus {
-        kill(self.child.id(), signal);
-        self.child.wait().unwrap()
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-}
-
-impl Drop for Carrier {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-struct Controller {
-    stream: UnixStream,
-    lines: BufReader<UnixStream>,
-}
-
-impl Controller {
-    fn connect(path: &Path) -> Controller {
-        let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Controller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
-    }
-
-    fn say(&mut self, message: Value) {
-        self.stream.write_all(format!("{message}\n").as_bytes()).unwrap();
-    }
-
-    /// To one that may close the connection meanwhile.
-    fn send(&mut self, line: &str) {
-        drop(self.stream.write_all(format!("{line}\n").as_bytes()));
-    }
-
-    fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the carrier said {line:?}"))
-    }
-
-    fn ended(&mut self) -> bool {
-        let mut rest = Vec::new();
-        match self.lines.read_to_end(&mut rest) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() == ErrorKind::ConnectionReset,
-        }
-    }
-
-    /// `acknowledged`, or `failed: why`.
-    fn delta(&mut self, table: &str, from: u64, to: u64, changes: &[Value]) -> String {
-        self.say(json!({"begin": {"table": table, "epoch": "e", "from": from, "to": to}}));
-        changes.iter().for_each(|change| self.say(change.clone()));
-        self.say(json!({"commit": {}}));
-        let said = self.hear();
-        match said["failed"]["reason"].as_str() {
-            Some(reason) => format!("failed: {reason}"),
-            None => said.as_object().unwrap().keys().next().unwrap().clone(),
-        }
-    }
-
-    /// A port that was free may be taken for a moment, by a process that another test is starting: until it runs its own
-    /// program it has our files.
-    fn doors(&mut self, place: &Place) {
-        let row = json!({"put": [["0", {"port": place.port}]]});
-        eventually("its port is free", || self.delta("doors", 0, 1, std::slice::from_ref(&row)) == "acknowledged");
-    }
-}
-
-fn client() -> UdpSocket {
-    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    client.set_read_timeout(Some(DEADLINE)).unwrap();
-    client
-}
-
-/// Below those that the kernel gives to clients, and not that of another test.
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + (number % 10_000) as u16));
-        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
-            return address.port();
-        }
-    }
-}
-
-/// The one child of a supervisor.
-fn worker_of(supervisor: u32) -> u32 {
-    let mut found = None;
-    eventually("there is a worker", || {
-        let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
-        found = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
-        found.is_some()
-    });
-    found.unwrap()
-}
-
-/// Dead, with all its threads; perhaps not waited for.
-fn gone(pid: u32) -> bool {
-    let dead = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|state| state.contains(") Z "));
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    threads == 0 || dead && threads == 1
-}
-
-fn kill(pid: u32, signal: &str) {
-    let status = Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "did not come true within 20 s: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-const DEADLINE: Duration = Duration::from_secs(20);

@@ -2,14 +2,38 @@
 //! message is cut into packets, for the kernel bounds a packet by the socket's buffer.
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind,
+    recvmsg, sendmsg, socket, socketpair,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 /// Two ends. Blocking; closed when a process becomes another program.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+/// A socket that others connect to. Non-blocking; who may connect is a matter of the umask.
+pub fn listen(path: &Path) -> io::Result<OwnedFd> {
+    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, FLAGS, None)?;
+    bind(listener.as_raw_fd(), &UnixAddr::new(path)?)?;
+    nix::sys::socket::listen(&listener, Backlog::new(BACKLOG)?)?;
+    Ok(listener)
+}
+
+/// The end of the next one who has connected, or `WouldBlock`. Non-blocking.
+pub fn accept(listener: &impl AsFd) -> io::Result<OwnedFd> {
+    let end = accept4(listener.as_fd().as_raw_fd(), FLAGS)?;
+    // SAFETY: the kernel has just opened it for this process, and named it here only.
+    Ok(unsafe { OwnedFd::from_raw_fd(end) })
+}
+
+/// To who listens there. Non-blocking.
+pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    let end = socket(AddressFamily::Unix, SockType::SeqPacket, FLAGS, None)?;
+    nix::sys::socket::connect(end.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(end)
 }
 
 /// One message on its way out, as far as it was sent.
@@ -87,6 +111,8 @@ impl Incoming {
 pub const FILES_MAX: usize = 200;
 pub const MESSAGE_MAX_BYTES: usize = 64 << 20;
 const PACKET_BYTES: usize = 60_000;
+const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+const BACKLOG: i32 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -8,8 +8,8 @@ export interface ServerOptions {
   readonly path: string
   readonly signal: AbortSignal
   /**
-   * Where it answers, and at once when it does no longer: [] when there is no connection. It goes on answering until what is
-   * returned resolves: then packets go where this wants them.
+   * Where it answers, and at once when it does no longer: [] when there is no connection, and the next one fails. It goes on
+   * answering until what is returned resolves: then packets go where this wants them.
    */
   readonly onServing: (places: readonly string[]) => Promise<void>
   /** It is not there, or says what it must not. Said once for the same reason; null: it is there. */
@@ -24,7 +24,13 @@ export async function followServer(options: ServerOptions): Promise<void> {
     if (problem !== last) onProblem((last = problem))
   }
   while (!signal.aborted) {
-    const problem = await listen(options, () => tell(null))
+    let hasBegun = false
+    let problem = await listen(options, () => ((hasBegun = true), tell(null)))
+    // Another carrier that has taken over listens there, and answers what this one answered.
+    while (hasBegun && !signal.aborted) {
+      hasBegun = false
+      problem = await listen(options, () => (hasBegun = true), AGAIN_MS)
+    }
     if (signal.aborted) return
     void onServing([]).catch(() => {}) // it rejects when we are stopped
     tell(problem)
@@ -32,8 +38,12 @@ export async function followServer(options: ServerOptions): Promise<void> {
   }
 }
 
-/** Returns why it ended. */
-function listen({ path, signal, onServing }: ServerOptions, begun: () => void): Promise<string> {
+/** Returns why it ended. `limitMs`: it is to begin within that. */
+function listen(
+  { path, signal, onServing }: ServerOptions,
+  begun: () => void,
+  limitMs: number = FIRST_LIMIT_MS,
+): Promise<string> {
   const socket = connect({ path })
   const lines = new Lines(LINE_MAX_BYTES)
   const ended = Promise.withResolvers<string>()
@@ -43,7 +53,9 @@ function listen({ path, signal, onServing }: ServerOptions, begun: () => void): 
   }
   const stop = (): void => end('stopped')
   signal.addEventListener('abort', stop)
+  const limit = setTimeout(() => end(`${path}: the DNS server of this node says nothing`), limitMs)
   const hear = (line: string): void => {
+    clearTimeout(limit)
     const said = read(line)
     if (said === null) return end(`${path}: what listens there is no DNS server of this node`)
     begun()
@@ -59,7 +71,7 @@ function listen({ path, signal, onServing }: ServerOptions, begun: () => void): 
   })
   socket.on('error', (error) => end(`${path}: ${error.message}`))
   socket.on('close', () => end(`${path}: the DNS server of this node ended`))
-  return ended.promise.finally(() => signal.removeEventListener('abort', stop))
+  return ended.promise.finally(() => (clearTimeout(limit), signal.removeEventListener('abort', stop)))
 }
 
 /** null: it is none. */
@@ -76,5 +88,8 @@ function read(line: string): Serving | null {
 }
 
 const RETRY_MS = 200
+const FIRST_LIMIT_MS = 10_000
+/** Queries that come meanwhile wait in its sockets, if it is there. */
+const AGAIN_MS = 500
 const LINE_MAX_BYTES = 65_536
 const PLACES_MAX = 1_000
