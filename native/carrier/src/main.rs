@@ -76,7 +76,7 @@ const DNS_HELP: &str = "\
 Answers DNS queries from the tables that a controller sends.
 
 usage: fairlead-carrier dns --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N] [--readers PATH]
-                            [--node-local PATH]
+                            [--node-local PATH] [--drain SECONDS]
 
   --socket PATH        where the controller connects (Unix socket; one at a time, the newest)
   --state DIR          keeps the tables, so that a restart answers without a controller; without it they are in memory
@@ -84,6 +84,8 @@ usage: fairlead-carrier dns --socket PATH [--state DIR] [--http ADDRESS:PORT]...
   --node-local PATH    an agent of this node (fairlead agent --node-local-dns) connects there: it gives this host the addresses
                        that are bound, which need not be there yet, and sends their packets here while they are served
   --threads N          threads that answer (default: one a core)
+  --drain SECONDS      how long connections may take to end once it is told to end, or another one started with the same
+                       --socket has taken over (else as long as tables say)
   --readers PATH       where others (policies by domain name) read answers before clients get them (Unix socket)
 
 One process holds sockets and tables, another one answers, and is started again when it dies. SIGTERM ends both after the

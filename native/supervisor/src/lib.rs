@@ -64,8 +64,9 @@ struct Held {
 impl Held {
     fn open(kind: &'static dyn Kind, options: &Options) -> Result<Held, Failure> {
         let shelf = shelf::Shelf::open(options.state.as_deref(), kept(kind), &|text| say(kind, text))?;
-        let controller = controller::listen(&options.socket)?;
+        // Whoever finds us by the socket of controllers finds this one, too.
         let successor = handover::Door::open(&options.socket)?;
+        let controller = controller::listen(&options.socket)?;
         let listen = |path: &PathBuf| match controller::listen(path) {
             Ok(listener) => listener.into_std().ok().map(Arc::new),
             Err(why) => {
