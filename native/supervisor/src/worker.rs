@@ -4,6 +4,7 @@ use crate::changes::Changes;
 use crate::kind::{Kind, Sockets, Worker};
 use crate::message::{FromWorker, Opened, ToWorker};
 use cli::{Failure, Outcome, failed};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use std::fs::File;
@@ -16,9 +17,13 @@ use std::time::Duration;
 use sys::channel::{Incoming, Outgoing};
 
 pub fn serve(kind: &dyn Kind, threads: usize) -> Outcome {
-    // Should it die before this takes effect, the channel ends.
     set_pdeathsig(Signal::SIGKILL).map_err(failed("PR_SET_PDEATHSIG"))?;
     let channel = io::stdin();
+    // It may have died before this took effect; what it had said by then is not to be done.
+    let mut end = [PollFd::new(channel.as_fd(), PollFlags::empty())];
+    if poll(&mut end, PollTimeout::ZERO).map_err(failed("the supervisor's channel"))? > 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut incoming = Incoming::default();
     let mut worker = kind.worker(threads).map_err(Failure::Failed)?;
     loop {

@@ -60,8 +60,8 @@ fn tables_in_memory_and_agents_are_taken_over() {
     eventually("it listens", || place.socket().exists());
     let mut controller = carrier.controller();
     controller.hear();
+    controller.doors(&place); // tried until there is a worker
     controller.delta("words", 0, 1, &[put("a", "1")]);
-    controller.doors(&place);
     let serving = json!([format!("127.0.0.1:{}", place.port)]);
     let mut agent = carrier.agent(&path);
     assert_eq!(agent.hear()["serving"], serving);
