@@ -29,6 +29,7 @@ mod metadata;
 mod metrics;
 pub mod name;
 mod names;
+mod notes;
 pub mod packet;
 mod prefer;
 mod readers;

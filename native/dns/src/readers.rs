@@ -3,6 +3,7 @@
 
 use crate::later::Reach;
 use crate::name::Shown;
+use crate::notes::{Notes, Wanted, patterns};
 use crate::watch::{List, Patterns, Row, Sighting, Waiting, Watch};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -17,21 +18,21 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use wire::answers::{FromReader, PATTERNS_MAX, Seen, SeenAddress, SeenRow, ToReader, Welcome};
 use wire::protocol::ProtocolError;
 
-/// Until it is dropped. `release`: nobody is waited for any more.
+/// Until `release`: then readers are to go to who serves next, and nobody is waited for.
 pub async fn serve(
     watch: Arc<Watch>,
     listener: std::os::unix::net::UnixListener,
+    notes: Notes,
     mut queue: mpsc::Receiver<Waiting>,
     release: Arc<Notify>,
 ) {
     let Ok(listener) = UnixListener::from_std(listener) else { return };
     let (sender, mut heard) = mpsc::channel(HEARD_MAX);
-    let mut desk = Desk { watch, readers: BTreeMap::new(), waiting: VecDeque::new(), left: None, said: false };
-    desk.watch.taken.store(u64::MAX, Ordering::Release);
+    let mut desk = Desk::new(watch, notes);
     let (mut next, mut tick) = (0, interval(TICK));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let deadline = desk.waiting.front().map(|held| held.deadline);
+        let deadline = desk.deadline();
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if desk.readers.len() < READERS_MAX => {
@@ -45,7 +46,7 @@ pub async fn serve(
             Some(waiting) = queue.recv() => desk.tell(waiting),
             () = until(deadline) => desk.give_up(Instant::now()),
             _ = tick.tick() => desk.tend(Instant::now()),
-            () = release.notified() => desk.release(|_| true),
+            () = release.notified() => return desk.release(|_| true),
         }
     }
 }
@@ -59,6 +60,16 @@ struct Desk {
     left: Option<Instant>,
     /// That somebody is late.
     said: bool,
+    notes: Notes,
+    /// The last worker's readers, until they are here.
+    away: Option<Away>,
+}
+
+struct Away {
+    wanted: Wanted,
+    /// How many have come.
+    back: usize,
+    until: Instant,
 }
 
 struct Reader {
@@ -79,6 +90,22 @@ struct Held {
 type Heard = (u64, Option<Vec<u8>>);
 
 impl Desk {
+    fn new(watch: Arc<Watch>, notes: Notes) -> Desk {
+        let (wanted, now) = (notes.read(), Instant::now());
+        let away = (!wanted.is_empty()).then(|| Away { wanted, back: 0, until: now + RETURN });
+        let left = away.as_ref().map(|_| now);
+        let (readers, waiting) = (BTreeMap::new(), VecDeque::new());
+        let mut desk = Desk { watch, readers, waiting, left, said: false, notes, away };
+        desk.settle();
+        desk
+    }
+
+    /// When there is something to be given up.
+    fn deadline(&self) -> Option<Instant> {
+        let held = self.waiting.front().map(|held| held.deadline);
+        held.into_iter().chain(self.away.as_ref().map(|away| away.until)).min()
+    }
+
     fn welcome(&mut self, id: u64, mut connection: Connection, heard: mpsc::Sender<Heard>) {
         let (outbox, mut lines) = mpsc::channel::<Arc<ToReader>>(OUTBOX_MAX);
         let welcome = ToReader::Welcome(Welcome { version: env!("CARGO_PKG_VERSION").to_string() });
@@ -136,9 +163,14 @@ impl Desk {
         }
         let mut tried = Patterns::default();
         patterns.iter().try_for_each(|pattern| tried.add(pattern))?;
-        if let Some(reader) = self.readers.get_mut(&id) {
-            reader.patterns = Some(patterns);
-            reader.taken = 0;
+        let Some(reader) = self.readers.get_mut(&id) else { return Ok(()) };
+        let is_new = reader.patterns.replace(patterns).is_none();
+        reader.taken = 0;
+        if let Some(away) = self.away.as_mut().filter(|_| is_new) {
+            away.back += 1;
+            if away.back >= away.wanted.len() {
+                self.away = None;
+            }
         }
         self.want();
         // Nothing may be added between the list and the number it stands for.
@@ -150,7 +182,8 @@ impl Desk {
 
     fn part(&mut self, id: u64) {
         self.readers.remove(&id);
-        if self.readers.is_empty() {
+        // It may be there again already, and not have said yet what it wants.
+        if self.readers.values().all(|reader| reader.patterns.is_none()) {
             self.left = Some(Instant::now());
         } else {
             self.want();
@@ -161,10 +194,11 @@ impl Desk {
 
     /// What anybody wants. The last one's patterns stay for a while: it may come back, and clients use what they heard meanwhile.
     fn want(&mut self) {
-        let mut wanted = Patterns::default();
-        let all = self.readers.values().flat_map(|reader| reader.patterns.iter().flatten());
-        let added = all.filter(|pattern| wanted.add(pattern).is_ok()).count();
-        self.watch.want((added > 0).then_some(wanted));
+        let here = self.readers.values().filter_map(|reader| reader.patterns.as_deref());
+        let away = self.away.iter().flat_map(|away| &away.wanted).map(Vec::as_slice);
+        let wanted: Vec<&[String]> = here.chain(away).collect();
+        self.notes.write(&wanted);
+        self.watch.want(patterns(wanted.iter().copied().flatten()));
         self.left = None;
     }
 
@@ -212,7 +246,7 @@ impl Desk {
     /// Answers that every reader has taken go.
     fn settle(&mut self) {
         let taken = self.readers.values().filter(|reader| reader.patterns.is_some()).map(|reader| reader.taken).min();
-        let taken = taken.unwrap_or(u64::MAX);
+        let taken = if self.away.is_some() { 0 } else { taken.unwrap_or(u64::MAX) };
         if self.watch.taken.swap(taken, Ordering::AcqRel) < taken {
             self.said = false;
         }
@@ -221,11 +255,18 @@ impl Desk {
 
     /// A reader that is late harms nobody for longer.
     fn give_up(&mut self, now: Instant) {
+        if self.away.as_ref().is_some_and(|away| away.until <= now) {
+            self.away = None;
+            if self.readers.values().any(|reader| reader.patterns.is_some()) {
+                self.want();
+            }
+            self.settle();
+        }
         let before = self.waiting.len();
         self.release(|held| held.deadline <= now);
         let late = (before - self.waiting.len()) as u64;
         self.watch.counts.unacknowledged.fetch_add(late, Ordering::Relaxed);
-        if late > 0 && !self.said {
+        if late > 0 && !self.said && !self.readers.is_empty() {
             self.said = true;
             eprintln!(
                 "dns: who reads answers did not acknowledge one within {} ms: it was sent all the same, and what it \
@@ -254,6 +295,7 @@ impl Desk {
         }
         if self.left.is_some_and(|left| now.duration_since(left) > MEMORY) {
             self.left = None;
+            self.notes.clear();
             return self.watch.want(None);
         }
         let (from, rows) = {
@@ -311,6 +353,8 @@ async fn until(deadline: Option<Instant>) {
 
 /// How long an answer waits for its readers.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// A reader of a worker that died has seen so by then, and has connected again.
+const RETURN: Duration = Duration::from_secs(1);
 /// A reader that is started anew is back by then.
 const MEMORY: Duration = Duration::from_secs(60);
 const READERS_MAX: usize = 8;

@@ -3,6 +3,7 @@
 use crate::answer::State;
 use crate::circle::watch;
 use crate::later::{Later, Miss};
+use crate::notes::Notes;
 use crate::readers;
 use crate::resolve::{Resolver, UNDER_WAY_MAX};
 use crate::step::Chain;
@@ -30,7 +31,7 @@ pub enum Order {
     /// To look whether queries go round.
     Watch(Place, Weak<Chain>),
     /// To tell who connects there what is answered.
-    Read(Arc<Watch>, UnixListener, mpsc::Receiver<Waiting>),
+    Read(Arc<Watch>, UnixListener, Notes, mpsc::Receiver<Waiting>),
     /// Once nothing is under way, or the time is over.
     End(Duration),
 }
@@ -91,8 +92,8 @@ async fn run(
                 Some(Order::Watch(place, chain)) => {
                     spawn_local(watch(chain, place, streams.later.clone()));
                 }
-                Some(Order::Read(watch, listener, queue)) => {
-                    spawn_local(readers::serve(watch, listener, queue, release.clone()));
+                Some(Order::Read(watch, listener, notes, queue)) => {
+                    spawn_local(readers::serve(watch, listener, notes, queue, release.clone()));
                 }
                 Some(Order::End(within)) => {
                     release.notify_one();

@@ -163,7 +163,7 @@ impl Streams {
                 reader.read_exact(&mut packet).await
             })
             .await?;
-            let answer = self.answer(&packet, &asked, &answers);
+            let answer = self.answer(&packet, &asked, &answers)?;
             // A client that does not read its answers is not read from.
             if let Some(answer) = answer {
                 let closed = |_| io::Error::from(io::ErrorKind::BrokenPipe);
@@ -176,10 +176,11 @@ impl Streams {
         Ok(())
     }
 
-    fn answer(&self, packet: &[u8], asked: &Asked, answers: &mpsc::Sender<Vec<u8>>) -> Option<Vec<u8>> {
+    /// Err: it is to be asked of another process.
+    fn answer(&self, packet: &[u8], asked: &Asked, answers: &mpsc::Sender<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
         let Asked { peer, place, transport, .. } = *asked;
         let state = self.state.load();
-        let listener = state.listener(place)?;
+        let Some(listener) = state.listener(place) else { return Ok(None) };
         let turn = self.turn.replace_with(|turn| turn.wrapping_add(1));
         let asker = Asker { peer, transport, came: Instant::now(), lane: self.lane, turn };
         let mut room = self.room.borrow_mut();
@@ -192,12 +193,16 @@ impl Streams {
             }
             Outcome::Hold(length, sighting) => {
                 let reach = Reach::Stream(answers.clone());
-                let held = state.tables.observers.watch.hold(sighting, &room[..length], reach);
-                if held.is_ok() { 0 } else { length }
+                let watch = &state.tables.observers.watch;
+                match watch.hold(sighting, &room[..length], reach) {
+                    Ok(()) => 0,
+                    Err(_) if watch.is_over() => return Err(io::ErrorKind::ConnectionAborted.into()),
+                    Err(_) => length,
+                }
             }
             Outcome::Later => self.later.ask(packet, place, asker, Reach::Stream(answers.clone()), &mut room),
         };
-        (length > 0).then(|| [&(length as u16).to_be_bytes(), &room[..length]].concat())
+        Ok((length > 0).then(|| [&(length as u16).to_be_bytes(), &room[..length]].concat()))
     }
 }
 

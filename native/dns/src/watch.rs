@@ -95,6 +95,11 @@ impl Watch {
         })
     }
 
+    /// Nobody can be told any more: who serves next tells them.
+    pub fn is_over(&self) -> bool {
+        self.queue.get().is_some_and(mpsc::Sender::is_closed)
+    }
+
     /// How many are connected; none: nobody may.
     pub fn readers(&self) -> Option<u64> {
         self.queue.get().map(|_| self.counts.readers.load(Ordering::Relaxed))

@@ -9,6 +9,7 @@ use crate::kind::places;
 use crate::later::Later;
 use crate::metrics::{Counters, render};
 use crate::name::Name;
+use crate::notes::{self, Notes};
 use crate::serving::{Order, Serving};
 use crate::step::{Chain, Observers, Problem, Step, names};
 use crate::stream::Timeouts;
@@ -18,6 +19,7 @@ use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -239,10 +241,12 @@ impl Worker for DnsWorker {
         }
     }
 
-    fn welcome_readers(&mut self, listener: UnixListener) -> Result<(), String> {
-        let watch = self.observers().watch.clone();
+    fn welcome_readers(&mut self, listener: UnixListener, notes: File) -> Result<(), String> {
+        let (watch, notes) = (self.observers().watch.clone(), Notes::new(notes));
         if let Some(queue) = watch.queue() {
-            self.serving.order(Order::Read(watch, listener, queue));
+            // Those that the last worker had come again, but not before this one answers.
+            watch.want(notes::patterns(notes.read().iter().flatten()));
+            self.serving.order(Order::Read(watch, listener, notes, queue));
         }
         Ok(())
     }

@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{Server, Shown, query};
+use common::{Server, Shown, framed, query};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wire::protocol::Question;
 
@@ -29,16 +30,20 @@ const NAMES: common::Rows = &[
 struct World {
     server: Server,
     path: PathBuf,
+    notes: PathBuf,
 }
 
 impl World {
     fn start(name: &str) -> World {
-        let mut server = Server::start("127.0.0.1:0", KUBERNETES, NAMES);
         let path = std::env::temp_dir().join(format!("fairlead-readers-{}-{name}", std::process::id()));
-        let listener = UnixListener::bind(&path).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        server.worker.welcome_readers(listener).unwrap();
-        World { server, path }
+        let notes = path.with_extension("notes");
+        World { server: serve(&path, &notes), path, notes }
+    }
+
+    /// The worker of another process, in the place of one that is gone.
+    fn next(&mut self) {
+        std::fs::remove_file(&self.path).unwrap();
+        self.server = serve(&self.path, &self.notes);
     }
 
     fn metric(&mut self, name: &str) -> u64 {
@@ -60,7 +65,17 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.path));
+        drop(std::fs::remove_file(&self.notes));
     }
+}
+
+fn serve(path: &Path, notes: &Path) -> Server {
+    let mut server = Server::start("127.0.0.1:0", KUBERNETES, NAMES);
+    let listener = UnixListener::bind(path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let notes = File::options().create(true).truncate(false).read(true).write(true).open(notes).unwrap();
+    server.worker.welcome_readers(listener, notes).unwrap();
+    server
 }
 
 struct Reader(BufReader<UnixStream>);
@@ -68,17 +83,27 @@ struct Reader(BufReader<UnixStream>);
 impl Reader {
     /// Wants these, and has been told what is known; `take`: and says so.
     fn start(world: &World, patterns: &[&str], take: bool) -> (Reader, Vec<Value>) {
+        let mut reader = Reader::connect(world);
+        let rows = reader.watch(patterns, take);
+        (reader, rows)
+    }
+
+    fn connect(world: &World) -> Reader {
         let stream = UnixStream::connect(&world.path).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut reader = Reader(BufReader::new(stream));
         assert!(reader.line()["welcome"]["version"].is_string());
-        reader.say(&json!({ "watch": { "patterns": patterns } }));
-        let seen = reader.seen();
+        reader
+    }
+
+    fn watch(&mut self, patterns: &[&str], take: bool) -> Vec<Value> {
+        self.say(&json!({ "watch": { "patterns": patterns } }));
+        let seen = self.seen();
         assert_eq!(seen["from"], 0);
         if take {
-            reader.take(&seen);
+            self.take(&seen);
         }
-        (reader, seen["rows"].as_array().unwrap().clone())
+        seen["rows"].as_array().unwrap().clone()
     }
 
     fn say(&mut self, message: &Value) {
@@ -156,6 +181,18 @@ fn who_never_acknowledges_is_not_waited_for() {
 }
 
 #[test]
+fn who_is_back_before_it_is_seen_to_be_gone_is_told_all() {
+    let mut world = World::start("back");
+    let (reader, _) = Reader::start(&world, &["web.cluster.local."], false);
+    addresses(&world, "web.cluster.local.");
+    let mut again = Reader::connect(&world);
+    drop(reader);
+    world.until("it is gone", |world| world.metric("connected") == 1);
+    assert_eq!(world.metric("names"), 1);
+    assert_eq!(again.watch(&["web.cluster.local."], true)[0]["names"], json!(["web.cluster.local."]));
+}
+
+#[test]
 fn who_speaks_otherwise_is_sent_away() {
     let mut world = World::start("otherwise");
     for wrong in [json!({ "watch": { "patterns": ["no dot"] } }), json!({ "nonsense": {} })] {
@@ -165,4 +202,44 @@ fn who_speaks_otherwise_is_sent_away() {
     }
     world.until("they are gone", |world| world.metric("connected") == 0);
     assert_eq!(addresses(&world, "web.cluster.local.").len(), 1);
+}
+
+#[test]
+fn what_is_answered_before_readers_come_again_is_told() {
+    let mut world = World::start("again");
+    let (reader, _) = Reader::start(&world, &["web.cluster.local.", "db.cluster.local."], true);
+    drop(reader);
+    world.next();
+    assert_eq!(addresses(&world, "web.cluster.local.").len(), 1, "it is not held back for ever");
+    assert_eq!(addresses(&world, "other.cluster.local.").len(), 1);
+    assert_eq!((world.metric("held_total"), world.metric("reported_total")), (1, 1));
+    let (mut reader, rows) = Reader::start(&world, &["web.cluster.local."], true);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0]["names"], json!(["web.cluster.local."]));
+    // It is told once, and nobody else is waited for.
+    addresses(&world, "db.cluster.local.");
+    assert_eq!(reader.seen()["rows"][0]["names"], json!(["db.cluster.local.", "web.cluster.local."]));
+    world.until("what was taken is not held back again", |world| {
+        let before = world.metric("held_total");
+        addresses(world, "web.cluster.local.");
+        world.metric("held_total") == before
+    });
+}
+
+#[test]
+fn who_is_told_to_end_sends_readers_and_connections_to_the_next() {
+    let mut world = World::start("ends");
+    let (mut reader, _) = Reader::start(&world, &["web.cluster.local."], true);
+    let mut stream = world.server.connect();
+    stream.write_all(&framed(&query("other.cluster.local.", A, None))).unwrap();
+    assert_eq!(Shown::of(&common::read(&mut stream)).answer.len(), 1);
+    let client = std::thread::spawn(move || {
+        let mut line = String::new();
+        assert_eq!(reader.0.read_line(&mut line).unwrap(), 0, "{line}");
+        // It would be an address that nobody is told of.
+        stream.write_all(&framed(&query("web.cluster.local.", A, None))).unwrap();
+        assert_eq!(stream.read(&mut [0; 2]).unwrap_or_default(), 0);
+    });
+    world.server.worker.drain(Duration::from_secs(30));
+    client.join().unwrap();
 }

@@ -50,7 +50,8 @@ pub enum FromPredecessor {
     Welcome {
         version: String,
     },
-    /// Each of the following with its files. Sockets that controllers, successors, agents and readers connect to.
+    /// Each of the following with its files. Sockets that controllers, successors, agents and readers connect
+    /// to; with the last one what was noted of readers.
     Controller,
     Successor,
     NodeLocal,
@@ -189,7 +190,7 @@ impl Supervisor {
             channel.send(&NodeLocal, &[switch.listener()]).await?;
         }
         if let Some(readers) = &held.readers {
-            channel.send(&Readers, &[readers.as_fd()]).await?;
+            channel.send(&Readers, &readers.files()).await?;
         }
         let (lock, generation) = self.shelf.lock();
         if let Some(lock) = lock {

@@ -1,5 +1,6 @@
 //! Keeps a worker going: starts it, gives it the tables and the sockets, and starts the next one when it dies.
 
+use crate::Readers;
 use crate::kind::{Committed, Kind, Place};
 use crate::message::{FromWorker, Opened, ToWorker};
 use crate::pages::{Status, lock};
@@ -10,7 +11,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use wire::protocol::Question;
@@ -19,7 +19,7 @@ pub struct Keeper {
     kind: &'static dyn Kind,
     threads: usize,
     /// Where others read what is answered.
-    readers: Option<Arc<UnixListener>>,
+    readers: Option<Arc<Readers>>,
     status: Arc<Mutex<Status>>,
     worker: Option<Process>,
     /// When the worker began, or the next one may.
@@ -51,7 +51,7 @@ impl Keeper {
     pub fn new(
         kind: &'static dyn Kind,
         threads: usize,
-        readers: Option<Arc<UnixListener>>,
+        readers: Option<Arc<Readers>>,
         status: Arc<Mutex<Status>>,
     ) -> Keeper {
         let now = Instant::now();
@@ -138,7 +138,7 @@ impl Keeper {
         }
         if let Some(readers) = self.readers.clone() {
             // To answer matters more than to be read.
-            if let FromWorker::Failed(reason) = self.ask(&ToWorker::Read, &[readers.as_fd()], ASK_LIMIT).await? {
+            if let FromWorker::Failed(reason) = self.ask(&ToWorker::Read, &readers.files(), ASK_LIMIT).await? {
                 say(&format!("nobody can read what is answered: {reason}"));
             }
         }

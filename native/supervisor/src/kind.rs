@@ -3,6 +3,7 @@
 use crate::changes::Changes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -63,8 +64,9 @@ pub trait Worker {
     /// `Question::Metrics` is answered by a string: Prometheus text.
     fn ask(&mut self, question: &Question) -> Result<Value, String>;
 
-    /// Others may connect to the (non-blocking) socket, and read what is answered: `--readers`. Err: they cannot.
-    fn welcome_readers(&mut self, _listener: UnixListener) -> Result<(), String> {
+    /// Others may connect to the (non-blocking) socket, and read what is answered: `--readers`. The file is for what the next
+    /// worker must know of them; empty at first. Err: they cannot.
+    fn welcome_readers(&mut self, _listener: UnixListener, _notes: File) -> Result<(), String> {
         Err("this kind of carrier has nothing to read".to_string())
     }
 

@@ -29,9 +29,12 @@ pub use controller::Connection;
 pub use kind::{Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
 
 use cli::{Failure, Outcome, failed, parse, usage};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -55,10 +58,29 @@ struct Held {
     shelf: shelf::Shelf,
     controller: UnixListener,
     successor: handover::Door,
-    readers: Option<Arc<std::os::unix::net::UnixListener>>,
+    readers: Option<Arc<Readers>>,
     /// Open already.
     sockets: Vec<Sockets>,
     pages: BTreeMap<pages::Door, TcpListener>,
+}
+
+/// What those who read what is answered connect to, and a file in which a worker notes for the next one what they want.
+struct Readers {
+    listener: std::os::unix::net::UnixListener,
+    notes: File,
+}
+
+impl Readers {
+    fn open(path: &Path) -> Result<Readers, Failure> {
+        let failure = || failed::<std::io::Error>(format!("{}", path.display()));
+        let listener = controller::listen(path)?.into_std().map_err(failure())?;
+        let notes = memfd_create("readers", MFdFlags::MFD_CLOEXEC).map_err(|error| failure()(error.into()))?;
+        Ok(Readers { listener, notes: notes.into() })
+    }
+
+    fn files(&self) -> [BorrowedFd<'_>; 2] {
+        [self.listener.as_fd(), self.notes.as_fd()]
+    }
 }
 
 impl Held {
@@ -67,15 +89,10 @@ impl Held {
         // Whoever finds us by the socket of controllers finds this one, too.
         let successor = handover::Door::open(&options.socket)?;
         let controller = controller::listen(&options.socket)?;
-        let listen = |path: &PathBuf| match controller::listen(path) {
-            Ok(listener) => listener.into_std().ok().map(Arc::new),
-            Err(why) => {
-                // To answer matters more than to be read.
-                say(kind, &format!("nobody can read what is answered: {why:?}"));
-                None
-            }
-        };
-        let readers = options.readers.as_ref().and_then(listen);
+        let unread = |why: &Failure| say(kind, &format!("nobody can read what is answered: {why:?}"));
+        // To answer matters more than to be read.
+        let open = |path: &PathBuf| Readers::open(path).inspect_err(unread).ok().map(Arc::new);
+        let readers = options.readers.as_ref().and_then(open);
         Ok(Held { shelf, controller, successor, readers, sockets: vec![], pages: BTreeMap::new() })
     }
 }

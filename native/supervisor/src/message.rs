@@ -19,7 +19,7 @@ pub enum ToWorker {
         opened: Option<Opened>,
         closed: Vec<Place>,
     },
-    /// With the socket that those who read what is answered connect to.
+    /// With the socket that those who read what is answered connect to, and what the last worker noted of them.
     Read,
     Unready,
     Ask(Question),

@@ -10,14 +10,13 @@ use crate::message::Opened;
 use crate::pages::{self, lock};
 use crate::shelf::Shelf;
 use crate::supervisor::Supervisor;
-use crate::{Held, Options};
+use crate::{Held, Options, Readers};
 use cli::{Failure, failed};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 use sys::channel::connect;
@@ -69,7 +68,10 @@ async fn receive(kind: &'static dyn Kind, mut channel: Channel) -> io::Result<(H
             FromPredecessor::Controller => controller = Some(file()?),
             FromPredecessor::Successor => successor = Some(file()?),
             FromPredecessor::NodeLocal => node_local = Some(file()?),
-            FromPredecessor::Readers => readers = Some(Arc::new(UnixListener::from(file()?))),
+            FromPredecessor::Readers => {
+                let (listener, notes) = (file()?.into(), file()?.into());
+                readers = Some(Arc::new(Readers { listener, notes }));
+            }
             FromPredecessor::Lock => lock = Some(File::from(file()?)),
             FromPredecessor::Table { table, path, rows: count } if kind.tables().contains(&table.as_str()) => {
                 logs.insert(table.clone(), Log::inherit(&table, File::from(file()?), path)?);

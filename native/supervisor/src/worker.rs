@@ -65,7 +65,7 @@ fn follow(worker: &mut dyn Worker, message: ToWorker, files: Vec<OwnedFd>) -> Re
             worker.listen(all, &closed);
             FromWorker::Listening
         }
-        ToWorker::Read => match worker.welcome_readers(UnixListener::from(file()?)) {
+        ToWorker::Read => match worker.welcome_readers(UnixListener::from(file()?), File::from(file()?)) {
             Ok(()) => FromWorker::Reading,
             Err(reason) => FromWorker::Failed(reason),
         },
