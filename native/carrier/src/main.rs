@@ -98,12 +98,14 @@ example:
 const PROXY_HELP: &str = "\
 Takes HTTP requests to backends, as the tables say that a controller sends.
 
-usage: fairlead-carrier proxy --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N]
+usage: fairlead-carrier proxy --socket PATH [--state DIR] [--http ADDRESS:PORT]... [--threads N] [--drain SECONDS]
 
   --socket PATH        where the controller connects (Unix socket; one at a time, the newest)
   --state DIR          keeps routes, so that a restart serves without a controller; certificates and keys never get there
   --http ADDRESS:PORT  /health, /ready and /metrics there
   --threads N          threads that serve (default: one a core)
+  --drain SECONDS      how long connections may take to end once it is told to end, or another one started with the same
+                       --socket has taken over (else as long as tables say)
 
 One process holds sockets and tables, another one serves, and is started again when it dies. SIGTERM ends both once the
 connections have ended, or the time of their listeners is over; a second one at once.

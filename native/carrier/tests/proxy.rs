@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,6 +117,96 @@ fn each_request_is_a_line_of_the_log() {
     assert_eq!(lines.next().unwrap(), format!(r#"127.0.0.1 "GET /z HTTP/1.1" 200 "\x22t\x5C" [c] {backend} -"#));
 }
 
+#[test]
+fn another_carrier_takes_over_under_load_and_nothing_is_cut() {
+    let backend = backend();
+    let mut carrier = Carrier::start("takeover");
+    let mut controller = carrier.controller();
+    let address = carrier.serve(&mut controller, backend);
+    let (ended, requests) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut connection = Kept::connect(address);
+                while !ended.load(Ordering::SeqCst) {
+                    connection = connection.get().unwrap_or_else(|| Kept::connect(address));
+                    requests.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let more = |count: &AtomicUsize| {
+            let before = count.load(Ordering::SeqCst);
+            eventually("it goes on", || count.load(Ordering::SeqCst) >= before + 50);
+        };
+        for _ in 0..2 {
+            let (echoes, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let tunnels: Vec<_> = (0..2)
+                .map(|_| {
+                    let (echoes, over, connection) = (echoes.clone(), over.clone(), Kept::connect(address));
+                    scope.spawn(move || connection.tunnel(&echoes, &over))
+                })
+                .collect();
+            more(&requests);
+            more(&echoes);
+            let before = carrier.replace();
+            // The tunnels are with the old one, and whoever comes now with the new one.
+            more(&requests);
+            more(&echoes);
+            assert!(get(TcpStream::connect(address).unwrap()).unwrap().starts_with("HTTP/1.1 200"));
+            over.store(true, Ordering::SeqCst);
+            tunnels.into_iter().for_each(|tunnel| tunnel.join().unwrap());
+            before.end();
+            more(&requests);
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+    let tables = carrier.controller().hello["hello"]["tables"].clone();
+    assert!(tables["proxy"].is_object(), "{tables}");
+}
+
+/// A client's connection, for one request after the other.
+struct Kept(BufReader<TcpStream>);
+
+impl Kept {
+    fn connect(address: SocketAddr) -> Kept {
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Kept(BufReader::new(stream))
+    }
+
+    fn head(&mut self, fields: &str) -> String {
+        write!(self.0.get_mut(), "GET /quiet HTTP/1.1\r\nHost: a\r\n{fields}\r\n").expect("it is open");
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(self.0.read_line(&mut head).expect("a response") > 0, "cut after {head:?}");
+        }
+        head
+    }
+
+    /// None: it was said that this was the last one.
+    fn get(mut self) -> Option<Kept> {
+        let head = self.head("");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let mut body = [0; 2];
+        self.0.read_exact(&mut body).unwrap();
+        assert_eq!(&body, b"ok");
+        (!head.to_lowercase().contains("connection: close")).then_some(self)
+    }
+
+    /// Octets there and back, until it is over.
+    fn tunnel(mut self, echoes: &AtomicUsize, over: &AtomicBool) {
+        let head = self.head("Connection: Upgrade\r\nUpgrade: echo\r\n");
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        while !over.load(Ordering::SeqCst) {
+            let number = echoes.fetch_add(1, Ordering::SeqCst) as u64;
+            self.0.get_mut().write_all(&number.to_be_bytes()).expect("it is open");
+            let mut echo = [0; 8];
+            self.0.read_exact(&mut echo).expect("it comes back");
+            assert_eq!(u64::from_be_bytes(echo), number);
+        }
+    }
+}
+
 fn get(mut stream: TcpStream) -> Result<String, ()> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut text = String::new();
@@ -132,7 +222,7 @@ fn get(mut stream: TcpStream) -> Result<String, ()> {
     }
 }
 
-/// Answers `ok` to everything.
+/// Answers `ok` to everything; to who wants to upgrade, each octet.
 fn backend() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -140,11 +230,21 @@ fn backend() -> SocketAddr {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let mut stream = stream;
+                let (mut stream, mut upgrades) = (stream, false);
                 while let Some(Ok(line)) = lines.next() {
-                    if line.is_empty() && stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
-                        return;
+                    upgrades |= line.to_lowercase().starts_with("upgrade:");
+                    let answer = match upgrades {
+                        true => {
+                            &b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"[..]
+                        }
+                        false => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                    };
+                    if line.is_empty() && (stream.write_all(answer).is_err() || upgrades) {
+                        break;
                     }
+                }
+                if upgrades {
+                    drop(std::io::copy(&mut stream.try_clone().unwrap(), &mut stream));
                 }
             });
         }
@@ -177,6 +277,19 @@ impl Carrier {
 
     fn again(&mut self) {
         (self.child, self.stdout) = spawn(&self.dir);
+    }
+
+    /// Another one takes its place. Returns this one, which ends when what it has begun has.
+    fn replace(&mut self) -> Replaced {
+        let (mut child, stdout) = start(&self.dir, Stdio::piped());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, said) = mpsc::channel();
+        // To its end: it must be able to say more.
+        thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let said: Vec<String> = said.iter().take_while(|line| !line.contains("has taken over")).collect();
+        assert!(child.try_wait().unwrap().is_none(), "{said:?}");
+        self.stdout = stdout;
+        Replaced(std::mem::replace(&mut self.child, child))
     }
 
     fn end(&mut self, signal: &str) {
@@ -249,10 +362,30 @@ impl Drop for Carrier {
     }
 }
 
+struct Replaced(Child);
+
+impl Replaced {
+    fn end(mut self) {
+        eventually("it ends", || self.0.try_wait().unwrap().is_some_and(|status| status.success()));
+    }
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 fn spawn(dir: &std::path::Path) -> (Child, Arc<Stdout>) {
+    start(dir, Stdio::inherit())
+}
+
+fn start(dir: &std::path::Path, stderr: Stdio) -> (Child, Arc<Stdout>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fairlead-carrier"));
     command.arg("proxy").arg("--socket").arg(dir.join("socket")).arg("--state").arg(dir.join("state"));
-    let mut child = command.args(["--threads", "2"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.args(["--threads", "2", "--drain", "60"]).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     let stdout = child.stdout.take();
     (child, Arc::new(Stdout(std::sync::Mutex::new(stdout))))
 }

@@ -215,6 +215,11 @@ async fn serve_one(client: Rc<Client>, http: &Http, transport: Transport, read: 
         until = closing.until(&client.listener) => until,
     };
     client.closing.set(true);
+    // A request may be on its way on an idle connection: it is answered, and ends it.
+    let quiet = until.min(Instant::now() + QUIET);
+    if timeout(quiet.saturating_duration_since(Instant::now()), &mut connection).await.is_ok() {
+        return;
+    }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(until.saturating_duration_since(Instant::now()), connection).await;
 }
@@ -258,6 +263,8 @@ const FIRST_BYTES: usize = 8 << 10;
 const BUFFER_BYTES: usize = 64 << 10;
 /// Streams that a client takes back before they are answered (CVE-2023-44487), or that it broke (CVE-2025-8671).
 const RESETS_MAX: usize = 100;
+/// Without a request a connection that is told to end waits so long for one (haproxy: idle-close-on-response).
+const QUIET: Duration = Duration::from_secs(5);
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const WINDOW_BYTES: u32 = 1 << 20;
 const SEND_BYTES: usize = 128 << 10;
