@@ -229,6 +229,9 @@ pub async fn forward(
                 let under_way = UnderWay { _endpoint: of_endpoint, _cluster: of_cluster, _slot: record.slot.clone() };
                 let answered = Answered { client, cluster, endpoint, read: rule.timeouts.read };
                 let mut response = answered.deliver(response, connection, under_way, upgrade)?;
+                if rule.buffer_response_bytes > 0 {
+                    response.body_mut().buffer(rule.buffer_response_bytes);
+                }
                 stick(cluster, at, given.stuck, given.secure, &mut response);
                 return Ok(response);
             }

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod answered;
 pub mod attempt;
 pub mod body;
+pub mod buffered;
 pub mod chunk;
 pub mod connection;
 pub mod exchange;

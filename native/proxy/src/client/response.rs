@@ -1,5 +1,6 @@
 //! The body of a response on its way to a client.
 
+use super::buffered::Buffered;
 use super::pace::Pace;
 use crate::filter::Slot;
 use crate::record::request::Record;
@@ -24,6 +25,7 @@ pub struct ResponseBody {
 enum Source {
     Whole(Option<Bytes>),
     Backend(Box<FromBackend>),
+    Buffered(Box<Buffered>),
 }
 
 pub struct FromBackend {
@@ -60,6 +62,16 @@ impl ResponseBody {
         let backend = FromBackend { inner, within, timer: Timer::default(), lease, _under_way: under_way };
         ResponseBody { source: Source::Backend(Box::new(backend)), pace: None, record: None }
     }
+
+    /// It is taken from its backend up to so many octets ahead of the client.
+    pub fn buffer(&mut self, most: usize) {
+        match std::mem::replace(&mut self.source, Source::Whole(None)) {
+            Source::Backend(backend) if !backend.is_over() => {
+                self.source = Source::Buffered(Box::new(Buffered::new(backend, most)));
+            }
+            source => self.source = source,
+        }
+    }
 }
 
 impl Body for ResponseBody {
@@ -85,7 +97,8 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Backend(backend) => backend.inner.size_hint(),
+            Source::Backend(backend) => backend.size_hint(),
+            Source::Buffered(buffered) => buffered.size_hint(),
         }
     }
 }
@@ -95,13 +108,15 @@ impl Source {
         match self {
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Backend(backend) => backend.poll(cx),
+            Source::Buffered(buffered) => buffered.poll(cx),
         }
     }
 
     fn is_over(&self) -> bool {
         match self {
             Source::Whole(bytes) => bytes.is_none(),
-            Source::Backend(backend) => backend.inner.is_end_stream(),
+            Source::Backend(backend) => backend.is_over(),
+            Source::Buffered(buffered) => buffered.is_over(),
         }
     }
 }
@@ -120,7 +135,15 @@ fn paced(pace: &mut Pace, source: &mut Source, cx: &mut Context<'_>) -> Poll<Opt
 }
 
 impl FromBackend {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    pub fn is_over(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.stop();

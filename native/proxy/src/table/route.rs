@@ -52,6 +52,8 @@ pub struct Forward {
     pub retry: proxy::Retry,
     pub body_max_bytes: u64,
     pub buffer_request: bool,
+    /// 0: no more than is on its way anyhow.
+    pub buffer_response_bytes: usize,
     pub mirrors: Vec<Mirror>,
 }
 
@@ -168,9 +170,6 @@ impl Route {
 
 impl Forward {
     fn new(row: &proxy::Forward) -> Result<Forward, Problem> {
-        if row.buffer_response_bytes > 0 {
-            return Err(Problem::unbuilt("buffering of responses (bufferResponseBytes)"));
-        }
         let milliseconds = |time: u32| Duration::from_millis(time.into());
         Ok(Forward {
             clusters: row.clusters.iter().map(Share::new).collect::<Result<_, _>>()?,
@@ -186,6 +185,7 @@ impl Forward {
             retry: row.retry.clone(),
             body_max_bytes: row.body_max_bytes.unwrap_or(u64::MAX),
             buffer_request: row.buffer_request,
+            buffer_response_bytes: row.buffer_response_bytes as usize,
             mirrors: row.mirrors.iter().map(Mirror::new).collect::<Result<_, _>>()?,
         })
     }
