@@ -78,10 +78,14 @@ export function sniOf(
   }
 }
 
-const clientsOf = ({ secret, required, depth, errorPage, pass }: NonNullable<Host['clients']>): ClientCertificates => ({
-  ...{ trust: secretName('trust', secret), required, depth, pass },
-  ...(errorPage !== null && { errorPage }),
-})
+export function clientsOf(clients: NonNullable<Host['clients']>): ClientCertificates {
+  const { secret, required, depth, errorPage, pass, subject } = clients
+  return {
+    ...{ trust: secretName('trust', secret), required, depth, pass },
+    ...(errorPage !== null && { errorPage }),
+    ...(subject !== null && { subject }),
+  }
+}
 
 /** What of a Secret is meant. `map`: users by key. */
 interface Use {

@@ -123,7 +123,9 @@ function shape(
     ...(isSecure && {
       tls: {
         ...((tls?.serverName || tls?.sendsName || tls?.isVerified) && { serverName: tls.serverName ?? host }),
-        verify: tls?.isVerified && tls.secret !== null ? { trust: secretName('trust', tls.secret) } : 'nothing',
+        ...(tls?.isVerified && tls.secret !== null
+          ? { verify: { trust: secretName('trust', tls.secret) }, depth: tls.depth }
+          : { verify: 'nothing' as const }),
         ...(tls?.secret && special?.showsCertificate && { certificate: secretName('pair', tls.secret) }),
         protocols: [...(tls?.protocols ?? (['TLSv1.2', 'TLSv1.3'] as const))],
       },

@@ -168,4 +168,4 @@ function errorsOf(context: Context): ErrorPages | null {
   return { statuses: [...errors], cluster, headers: of }
 }
 
-const NO_TLS = { secret: null, isVerified: false, serverName: null, sendsName: false, protocols: [] }
+const NO_TLS = { secret: null, isVerified: false, depth: 1, serverName: null, sendsName: false, protocols: [] }

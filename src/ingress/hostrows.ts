@@ -7,7 +7,7 @@ import { derive, type Read } from '../core/derive.ts'
 import type { Graph } from '../core/graph.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { union } from '../core/union.ts'
-import { sniOf } from './certificates.ts'
+import { clientsOf, sniOf } from './certificates.ts'
 import { claimKey, type Claim } from './claims.ts'
 import { clusterOf, type ClusterPlan } from './clusters.ts'
 import type { Host } from './hosts.ts'
@@ -77,19 +77,16 @@ function certificateOf(host: string, row: Host, read: Read, inputs: Inputs): Hos
   const { rows, rejections } = sniOf(host, row, facts)
   const [first] = row.certificates
   const pair = first === undefined || first.secret === '' ? undefined : facts(first.secret)?.pair
+  const isCovered = (name: string) => pair !== undefined && isUsable(pair) && covers(pair.names, name)
   const also = [...row.aliases, ...(row.fromToWww === null ? [] : [counterpart(host)])]
-  // Other names have it, too, where it is for them.
-  const shared =
-    pair === undefined || !isUsable(pair)
-      ? []
-      : also.filter((name) => covers(pair.names, name) && isFree(name, read, inputs))
-  const more = shared.map((name) =>
-    sniRow({
-      host: name,
-      listeners: [HTTPS],
-      shows: { certificate: { certificate: secretName('pair', first!.secret) } },
-    }),
-  )
+  // Other names have it, too, where it is for them; what asks for certificates of clients asks under each of its names.
+  const more = also
+    .filter((name) => (row.clients !== null || isCovered(name)) && isFree(name, read, inputs))
+    .map((name) => {
+      const certificate = isCovered(name) ? secretName('pair', first!.secret) : DEFAULT_CERTIFICATE
+      const clients = row.clients === null ? {} : { clients: clientsOf(row.clients) }
+      return sniRow({ host: name, listeners: [HTTPS], shows: { certificate: { certificate, ...clients } } })
+    })
   const fallback =
     host === '' && rows.length === 0
       ? [sniRow({ host, listeners: [HTTPS], shows: { certificate: { certificate: DEFAULT_CERTIFICATE } } })]

@@ -29,7 +29,8 @@ const KNOWN: ReadonlySet<string> = new Set(
       'request_time',
     ],
     ['request_uri', 'scheme', 'server_addr', 'server_name', 'server_port', 'server_protocol', 'service_name'],
-    ['service_port', 'ssl_cipher', 'ssl_client_fingerprint', 'ssl_client_i_dn', 'ssl_client_s_dn', 'ssl_client_verify'],
+    ['service_port', 'ssl_cipher', 'ssl_client_escaped_cert', 'ssl_client_fingerprint', 'ssl_client_i_dn'],
+    ['ssl_client_s_dn', 'ssl_client_serial', 'ssl_client_verify'],
     [
       'ssl_protocol',
       'status',

@@ -172,6 +172,7 @@ t.test('TLS to backends', (t) => {
   t.same(room.row('cluster', 'x/a:80 (x/i)').tls, {
     serverName: 'inner.org',
     verify: { trust: 'trust x/ca' },
+    depth: 1,
     protocols: ['TLSv1.2', 'TLSv1.3'],
   })
   t.match(room.fake.secrets.get('trust x/ca'), { kind: 'trust' })
@@ -310,6 +311,15 @@ t.test('client certificates', (t) => {
   })
   t.equal(room.ask('https://h.org/'), TO_A)
   t.equal(room.ask('http://h.org/'), '308 https://h.org/', 'never past it')
+  const named = roomOf({ 'auth-tls-secret': 'x/ca', 'auth-tls-match-cn': 'CN=sh[oi]p', 'server-alias': 'g.org' }, [ca])
+  const clients = { trust: 'trust x/ca', required: 'on', subject: 'CN=sh[oi]p' }
+  t.match(named.row('sni', 'h.org').shows, { certificate: { clients } })
+  t.match(
+    named.row('sni', 'g.org').shows,
+    { certificate: { certificate: 'pair default', clients } },
+    'by no other name',
+  )
+  t.equal(roomOf({ 'auth-tls-secret': 'x/ca', 'auth-tls-match-cn': '(?=x)' }, [ca]).ask('https://h.org/'), '503')
   t.end()
 })
 

@@ -1,6 +1,7 @@
 //! Texts with ingress-nginx's `$variables`.
 
 use crate::table::Problem;
+use crate::tls::server::Said;
 use std::borrow::Cow;
 
 pub struct Template {
@@ -51,6 +52,8 @@ pub enum Variable {
     UpstreamLength,
     /// Known, and always empty: of a part that is not built.
     Nothing,
+    /// Of the client's TLS.
+    Tls(Said),
     Header(String),
     Argument(String),
     Cookie(String),
@@ -147,6 +150,14 @@ impl Variable {
             "upstream_status" => Variable::UpstreamStatus,
             "upstream_response_time" => Variable::UpstreamTime,
             "upstream_response_length" => Variable::UpstreamLength,
+            "ssl_protocol" => Variable::Tls(Said::Protocol),
+            "ssl_cipher" => Variable::Tls(Said::Cipher),
+            "ssl_client_verify" => Variable::Tls(Said::Verify),
+            "ssl_client_s_dn" => Variable::Tls(Said::Subject),
+            "ssl_client_i_dn" => Variable::Tls(Said::Issuer),
+            "ssl_client_serial" => Variable::Tls(Said::Serial),
+            "ssl_client_fingerprint" => Variable::Tls(Said::Fingerprint),
+            "ssl_client_escaped_cert" => Variable::Tls(Said::EscapedCertificate),
             "content_length" => Variable::Header("content-length".to_string()),
             "content_type" => Variable::Header("content-type".to_string()),
             "remote_user" | "proxy_alternative_upstream_name" => Variable::Nothing,

@@ -1,6 +1,7 @@
 /** Who may come: networks, limits, users, another server's word, certificates. What is wrong here closes. */
 import { show } from '../../cluster/rejection.ts'
 import type { AuthCache, ClientCertificate, Limits, Sources } from '../../carrier/proxy.ts'
+import { checkPattern } from '../pattern.ts'
 import { durationMs, HEADER, type Reader } from '../reader.ts'
 import type { Settings } from '../settings.ts'
 import { hasVariable, unknownVariable } from '../variables.ts'
@@ -41,6 +42,8 @@ export interface Clients {
   readonly depth: number
   readonly errorPage: string | null
   readonly pass: boolean
+  /** Pattern of the subject (RFC 2253); null: any. */
+  readonly subject: string | null
 }
 
 export function parseAccess(read: Reader, namespace: string, settings: Settings): Access {
@@ -162,18 +165,22 @@ function parseCache(read: Reader, keyName: string, durationName: string): AuthCa
 function parseClients(read: Reader, namespace: string): Clients | null {
   const secret = pathOf(read, 'auth-tls-secret', namespace, true)
   const word = read.oneOf('auth-tls-verify-client', ['on', 'off', 'optional', 'optional_no_ca'], 'on')
-  const depth = read.integer('auth-tls-verify-depth', [1, 100], 1)
+  const depth = read.integer('auth-tls-verify-depth', [0, 100], 1)
   const errorPage = withVariables(read, 'auth-tls-error-page')
   const pass = read.flag('auth-tls-pass-certificate-to-upstream', false)
-  if (read.text('auth-tls-match-cn') !== null)
-    read.refuse(
-      'auth-tls-match-cn',
-      'is not done',
-      'check ssl-client-subject-dn in the backend, or issue from an authority of its own',
-      true,
-    )
+  const subject = parseSubject(read)
   if (secret === null || word === 'off') return null
-  return { secret, required: word === 'optional_no_ca' ? 'optionalNoCa' : word, depth, errorPage, pass }
+  return { secret, required: word === 'optional_no_ca' ? 'optionalNoCa' : word, depth, errorPage, pass, subject }
+}
+
+/** A pattern that is looked for in the subject, as nginx's `~` does. */
+function parseSubject(read: Reader): string | null {
+  const text = read.text('auth-tls-match-cn')
+  if (text === null) return null
+  const found = checkPattern(text)
+  if ('pattern' in found) return found.pattern
+  read.refuse('auth-tls-match-cn', `is ${show(text)}, which ${found.problem}`, 'write a pattern like CN=shop', true)
+  return null
 }
 
 /** `name` or `namespace/name` as the latter; null: absent or (reported) wrong. */

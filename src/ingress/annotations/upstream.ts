@@ -26,6 +26,8 @@ export interface UpstreamTls {
   /** Secret with `ca.crt`, and perhaps a certificate to show; null: none. */
   readonly secret: string | null
   readonly isVerified: boolean
+  /** Certificates between that of the backend and that of the authority, at most. */
+  readonly depth: number
   /** null: none is sent, unless `sendsName`: then the name that the request is for. */
   readonly serverName: string | null
   readonly sendsName: boolean
@@ -123,8 +125,7 @@ function parseSticky(read: Reader): Sticky | null {
 function parseTls(read: Reader, namespace: string): UpstreamTls {
   const secret = pathOf(read, 'proxy-ssl-secret', namespace, true)
   const isVerified = read.oneOf('proxy-ssl-verify', ['on', 'off'], 'off') === 'on'
-  read.integer('proxy-ssl-verify-depth', [1, 100], 1)
-  read.changed('proxy-ssl-verify-depth', 'chains of any usual length are taken')
+  const depth = read.integer('proxy-ssl-verify-depth', [0, 100], 1)
   read.text('proxy-ssl-ciphers')
   read.changed('proxy-ssl-ciphers', 'only ciphers that are thought safe are offered')
   const words = read.list('proxy-ssl-protocols', /\s+/)
@@ -139,7 +140,7 @@ function parseTls(read: Reader, namespace: string): UpstreamTls {
       true,
     )
   return {
-    ...{ secret, isVerified },
+    ...{ secret, isVerified, depth },
     serverName: read.text('proxy-ssl-name'),
     sendsName: read.oneOf('proxy-ssl-server-name', ['on', 'off'], 'off') === 'on',
     protocols: known.length > 0 ? known : BOTH,

@@ -147,21 +147,39 @@ async fn serve_requests(
     listener: &Arc<Listener>,
     http: &Http,
     stream: TcpStream,
-    Addresses { peer, local, told }: Addresses,
+    addresses: Addresses,
     closing: &Closing,
 ) {
+    let Addresses { peer, local, told } = addresses;
     let state = thread.state();
     let began = timeout(http.head_timeout, async {
         match &listener.serves {
-            Kind::Https(..) => match accept(stream, &state, &listener.name).await? {
-                Accepted::Ended(stream, ended) => Ok(Some((Transport::Tls(stream), Some(ended), Vec::new()))),
-                Accepted::Challenge => Ok(None),
-            },
-            _ => first(stream).await.map(|begun| begun.map(|(stream, read)| (Transport::Plain(stream), None, read))),
+            Kind::Https(..) => Ok(match accept(stream, &state, &listener.name).await? {
+                Accepted::Ended(stream, ended) => Begun::Requests(Transport::Tls(stream), Some(ended), Vec::new()),
+                Accepted::Passed(stream, read, cluster) => Begun::Passed(stream, read, cluster),
+                Accepted::Refused(reason) => {
+                    thread.refuse(listener, peer, Refusal::ClientHello, reason);
+                    Begun::Over
+                }
+                Accepted::Challenge => Begun::Over,
+            }),
+            _ => Ok(match first(stream).await? {
+                Some((stream, read)) => Begun::Requests(Transport::Plain(stream), None, read),
+                None => Begun::Over,
+            }),
         }
     });
-    let Ok(Ok::<_, io::Error>(Some((transport, tls, read)))) = began.await else { return };
+    let Ok(Ok::<_, io::Error>(begun)) = began.await else { return };
     drop(state);
+    let (transport, tls, read) = match begun {
+        Begun::Requests(transport, tls, read) => (transport, tls, read),
+        Begun::Passed(stream, read, cluster) => {
+            let (thread, cluster) = (&*thread, cluster.as_str());
+            let (connect, idle) = (PASSED_CONNECT, PASSED_IDLE);
+            return Relay { thread, listener, addresses, cluster, connect, idle }.run(stream, read, closing).await;
+        }
+        Begun::Over => return,
+    };
     let two = tls.as_ref().map_or(read.starts_with(PREFACE), |tls| tls.http2);
     let client = Rc::new(Client {
         thread,
@@ -182,6 +200,13 @@ async fn serve_requests(
         true => serve_two(client, http, transport, read, closing).await,
         false => serve_one(client, http, transport, &read, closing).await,
     }
+}
+
+enum Begun {
+    Requests(Transport, Option<Ended>, Vec<u8>),
+    /// With what was read of it, to this cluster.
+    Passed(TcpStream, Vec<u8>, String),
+    Over,
 }
 
 /// What a client sends first; it begins with the preface if it speaks HTTP/2 (RFC 9113 3.4).
@@ -259,6 +284,9 @@ async fn quiet(client: &Client, idle: Duration) {
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Of TLS that is passed through, which has no settings of its own.
+const PASSED_CONNECT: Duration = Duration::from_secs(5);
+const PASSED_IDLE: Duration = Duration::from_secs(3600);
 const FIRST_BYTES: usize = 8 << 10;
 const BUFFER_BYTES: usize = 64 << 10;
 /// Streams that a client takes back before they are answered (CVE-2023-44487), or that it broke (CVE-2025-8671).

@@ -14,6 +14,7 @@ use crate::table::condition::Asked;
 use crate::table::listener::{Http, Listener};
 use crate::table::path::normalize;
 use crate::table::route::Action;
+use crate::tls::clients::{CERTIFICATE, ISSUER, Known, SUBJECT, VERIFY};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, SERVER};
 use hyper::http::request::Parts;
@@ -87,6 +88,11 @@ async fn take(
     }
     let origin = forwarded::origin(http, client, &mut headers);
     forwarded::set(http, client, &origin, &named, &mut headers);
+    let known = known(client, state, listener, &host)?;
+    if let Some(known) = known {
+        [VERIFY, SUBJECT, ISSUER, CERTIFICATE].iter().for_each(|name| drop(headers.remove(name)));
+        headers.extend(known.fields.iter().cloned());
+    }
     let none = HeaderMap::new();
     let blank = Asked { method: &method, path: &path, query: uri.query(), headers: &none };
     let asked = Asked { headers: &headers, ..blank };
@@ -115,10 +121,14 @@ async fn take(
             request_id: request_id.clone(),
         }));
     }
-    let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
-    record.labels = Some(route.labels.clone());
     let bare =
         Scene { client, origin: &origin, asked: blank, host: &host, authority, uri: &uri, request_id: &request_id };
+    if let Some(Err(refused)) = known.map(Known::admit) {
+        record.labels = route.map(|route| route.labels.clone());
+        return Ok(respond::uncertified(refused, known, &bare.with(&headers)));
+    }
+    let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
+    record.labels = Some(route.labels.clone());
     let filters = &route.filters;
     let kept = filters.keeps.then(|| headers.clone());
     let mut passed = Passed::default();
@@ -164,6 +174,23 @@ async fn take(
         chain.response(state, &scene, &mut passed, &mut response).await;
     }
     Ok(response)
+}
+
+/// What is known of a client whose certificate the host asks for. A connection that was made for a name that asks for others, or
+/// for none, does not do for it, nor one that does for any other name.
+fn known<'a>(
+    client: &'a Client,
+    state: &State,
+    listener: &Listener,
+    host: &str,
+) -> Result<Option<&'a Known>, StatusCode> {
+    let Some(tls) = &client.tls else { return Ok(None) };
+    let wanted = state.sni(&listener.name, host).filter(|sni| sni.clients().is_some());
+    match (wanted, &tls.known) {
+        (None, None) => Ok(None),
+        (Some(sni), Some(known)) if sni.host == known.host => Ok(Some(known)),
+        _ => Err(StatusCode::MISDIRECTED_REQUEST),
+    }
 }
 
 /// Host and port as the client says them.

@@ -2,6 +2,7 @@
 
 use super::connection::Client;
 use crate::table::listener::Http;
+use crate::tls::clients::{CERTIFICATE, ISSUER, SUBJECT, VERIFY};
 use hyper::HeaderMap;
 use hyper::header::{FORWARDED, HeaderName, HeaderValue};
 use std::fmt::Write;
@@ -103,7 +104,11 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
-const SPOOFED: [HeaderName; 9] = [
+const SPOOFED: [HeaderName; 13] = [
+    VERIFY,
+    SUBJECT,
+    ISSUER,
+    CERTIFICATE,
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
     X_FORWARDED_SCHEME,

@@ -4,6 +4,7 @@ use super::response::ResponseBody;
 use super::scene::Scene;
 use crate::table::condition::Asked;
 use crate::table::route::{Redirect, Respond, Route};
+use crate::tls::clients::{Known, Refused};
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use std::fmt::Write;
@@ -30,6 +31,22 @@ pub fn respond(row: &Respond) -> Response<ResponseBody> {
     for (name, value) in &row.headers {
         response.headers_mut().insert(name, value.clone());
     }
+    response
+}
+
+/// As nginx answers who has no certificate, or none that is good: the error page where there is one, else its own words.
+pub fn uncertified(refused: Refused, known: Option<&Known>, scene: &Scene<'_>) -> Response<ResponseBody> {
+    let page = known.and_then(|known| known.clients.error_page.as_ref());
+    let (status, words) = match refused {
+        Refused::Unknowable => return failure(StatusCode::SERVICE_UNAVAILABLE),
+        Refused::Subject => return text(StatusCode::FORBIDDEN, "client certificate unauthorized\n".to_string()),
+        Refused::Wrong => (StatusCode::BAD_REQUEST, "400 The SSL certificate error\n"),
+        Refused::Missing => (StatusCode::BAD_REQUEST, "400 No required SSL certificate was sent\n"),
+    };
+    let location = page.and_then(|page| HeaderValue::try_from(page.render(scene)).ok());
+    let Some(location) = location else { return text(status, words.to_string()) };
+    let mut response = failure(StatusCode::FOUND);
+    response.headers_mut().insert(LOCATION, location);
     response
 }
 

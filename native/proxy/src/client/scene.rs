@@ -63,6 +63,7 @@ impl Values for Scene<'_> {
                 let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
                 pairs.find(|(held, _)| held == name).map_or("", |(_, value)| value).into()
             }
+            Variable::Tls(said) => self.client.tls.as_ref().map_or("".into(), |tls| tls.say(*said)),
             Variable::Cookie(name) => cookie(self.asked.headers, name).unwrap_or_default().into(),
             _ => "".into(),
         }

@@ -108,6 +108,7 @@ impl Logged<'_> {
                 let mut pairs = entry.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
                 pairs.find(|(held, _)| held == name)?.1.into()
             }
+            Variable::Tls(said) => client.tls.as_ref()?.say(*said),
             Variable::EscapedRequestUri | Variable::Nothing => return None,
         })
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Refusal {
     ProxyProtocol,
+    ClientHello,
     NoEndpoint,
     Connect,
     Full,
@@ -20,6 +21,7 @@ impl Refusal {
     pub fn label(self) -> &'static str {
         match self {
             Refusal::ProxyProtocol => "proxy_protocol",
+            Refusal::ClientHello => "client_hello",
             Refusal::NoEndpoint => "no_endpoint",
             Refusal::Connect => "connect",
             Refusal::Full => "full",
@@ -31,6 +33,7 @@ impl Refusal {
             Refusal::ProxyProtocol => {
                 "have it speak the PROXY protocol, or leave its network out of those that the listener expects it of"
             }
+            Refusal::ClientHello => "see what it is; TLS 1.2 and 1.3 are spoken here",
             Refusal::NoEndpoint => "see that the backend has endpoints that are ready",
             Refusal::Connect => "see that the backend listens, and that it can be reached from here",
             Refusal::Full => "raise the limits of the cluster, or see who connects so often",

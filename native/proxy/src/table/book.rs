@@ -247,6 +247,10 @@ impl Book {
             });
             (host, made)
         }));
+        if !touched.snis.is_empty() {
+            let passes = |row: &proxy::Sni| matches!(row.shows, proxy::Shows::Passthrough(_));
+            state.passes = self.snis.values().flat_map(BTreeMap::values).any(passes);
+        }
         state.snis = old.snis.with(touched.snis.into_iter().map(|host| {
             let made = self.snis.get(&host).map(|rows| {
                 Arc::new(rows.values().map(|row| Sni::new(row, self.listeners.values(), secrets)).collect())

@@ -24,6 +24,8 @@ pub struct State {
     pub clusters: Sharded<Cluster>,
     /// By host.
     pub snis: Sharded<Vec<Sni>>,
+    /// Some of them go on as they came.
+    pub passes: bool,
     pub thumbprints: Arc<Vec<Thumbprint>>,
     /// For `acme-tls/1`, by name.
     pub challenges: Arc<HashMap<String, Arc<ServerConfig>>>,

@@ -1,20 +1,22 @@
 //! The end of TLS that backends see.
 
 use super::secret::{Secret, Trusted};
-use super::{PROVIDER, versions};
+use super::{PROVIDER, chain, versions};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use webpki::KeyUsage;
 use wire::proxy::{BackendProtocol, BackendTls, VerifyBackend};
 
 pub struct BackendEnd {
@@ -75,13 +77,14 @@ fn config(
     let builder =
         ClientConfig::builder_with_provider(PROVIDER.clone()).with_protocol_versions(&versions(&row.protocols));
     let builder = builder.map_err(|error| format!("protocols leave nothing: {error}"))?;
+    let depth = row.depth.map_or(usize::MAX, usize::from);
     let verifier: Arc<dyn ServerCertVerifier> = match &row.verify {
         VerifyBackend::Nothing => Arc::new(Anybody),
         VerifyBackend::Trust(name) => match secrets.get(name) {
-            Some(Secret::Trust(trusted)) => verifier(trusted.roots.clone(), trusted.revoked.clone())?,
+            Some(Secret::Trust(trusted)) => Arc::new(Signed { trusted: trusted.clone(), depth }),
             _ => return Err(format!("there is no trust {name:?}")),
         },
-        VerifyBackend::System => verifier(SYSTEM.clone(), vec![])?,
+        VerifyBackend::System => Arc::new(Signed { trusted: SYSTEM.clone(), depth }),
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match &row.certificate {
@@ -100,17 +103,6 @@ fn config(
         BackendProtocol::Http1 | BackendProtocol::Raw => vec![],
     };
     Ok(config)
-}
-
-fn verifier(
-    roots: Arc<RootCertStore>,
-    revoked: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
-) -> Result<Arc<WebPkiServerVerifier>, String> {
-    let mut builder = WebPkiServerVerifier::builder_with_provider(roots, PROVIDER.clone());
-    if !revoked.is_empty() {
-        builder = builder.with_crls(revoked).allow_unknown_revocation_status();
-    }
-    builder.build().map_err(|error| error.to_string())
 }
 
 /// Takes every certificate, as ingress-nginx does unless told otherwise; that its owner has the key is still seen.
@@ -152,10 +144,63 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+/// Takes what an authority has signed.
+struct Signed {
+    trusted: Arc<Trusted>,
+    depth: usize,
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("signed")
+    }
+}
+
+impl ServerCertVerifier for Signed {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let wrong = |error: webpki::Error| {
+            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+        };
+        let usage = KeyUsage::server_auth();
+        let entity = chain::verify(leaf, rest, &self.trusted, usage, self.depth).map_err(wrong)?;
+        entity.verify_is_valid_for_subject_name(name).map_err(wrong)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        PROVIDER.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+static SYSTEM: LazyLock<Arc<Trusted>> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    Arc::new(roots)
+    Arc::new(Trusted { roots: Arc::new(roots), lists: vec![] })
 });
 
 const SESSIONS: usize = 64;

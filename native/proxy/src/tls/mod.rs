@@ -1,9 +1,13 @@
 //! TLS (RFC 8446, 5246): what clients are shown, and backends are asked for.
 
+pub mod chain;
 pub mod client;
+pub mod clients;
+mod hello;
 pub mod secret;
 pub mod server;
 pub mod sni;
+mod subject;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{SupportedProtocolVersion, version};

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 use wire::proxy::{Pair, SecretRow, Trust};
 
 pub enum Secret {
@@ -18,7 +19,7 @@ pub enum Secret {
 
 pub struct Trusted {
     pub roots: Arc<RootCertStore>,
-    pub revoked: Vec<CertificateRevocationListDer<'static>>,
+    pub lists: Vec<CertRevocationList<'static>>,
 }
 
 impl Secret {
@@ -63,8 +64,10 @@ fn trusted(trust: &Trust) -> Result<Trusted, Problem> {
     if roots.is_empty() {
         return Err(wrong("ca.crt has no certificate"));
     }
-    let lists = CertificateRevocationListDer::pem_slice_iter(trust.revoked.as_bytes()).collect::<Result<_, _>>();
-    Ok(Trusted { roots: Arc::new(roots), revoked: lists.map_err(|_| wrong("ca.crl is no PEM of lists"))? })
+    let lists = CertificateRevocationListDer::pem_slice_iter(trust.revoked.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let list = |der: &CertificateRevocationListDer<'_>| OwnedCertRevocationList::from_der(der).map(Into::into);
+    let lists = lists.map_err(|_| wrong("ca.crl is no PEM of lists"))?.iter().map(list).collect::<Result<_, _>>();
+    Ok(Trusted { roots: Arc::new(roots), lists: lists.map_err(|_| wrong("a list of ca.crl cannot be read"))? })
 }
 
 fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {

@@ -1,12 +1,15 @@
 //! The end of TLS that clients see.
 
+use super::clients::{Clients, Known};
+use super::hello::{self, Hello};
 use super::sni::Shows;
 use super::{PROVIDER, versions};
 use crate::table::{Problem, State};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{CipherSuite, ProtocolVersion, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,13 +55,19 @@ impl Ends {
         Ok(Ends { provider, versions, tickets, http2: row.http2 })
     }
 
-    pub fn config(&self, key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    pub fn config(&self, key: Arc<CertifiedKey>, clients: Option<&Clients>) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(self.provider.clone()).with_protocol_versions(&self.versions);
-        let builder = builder.expect("it was tried").with_no_client_auth();
+        let builder = builder.expect("it was tried");
+        let builder = match clients {
+            Some(clients) => builder.with_client_cert_verifier(clients.verifier()),
+            None => builder.with_no_client_auth(),
+        };
         let mut config = builder.with_cert_resolver(Arc::new(Always(key)));
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        match &self.tickets {
-            Some(tickets) => config.ticketer = tickets.clone(),
+        // A session of before a name asked for certificates has none: tickets are of what asks for them.
+        let own = clients.and_then(|_| aws_lc_rs::Ticketer::new().ok());
+        match self.tickets.as_ref().filter(|_| clients.is_none() || own.is_some()) {
+            Some(tickets) => config.ticketer = own.unwrap_or_else(|| tickets.clone()),
             None => config.send_tls13_tickets = 0,
         }
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -78,18 +87,24 @@ impl Ends {
     }
 }
 
-/// By OpenSSL's name. Those of TLS 1.3 are not subject to its lists.
+/// Those of TLS 1.3 are not subject to OpenSSL's lists.
 fn named(suite: &SupportedCipherSuite, names: &[String]) -> bool {
-    let name = match suite.suite() {
+    suite.tls13().is_some() || names.iter().any(|held| held == openssl_name(suite.suite()))
+}
+
+fn openssl_name(suite: CipherSuite) -> &'static str {
+    match suite {
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
         CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
         CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
         CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
         CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
-        _ => return true,
-    };
-    names.iter().any(|held| held == name)
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        _ => "",
+    }
 }
 
 /// A client that has said what it wants.
@@ -97,26 +112,82 @@ pub enum Accepted {
     Ended(Box<TlsStream<TcpStream>>, Ended),
     /// It was a challenge, and is answered.
     Challenge,
+    /// TLS goes on to this cluster, with what was read of it.
+    Passed(TcpStream, Vec<u8>, String),
+    /// It is no TLS.
+    Refused(&'static str),
 }
 
 /// What is known of a TLS connection.
 pub struct Ended {
     pub http2: bool,
+    pub protocol: &'static str,
+    pub cipher: &'static str,
+    /// Where the name asks for certificates.
+    pub known: Option<Known>,
+}
+
+/// What `$ssl_*` mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    Protocol,
+    Cipher,
+    Verify,
+    Subject,
+    Issuer,
+    Serial,
+    Fingerprint,
+    EscapedCertificate,
+}
+
+impl Ended {
+    pub fn say(&self, what: Said) -> Cow<'_, str> {
+        let known = self.known.as_ref();
+        let certificate = known.and_then(|known| known.shown.certificate());
+        match (what, certificate) {
+            (Said::Protocol, _) => self.protocol.into(),
+            (Said::Cipher, _) => self.cipher.into(),
+            (Said::Verify, _) => known.map_or("NONE".into(), |known| known.verdict().into()),
+            (_, None) => "".into(),
+            (Said::Subject, Some(certificate)) => certificate.subject.as_str().into(),
+            (Said::Issuer, Some(certificate)) => certificate.issuer.as_str().into(),
+            (Said::Serial, Some(certificate)) => certificate.serial.as_str().into(),
+            (Said::Fingerprint, Some(certificate)) => certificate.fingerprint.as_str().into(),
+            (Said::EscapedCertificate, Some(certificate)) => certificate.escaped_pem().into(),
+        }
+    }
 }
 
 pub async fn accept(mut stream: TcpStream, state: &State, listener: &str) -> io::Result<Accepted> {
+    let mut read = Vec::new();
+    if state.passes {
+        // Before anybody else: what is not for us need not be TLS that we speak.
+        let name = match hello(&mut stream, &mut read).await? {
+            Ok(name) => name,
+            Err(reason) => {
+                stream.write_all(&DECODE_ERROR).await?;
+                return Ok(Accepted::Refused(reason));
+            }
+        };
+        if let Some(Shows::Passthrough(cluster)) = state.sni(listener, &name).map(|sni| &sni.shows) {
+            return Ok(Accepted::Passed(stream, read, cluster.clone()));
+        }
+    }
     let mut acceptor = Acceptor::default();
     let mut octets = [0; 4096];
-    let mut taken = 0;
+    let mut taken = read.len();
+    let mut fresh = &read[..];
     let accepted = loop {
-        let count = stream.read(&mut octets).await?;
-        taken += count;
-        if count == 0 || taken > HELLO_MAX_BYTES {
-            return Err(io::ErrorKind::InvalidData.into());
+        if fresh.is_empty() {
+            let count = stream.read(&mut octets).await?;
+            taken += count;
+            if count == 0 || taken > HELLO_MAX_BYTES {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            fresh = &octets[..count];
         }
-        let mut rest = &octets[..count];
-        while !rest.is_empty() {
-            acceptor.read_tls(&mut rest)?;
+        while !fresh.is_empty() {
+            acceptor.read_tls(&mut fresh)?;
         }
         match acceptor.accept() {
             Ok(Some(accepted)) => break accepted,
@@ -125,7 +196,7 @@ pub async fn accept(mut stream: TcpStream, state: &State, listener: &str) -> io:
                 let mut text = Vec::new();
                 alert.write_all(&mut text)?;
                 stream.write_all(&text).await?;
-                return Err(io::ErrorKind::InvalidData.into());
+                return Ok(Accepted::Refused("it speaks no TLS, or none that is spoken here"));
             }
         }
     };
@@ -137,13 +208,40 @@ pub async fn accept(mut stream: TcpStream, state: &State, listener: &str) -> io:
         stream.shutdown().await?;
         return Ok(Accepted::Challenge);
     }
-    let config = state.sni(listener, &name).and_then(|sni| match &sni.shows {
-        Shows::Certificate(configs) => configs.get(listener).cloned(),
+    let sni = state.sni(listener, &name);
+    let config = sni.and_then(|sni| match &sni.shows {
+        Shows::Certificate { configs, .. } => configs.get(listener).cloned(),
+        Shows::Passthrough(_) => None,
     });
-    let Some(config) = config else { return unrecognized(stream).await };
+    let (Some(sni), Some(config)) = (sni, config) else { return unrecognized(stream).await };
     let stream = StartHandshake::from_parts(accepted, stream).into_stream(config).await?;
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok(Accepted::Ended(Box::new(stream), Ended { http2 }))
+    let tls = stream.get_ref().1;
+    let chain = tls.peer_certificates().unwrap_or_default();
+    let ended = Ended {
+        http2: tls.alpn_protocol() == Some(b"h2"),
+        protocol: match tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        },
+        cipher: tls.negotiated_cipher_suite().map_or("", |suite| openssl_name(suite.suite())),
+        known: sni.clients().map(|clients| Known::new(sni.host.clone(), clients.clone(), chain)),
+    };
+    Ok(Accepted::Ended(Box::new(stream), ended))
+}
+
+/// The name that a client asks for, or why it cannot be told.
+async fn hello(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Result<String, &'static str>> {
+    loop {
+        match hello::read(read) {
+            Hello::Asks(name) => return Ok(Ok(name)),
+            Hello::Bad(reason) => return Ok(Err(reason)),
+            Hello::Part if read.len() > HELLO_MAX_BYTES => return Ok(Err("its records are too many")),
+            Hello::Part => {}
+        }
+        if stream.read_buf(read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
 }
 
 /// RFC 6066 3: unrecognized_name, fatal.
@@ -154,4 +252,7 @@ async fn unrecognized<T>(mut stream: TcpStream) -> io::Result<T> {
 }
 
 pub const ALPN_CHALLENGE: &[u8] = b"acme-tls/1";
+/// On the wire, with what records add.
 const HELLO_MAX_BYTES: usize = 64 << 10;
+/// RFC 8446 6.2, fatal.
+const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];

@@ -1,5 +1,6 @@
 //! What a client that asks for a name is shown.
 
+use super::clients::Clients;
 use super::secret::Secret;
 use super::server::{ALPN_CHALLENGE, Ends};
 use crate::table::Problem;
@@ -10,23 +11,26 @@ use std::sync::Arc;
 use wire::proxy;
 
 pub struct Sni {
+    pub host: String,
     pub listeners: Vec<String>,
     pub shows: Shows,
 }
 
 pub enum Shows {
-    /// By listener; one is missing when its certificate is.
-    Certificate(HashMap<String, Arc<ServerConfig>>),
+    Certificate {
+        /// By listener; one is missing when its certificate is.
+        configs: HashMap<String, Arc<ServerConfig>>,
+        /// Certificates are asked for.
+        clients: Option<Arc<Clients>>,
+    },
+    /// To this cluster.
+    Passthrough(String),
 }
 
-/// Refuses what is not done.
 pub fn check(row: &proxy::Sni) -> Result<(), Problem> {
     match &row.shows {
-        proxy::Shows::Passthrough(_) => Err(Problem::unbuilt("TLS passthrough (shows.passthrough)")),
-        proxy::Shows::Certificate(shown) if shown.clients.is_some() => {
-            Err(Problem::unbuilt("certificates of clients (shows.certificate.clients)"))
-        }
-        proxy::Shows::Certificate(_) => Ok(()),
+        proxy::Shows::Certificate(shown) => shown.clients.as_ref().map_or(Ok(()), Clients::check),
+        proxy::Shows::Passthrough(_) => Ok(()),
     }
 }
 
@@ -36,17 +40,31 @@ impl Sni {
         listeners: impl Iterator<Item = &'a Arc<Listener>>,
         secrets: &HashMap<String, Secret>,
     ) -> Sni {
-        let mut configs = HashMap::new();
-        if let proxy::Shows::Certificate(shown) = &row.shows
-            && let Some(Secret::Pair(key, None)) = secrets.get(&shown.certificate)
-        {
-            for listener in listeners.filter(|listener| row.listeners.iter().any(|name| **name == *listener.name)) {
-                if let Kind::Https(_, ends) = &listener.serves {
-                    configs.insert(listener.name.to_string(), ends.config(key.clone()));
+        let shows = match &row.shows {
+            proxy::Shows::Passthrough(cluster) => Shows::Passthrough(cluster.clone()),
+            proxy::Shows::Certificate(shown) => {
+                let clients = shown.clients.as_ref().map(|row| Clients::new(row, secrets).expect("it was checked"));
+                let mut configs = HashMap::new();
+                if let Some(Secret::Pair(key, None)) = secrets.get(&shown.certificate) {
+                    for listener in
+                        listeners.filter(|listener| row.listeners.iter().any(|name| **name == *listener.name))
+                    {
+                        if let Kind::Https(_, ends) = &listener.serves {
+                            configs.insert(listener.name.to_string(), ends.config(key.clone(), clients.as_ref()));
+                        }
+                    }
                 }
+                Shows::Certificate { configs, clients: clients.map(Arc::new) }
             }
+        };
+        Sni { host: row.host.clone(), listeners: row.listeners.clone(), shows }
+    }
+
+    pub fn clients(&self) -> Option<&Arc<Clients>> {
+        match &self.shows {
+            Shows::Certificate { clients, .. } => clients.as_ref(),
+            Shows::Passthrough(_) => None,
         }
-        Sni { listeners: row.listeners.clone(), shows: Shows::Certificate(configs) }
     }
 }
 
