@@ -481,14 +481,16 @@ export type Timeouts = {
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
 
-/** W3C trace context, exported by OTLP over HTTP. */
+/** W3C trace context, made or continued, and exported by OTLP over HTTP. */
 export type Tracing = {
   /** `http://collector.monitoring:4318/v1/traces`. */
   endpoint: string
   service: string
+  /** Requests whose route says nothing of it are traced, too. */
+  always: boolean
   /** Of traces that begin here, 0 to 1,000,000 of a million. */
   samplePpm: number
-  /** A client's traceparent decides. */
+  /** A client's traceparent is continued, and decides. */
   trustParent: boolean
 }
 

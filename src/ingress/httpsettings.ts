@@ -133,18 +133,27 @@ function tracing(read: Reader): Pick<Http, 'tracing'> {
     read.text(name)
     read.changed(name, 'not needed')
   }
-  if (!isOn) return {}
   if (host === null) {
-    read.refuse(
-      'enable-opentelemetry',
-      'is true, but otlp-collector-host is missing; no traces are sent',
-      'name the collector',
-    )
+    const problem = 'is true, but otlp-collector-host is missing; no traces are sent'
+    if (isOn) read.refuse('enable-opentelemetry', problem, 'name the collector')
+    return {}
+  }
+  if (!/^[A-Za-z0-9._:[\]-]+$/.test(host)) {
+    read.refuse('otlp-collector-host', 'is not the name of a host; no traces are sent', 'write a name or an address')
     return {}
   }
   const share = sampler === 'AlwaysOn' ? 1 : sampler === 'AlwaysOff' ? 0 : ratio >= 0 && ratio <= 1 ? ratio : 0.01
-  const endpoint = `http://${host}:${port === 4317 ? 4318 : port}/v1/traces`
-  return { tracing: { endpoint, service, samplePpm: Math.round(share * 1_000_000), trustParent: parent && trusts } }
+  const authority = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+  const endpoint = `http://${authority}:${port === 4317 ? 4318 : port}/v1/traces`
+  return {
+    tracing: {
+      endpoint,
+      service,
+      always: isOn,
+      samplePpm: Math.round(share * 1_000_000),
+      trustParent: parent && trusts,
+    },
+  }
 }
 
 const EVERYBODY = ['0.0.0.0/0', '::/0']

@@ -84,9 +84,15 @@ t.test('keys of the ConfigMap', (t) => {
   t.match(httpOf({ 'log-format-upstream': '$remote_addr' }).accessLog, { format: '$remote_addr' })
   t.match(httpOf({ 'enable-opentelemetry': 'true', 'otlp-collector-host': 'otel.x' }).tracing, {
     endpoint: 'http://otel.x:4318/v1/traces',
+    always: true,
     samplePpm: 1_000_000,
     trustParent: true,
   })
+  t.match(httpOf({ 'otlp-collector-host': 'fd00::1' }).tracing, {
+    endpoint: 'http://[fd00::1]:4318/v1/traces',
+    always: false,
+  })
+  t.equal(httpOf({ 'enable-opentelemetry': 'true', 'otlp-collector-host': 'a b' }).tracing, undefined)
   t.equal(httpOf({ 'server-tokens': 'false' }).server, '')
   t.match(
     roomOf({ 'ssl-protocols': 'TLSv1 TLSv1.3', 'ssl-ciphers': 'ECDHE-RSA-AES128-GCM-SHA256:!aNULL' }).row(

@@ -12,6 +12,7 @@ mod table;
 mod thread;
 mod timer;
 mod tls;
+mod trace;
 mod upstream;
 mod variable;
 mod worker;

@@ -6,6 +6,7 @@ use crate::resolve::Resolver;
 use crate::table::{Book, Problem, State};
 use crate::thread::{Handle, Order, Transport};
 use crate::tls::secret::Secret;
+use crate::trace;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -163,7 +164,7 @@ impl Worker for ProxyWorker {
         match question {
             Question::Metrics => {
                 let threads: Vec<_> = self.threads.iter().map(|thread| thread.metrics.clone()).collect();
-                Ok(Value::String(figures::render(&threads) + &self.resolver.metrics()))
+                Ok(Value::String(figures::render(&threads) + &self.resolver.metrics() + &trace::metrics()))
             }
             Question::Stats => {
                 let state = self.tables.state.load();

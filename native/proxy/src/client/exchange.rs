@@ -130,6 +130,11 @@ async fn take(
     let Some(route) = route else { return Err(StatusCode::NOT_FOUND) };
     record.labels = Some(route.labels.clone());
     let filters = &route.filters;
+    if let Some(tracing) = &http.tracing
+        && filters.tracing.unwrap_or(tracing.always)
+    {
+        record.span = tracing.begin(&bare, &route.labels.path, &mut headers);
+    }
     let kept = filters.keeps.then(|| headers.clone());
     let mut passed = Passed::default();
     let mut own = None; // filters of the cluster that was chosen

@@ -37,6 +37,8 @@ use wire::proxy::Filters;
 pub struct Chain {
     pub upgrades: bool,
     pub access_log: bool,
+    /// Absent: as the listener has it.
+    pub tracing: Option<bool>,
     /// There is something for `request` and `response` to do.
     pub acts: bool,
     /// The header fields of the request are read once more after it was sent on: they are copied.
@@ -75,6 +77,7 @@ impl Default for Chain {
         Chain {
             upgrades: true,
             access_log: true,
+            tracing: None,
             acts: false,
             keeps: false,
             forwarded_prefix: None,
@@ -96,11 +99,6 @@ impl Default for Chain {
 impl Chain {
     pub fn new(row: Option<&Filters>) -> Result<Chain, Problem> {
         let Some(row) = row else { return Ok(Chain::default()) };
-        for (what, asked) in [("tracing (tracing)", row.tracing == Some(true))] {
-            if asked {
-                return Err(Problem::unbuilt(what));
-            }
-        }
         let prefix = |text: &str| {
             let remedy = "use visible ASCII characters";
             HeaderValue::from_str(text).map_err(|_| Problem::new(format!("forwardedPrefix {text:?}"), remedy))
@@ -108,6 +106,7 @@ impl Chain {
         let mut chain = Chain {
             upgrades: row.upgrades.unwrap_or(true),
             access_log: row.access_log.unwrap_or(true),
+            tracing: row.tracing,
             forwarded_prefix: row.forwarded_prefix.as_deref().map(prefix).transpose()?,
             sources: boxed(&row.sources, Sources::new)?,
             limits: boxed(&row.limits, Limits::new)?,

@@ -7,6 +7,7 @@ use crate::client::body::Progress;
 use crate::client::connection::Client;
 use crate::filter::Slot;
 use crate::table::listener::Listener;
+use crate::trace::Span;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, Uri, Version};
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,8 @@ pub struct Record {
     pub body: Option<Rc<Progress>>,
     pub upstream: Option<Upstream>,
     pub entry: Option<Box<Entry>>,
+    /// Of one that is traced.
+    pub span: Option<Box<Span>>,
     /// Of a client who may have so many requests at once: given back with the last who holds it.
     pub slot: Option<Rc<Slot>>,
 }
@@ -63,6 +66,7 @@ impl Record {
             body: None,
             upstream: None,
             entry: None,
+            span: None,
             slot: None,
         })
     }
@@ -109,5 +113,8 @@ impl Drop for Record {
         };
         self.client.thread.metrics.lock().add(&done);
         self.log();
+        if let Some(span) = self.span.take() {
+            span.end(self);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use crate::tls::server::Ends;
+use crate::trace::Tracing;
 use crate::variable::Template;
 use hyper::header::{HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +52,7 @@ pub struct Http {
     pub server: Option<HeaderValue>,
     pub access_log: Option<AccessLog>,
     pub quiet_paths: Vec<String>,
+    pub tracing: Option<Tracing>,
 }
 
 pub struct AccessLog {
@@ -113,10 +115,8 @@ impl Listener {
 
 impl Http {
     fn new(row: &proxy::Http) -> Result<Http, Problem> {
-        for (what, asked) in [("compression", row.compression.is_some()), ("tracing", row.tracing.is_some())] {
-            if asked {
-                return Err(Problem::unbuilt(what));
-            }
+        if row.compression.is_some() {
+            return Err(Problem::unbuilt("compression"));
         }
         Ok(Http {
             trusted: networks(&row.trusted)?,
@@ -134,6 +134,7 @@ impl Http {
             streams_max: row.streams_max.max(1),
             access_log: row.access_log.as_ref().map(AccessLog::new).transpose()?,
             quiet_paths: row.quiet_paths.clone(),
+            tracing: row.tracing.as_ref().map(Tracing::new).transpose()?,
             underscores: row.underscores,
             server: match row.server.as_str() {
                 "" => None,

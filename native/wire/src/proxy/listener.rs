@@ -145,7 +145,7 @@ pub struct AccessLog {
     pub sample: u32,
 }
 
-/// W3C trace context, exported by OTLP over HTTP.
+/// W3C trace context, made or continued, and exported by OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
@@ -153,9 +153,11 @@ pub struct Tracing {
     /// `http://collector.monitoring:4318/v1/traces`.
     pub endpoint: String,
     pub service: String,
+    /// Requests whose route says nothing of it are traced, too.
+    pub always: bool,
     /// Of traces that begin here, 0 to 1,000,000 of a million.
     pub sample_ppm: u32,
-    /// A client's traceparent decides.
+    /// A client's traceparent is continued, and decides.
     pub trust_parent: bool,
 }
 
