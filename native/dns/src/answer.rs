@@ -30,7 +30,8 @@ pub struct Listener {
     pub zones: Vec<(Name, Arc<Served>)>,
     /// Of the first server block that says so.
     pub timeouts: Timeouts,
-    pub tls: Option<Arc<ServerTls>>,
+    /// Of each server block that has one.
+    pub tls: Vec<Arc<ServerTls>>,
 }
 
 /// A zone of a server block.
@@ -90,8 +91,11 @@ pub fn answer_knowing(
     if let Some(circle) = chain.circle.as_ref().filter(|_| known.is_none()) {
         circle.look(name, query.kind);
     }
-    if let Some(identifier) = chain.identifier.as_ref().filter(|_| query.wants_identifier) {
+    if let Some(identifier) = chain.identifier.as_ref().filter(|_| query.wants.identifier) {
         reply.option(packet::NSID, &[identifier]);
+    }
+    if query.wants.keepalive && asker.transport != Transport::Udp {
+        reply.option(packet::KEEPALIVE, &[&listener.timeouts.keepalive().to_be_bytes()]);
     }
     let server = listener.place.address;
     let lookup = Lookup { tables, chain, query: &query, known, asker: &asker, server, options: &[], trace: None };

@@ -15,10 +15,20 @@ pub struct Query<'a> {
     pub kind: u16,
     pub class: u16,
     pub edns: Option<Edns>,
-    /// Whether the client asked for the server's identifier (RFC 5001).
-    pub wants_identifier: bool,
+    pub wants: Wants,
     /// Of EDNS, in wire form.
     pub options: &'a [u8],
+}
+
+/// Options of EDNS that the client asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Of the server (RFC 5001).
+    pub identifier: bool,
+    /// How long its connection may rest (RFC 7828).
+    pub keepalive: bool,
+    /// An answer whose length says nothing (RFC 7830).
+    pub padding: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +95,7 @@ pub fn parse(packet: &[u8]) -> Result<Query<'_>, Wrong> {
         kind: u16::from_be_bytes([tail[0], tail[1]]),
         class: u16::from_be_bytes([tail[2], tail[3]]),
         edns: None,
-        wants_identifier: false,
+        wants: Wants::default(),
         options: &[],
     };
     let mut rest = &body[name_bytes + 4..];
@@ -96,7 +106,7 @@ pub fn parse(packet: &[u8]) -> Result<Query<'_>, Wrong> {
             if query.edns.is_some() || !record.root {
                 return Err(format_error);
             }
-            query.wants_identifier = options(record.data).ok_or(format_error)?;
+            query.wants = options(record.data).ok_or(format_error)?;
             query.options = record.data;
             query.edns = Some(Edns { size: record.class, dnssec_ok: record.ttl & 0x8000 != 0 });
             if record.ttl >> 16 & 0xff != 0 {
@@ -131,16 +141,21 @@ fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((record, rest))
 }
 
-/// Whether OPT's options are whole, and NSID is among them.
-fn options(mut data: &[u8]) -> Option<bool> {
-    let mut identifier = false;
+/// `None`: OPT's options are not whole.
+fn options(mut data: &[u8]) -> Option<Wants> {
+    let mut wants = Wants::default();
     while !data.is_empty() {
         let (fixed, rest) = data.split_first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-        identifier |= u16::from_be_bytes([fixed[0], fixed[1]]) == NSID;
+        match u16::from_be_bytes([fixed[0], fixed[1]]) {
+            NSID => wants.identifier = true,
+            KEEPALIVE => wants.keepalive = true,
+            PADDING => wants.padding = true,
+            _ => {}
+        }
         data = rest.get(length..)?;
     }
-    Some(identifier)
+    Some(wants)
 }
 
 /// Octets of a name without compression. The question's is the first name of a packet: there is nothing to point to.
@@ -181,6 +196,8 @@ pub const HEADER_BYTES: usize = 12;
 /// Authority and additional records of a query.
 const RECORDS_MAX: usize = 4;
 pub const NSID: u16 = 3;
+pub const KEEPALIVE: u16 = 11;
+pub const PADDING: u16 = 12;
 
 pub const A: u16 = 1;
 pub const NS: u16 = 2;

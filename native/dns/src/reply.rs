@@ -29,6 +29,8 @@ pub struct Reply<'b> {
     truncated: bool,
     stream: bool,
     opt: bool,
+    /// Its length is to say nothing to who sees it pass.
+    pad: bool,
     /// Where the answer section ends.
     answer_end: usize,
     /// Of EDNS, as they will be in OPT.
@@ -71,6 +73,7 @@ impl<'b> Reply<'b> {
             truncated: false,
             stream,
             opt,
+            pad: transport == Transport::Tls && query.wants.padding,
             answer_end: at,
             options: Vec::new(),
             turn: 0,
@@ -212,6 +215,9 @@ impl<'b> Reply<'b> {
         let [answers, authorities, additional] = self.counts.map(u16::to_be_bytes);
         let additional = (u16::from_be_bytes(additional) + u16::from(self.opt)).to_be_bytes();
         if self.opt {
+            if self.pad {
+                self.fill_block();
+            }
             let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
             let mut opt = opt(head.code, dnssec_ok);
             opt[9..].copy_from_slice(&(self.options.len() as u16).to_be_bytes());
@@ -222,6 +228,16 @@ impl<'b> Reply<'b> {
         let header = [query.id, [high, low], [0, 1], answers, authorities, additional];
         header.iter().zip(self.room.chunks_exact_mut(2)).for_each(|(field, to)| to.copy_from_slice(field));
         self.at
+    }
+
+    /// RFC 8467 4.1: to a multiple of 468 octets, as far as a message goes.
+    fn fill_block(&mut self) {
+        let length = self.at + OPT_BYTES + self.options.len() + OPTION_BYTES;
+        let Some(left) = self.room.len().min(usize::from(u16::MAX)).checked_sub(length) else { return };
+        let zeros = (length.next_multiple_of(PADDED_BYTES) - length).min(left);
+        self.options.extend(packet::PADDING.to_be_bytes());
+        self.options.extend((zeros as u16).to_be_bytes());
+        self.options.resize(self.options.len() + zeros, 0);
     }
 
     fn add(&mut self, section: Section, count: u16) {
@@ -289,6 +305,9 @@ pub const UDP_SIZE: u16 = 1232;
 /// Of a client without EDNS (RFC 1035 4.2.1).
 const PLAIN_MAX: u16 = 512;
 const OPT_BYTES: usize = 11;
+/// Of an option, in front of its data.
+const OPTION_BYTES: usize = 4;
+const PADDED_BYTES: usize = 468;
 const EXTENDED_ERROR: u16 = 15;
 
 #[cfg(test)]

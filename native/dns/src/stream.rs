@@ -7,7 +7,9 @@ use crate::packet::HEADER_BYTES;
 use crate::reply::Transport;
 use crate::resolve::refresh;
 use crate::tls::HANDSHAKE_FAILURES;
+use crate::tls_server::shown_to;
 use arc_swap::ArcSwap;
+use rustls::server::Acceptor;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use wire::corefile;
 
 /// Of the connections to a listener.
@@ -54,6 +56,11 @@ impl Timeouts {
             idle: or(step.idle_ms, default.idle),
             queries_max: step.max_queries.unwrap_or(default.queries_max),
         }
+    }
+
+    /// How long a connection may rest, as clients are told: in tenths of a second.
+    pub fn keepalive(&self) -> u16 {
+        u16::try_from(self.idle.as_millis() / 100).unwrap_or(u16::MAX)
     }
 }
 
@@ -117,11 +124,12 @@ impl Streams {
             let (reader, writer) = stream.into_split();
             return self.converse(reader, writer, Asked { peer, place, transport: Transport::Tcp, timeouts }).await;
         }
-        let handshake = async {
+        let handshake = within(timeouts.read, async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
             // There is none while its files are not in order, which was said.
-            let config = tls.and_then(|tls| tls.get()).ok_or(io::ErrorKind::NotFound)?;
-            within(timeouts.read, TlsAcceptor::from(config).accept(stream)).await
-        };
+            let config = shown_to(&tls, hello.client_hello().server_name()).ok_or(io::ErrorKind::NotFound)?;
+            hello.into_stream(config).await
+        });
         let failed = |_: &io::Error| {
             HANDSHAKE_FAILURES.fetch_add(1, Ordering::Relaxed);
         };

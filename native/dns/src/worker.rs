@@ -138,12 +138,15 @@ impl DnsWorker {
             for place in places(&block.row) {
                 let server = format!("{}://:{}", place.transport, place.address.port());
                 let at = listeners.iter().position(|listener| listener.place == place).unwrap_or_else(|| {
-                    listeners.push(Listener { place, zones: Vec::new(), timeouts: Timeouts::default(), tls: None });
+                    listeners.push(Listener {
+                        place,
+                        zones: Vec::new(),
+                        timeouts: Timeouts::default(),
+                        tls: Vec::new(),
+                    });
                     listeners.len() - 1
                 });
-                if listeners[at].tls.is_none() {
-                    listeners[at].tls = block.chain.tls.clone();
-                }
+                listeners[at].tls.extend(block.chain.tls.clone());
                 if let Some(timeouts) = block.chain.timeouts.filter(|_| listeners[at].timeouts == Timeouts::default()) {
                     listeners[at].timeouts = timeouts;
                 }

@@ -78,6 +78,97 @@ fn queries_over_tls() {
     assert!(text.lines().any(|line| line == counted), "{text}");
 }
 
+/// The options of OPT, which is the last record: code and data.
+fn options(answer: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let start = answer.windows(3).rposition(|part| part == [0, 0, 41]).unwrap();
+    let (mut rest, mut found) = (&answer[start + 11..], Vec::new());
+    while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+        let (data, next) = behind.split_at(u16::from_be_bytes([head[2], head[3]]).into());
+        found.push((u16::from_be_bytes([head[0], head[1]]), data.to_vec()));
+        rest = next;
+    }
+    found
+}
+
+fn with_options(name: &str, options: &[u8]) -> Vec<u8> {
+    let mut packet = query(name, A, Some(1232));
+    *packet.last_mut().unwrap() = options.len() as u8;
+    packet.extend(options);
+    packet
+}
+
+#[test]
+fn lengths_say_nothing_and_clients_hear_how_long_they_may_rest() {
+    let authority = Authority::new();
+    let server = start(&authority, "noCert", r#",{"plugin":"timeouts","idleMs":30000}"#);
+    let mut stream = connect(&server, &authority.client(None));
+    let mut ask = |packet: &[u8]| {
+        stream.write_all(&framed(packet)).unwrap();
+        read(&mut stream)
+    };
+    let (padding, keepalive) = (&[0, 12, 0, 2, 0, 0][..], &[0, 11, 0, 0][..]);
+    for name in ["a.example.org.", "a.much.longer.name.than.the.other.example.org."] {
+        let answer = ask(&with_options(name, padding));
+        assert_eq!(answer.len(), 468, "RFC 8467 4.1");
+        assert_eq!(Shown::of(&answer).answer.len(), 1);
+        assert!(matches!(&options(&answer)[..], [(12, zeros)] if zeros.iter().all(|octet| *octet == 0)));
+    }
+    assert_eq!(ask(&with_options("a.example.org.", b"\0\x0c\xff\0")).len(), 12, "what is not whole is a format error");
+    assert_eq!(
+        options(&ask(&with_options("a.example.org.", keepalive))),
+        [(11, vec![1, 44])],
+        "300 tenths of a second"
+    );
+    let both = ask(&with_options("a.example.org.", &[keepalive, padding].concat()));
+    assert_eq!((both.len(), options(&both).len()), (468, 2));
+    assert_eq!(options(&ask(&with_options("a.example.org.", b""))), [], "nobody asked");
+    // RFC 7830 6: where everybody can read along it would be for nothing; RFC 7828 3.2.1: UDP has no connections.
+    let plain = Server::start("127.0.0.1:0", TEMPLATE, &[]);
+    let asked = with_options("a.example.org.", &[keepalive, padding].concat());
+    assert_eq!(options(&plain.tcp(&asked)), [(11, vec![0, 100])]);
+    assert_eq!(options(&plain.udp(&asked)), []);
+}
+
+#[test]
+fn certificates_that_share_a_port_are_chosen_by_name() {
+    let authority = Authority::new();
+    let mut server = start(&authority, "noCert", "");
+    for (file, name) in [("one", "one.example.org"), ("two", "*.two.example.org")] {
+        authority.write(file, &authority.issue(&[name]));
+    }
+    let listen = format!(r#"{{"transport":"tls","address":"127.0.0.1","port":{}}}"#, server.address.port());
+    let block = |zone: &str, file: &str| {
+        let tls = tls(&authority, "noCert").replace("own.", &format!("{file}."));
+        format!(r#"{{"listen":[{listen}],"zones":["{zone}"],"steps":[{tls},{TEMPLATE}]}}"#)
+    };
+    let (one, two) = (block("one.", "one"), block("two.", "two"));
+    common::commit(&mut *server.worker, "servers", true, &[("0", &one), ("1", &two)], &[]);
+    let reach = |name: &'static str| {
+        let connection = ClientConnection::new(authority.client(None), ServerName::try_from(name).unwrap()).unwrap();
+        let mut stream = StreamOwned::new(connection, server.connect());
+        stream.write_all(&framed(&query("www.two.", A, None)))?;
+        Ok::<_, std::io::Error>(Shown::of(&read(&mut stream)).answer.len())
+    };
+    assert_eq!(reach("one.example.org").unwrap(), 1);
+    assert_eq!(reach("dns.two.example.org").unwrap(), 1);
+    assert!(reach("three.example.org").is_err(), "the first is shown, which is not for that name");
+}
+
+#[test]
+fn clients_that_never_finish_a_handshake_hold_nobody_else_up() {
+    let authority = Authority::new();
+    let server = start(&authority, "noCert", r#",{"plugin":"timeouts","readMs":60000}"#);
+    let mut held = connect(&server, &authority.client(None));
+    assert_eq!(ask(&mut held).unwrap().answer.len(), 1);
+    // As many as a client may have; they say nothing.
+    let _silent: Vec<TcpStream> = (0..120).map(|_| server.connect()).collect();
+    assert_eq!(ask(&mut held).unwrap().answer.len(), 1);
+    assert_eq!(ask(&mut connect(&server, &authority.client(None))).unwrap().answer.len(), 1);
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let mut names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    assert!(names.any(|name| name.trim() == "tls"), "queries without TLS are on another thread");
+}
+
 #[test]
 fn who_may_come() {
     let (authority, other) = (Authority::new(), Authority::new());
