@@ -281,3 +281,40 @@ fn a_secret_that_is_wrong_is_refused_without_a_word_of_it() {
         assert!(refused.contains(reason) && !refused.contains("hunter2"), "{refused}");
     }
 }
+
+#[test]
+fn a_connection_of_http2_is_for_the_hosts_that_its_certificate_names() {
+    let (authority, backend) = (Authority::new(), Backend::plain());
+    let mut rows = to(backend.address);
+    rows[0].1["host"] = "".into();
+    rows.extend([
+        ("one", sni("one.test", "both")),
+        ("two", sni("two.test", "own")),
+        ("three", sni("three.test", "other")),
+        ("four", set(sni("four.test", ""), "/shows", json!({ "passthrough": "raw" }))),
+        ("all", sni("", "both")),
+    ]);
+    let secrets = [
+        ("both", authority.pair(&["one.test", "two.test", "unknown.test"])),
+        ("own", authority.pair(&["two.test"])),
+        ("other", authority.pair(&["three.test"])),
+    ];
+    let server = Server::secret(&https(&[]), &rows, &secrets);
+    let ask = |name: &str, host: &str, flag: &str| {
+        let named = format!("Host: {host}");
+        let flags = [flag, "-H", &named, "-o", "/dev/null", "-w", "%{http_code}"];
+        String::from_utf8(authority.curl(&server, name, &flags).stdout).unwrap()
+    };
+    for (name, host, status) in [
+        ("one.test", "ONE.test", "200"),
+        ("one.test", "two.test", "200"),
+        ("one.test", "unknown.test", "200"),
+        ("one.test", "three.test", "421"),
+        ("one.test", "four.test", "421"),
+        ("two.test", "one.test", "421"),
+        ("unknown.test", "one.test", "200"),
+    ] {
+        assert_eq!(ask(name, host, "--http2"), status, "{name} {host}");
+        assert_eq!(ask(name, host, "--http1.1"), "200", "HTTP/1.1 is not taken for others by mistake: {name} {host}");
+    }
+}

@@ -190,8 +190,15 @@ fn known<'a>(
     host: &str,
 ) -> Result<Option<&'a Known>, StatusCode> {
     let Some(tls) = &client.tls else { return Ok(None) };
-    let wanted = state.sni(&listener.name, host).filter(|sni| sni.clients().is_some());
+    let shown = state.sni(&listener.name, host);
+    let wanted = shown.filter(|sni| sni.clients().is_some());
     match (wanted, &tls.known) {
+        (None, None) if tls.http2 && !tls.name.is_empty() && tls.name != host => {
+            // Taken for another host, too, as its certificate does for it (RFC 9113 9.1.1), or by mistake.
+            let own = state.sni(&listener.name, &tls.name);
+            let does = own.zip(shown).is_none_or(|(own, shown)| std::ptr::eq(own, shown) || own.covers(shown, host));
+            if does { Ok(None) } else { Err(StatusCode::MISDIRECTED_REQUEST) }
+        }
         (None, None) => Ok(None),
         (Some(sni), Some(known)) if sni.host == known.host => Ok(Some(known)),
         _ => Err(StatusCode::MISDIRECTED_REQUEST),

@@ -121,6 +121,8 @@ pub enum Accepted {
 /// What is known of a TLS connection.
 pub struct Ended {
     pub http2: bool,
+    /// That the client asked for, lower case; empty: none.
+    pub name: String,
     pub protocol: &'static str,
     pub cipher: &'static str,
     /// Where the name asks for certificates.
@@ -219,6 +221,7 @@ pub async fn accept(mut stream: TcpStream, state: &State, listener: &str) -> io:
     let chain = tls.peer_certificates().unwrap_or_default();
     let ended = Ended {
         http2: tls.alpn_protocol() == Some(b"h2"),
+        name,
         protocol: match tls.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",

@@ -6,6 +6,10 @@ use super::server::{ALPN_CHALLENGE, Ends};
 use crate::table::Problem;
 use crate::table::listener::{Kind, Listener};
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
+use rustls::pki_types::ServerName;
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wire::proxy;
@@ -20,6 +24,7 @@ pub enum Shows {
     Certificate {
         /// By listener; one is missing when its certificate is.
         configs: HashMap<String, Arc<ServerConfig>>,
+        key: Option<Arc<CertifiedKey>>,
         /// Certificates are asked for.
         clients: Option<Arc<Clients>>,
     },
@@ -45,7 +50,11 @@ impl Sni {
             proxy::Shows::Certificate(shown) => {
                 let clients = shown.clients.as_ref().map(|row| Clients::new(row, secrets).expect("it was checked"));
                 let mut configs = HashMap::new();
-                if let Some(Secret::Pair(key, None)) = secrets.get(&shown.certificate) {
+                let key = match secrets.get(&shown.certificate) {
+                    Some(Secret::Pair(key, None)) => Some(key.clone()),
+                    _ => None,
+                };
+                if let Some(key) = &key {
                     for listener in
                         listeners.filter(|listener| row.listeners.iter().any(|name| **name == *listener.name))
                     {
@@ -54,10 +63,24 @@ impl Sni {
                         }
                     }
                 }
-                Shows::Certificate { configs, clients: clients.map(Arc::new) }
+                Shows::Certificate { configs, key, clients: clients.map(Arc::new) }
             }
         };
         Sni { host: row.host.clone(), listeners: row.listeners.clone(), shows }
+    }
+
+    /// What a connection was shown that was made by this does for a host that has the other, too: it is the same, or names it.
+    pub fn covers(&self, other: &Sni, host: &str) -> bool {
+        let (Shows::Certificate { key: Some(own), .. }, Shows::Certificate { key, .. }) = (&self.shows, &other.shows)
+        else {
+            return false;
+        };
+        if key.as_ref().is_some_and(|key| Arc::ptr_eq(own, key)) {
+            return true;
+        }
+        let Ok(name) = ServerName::try_from(host) else { return false };
+        let leaf = own.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+        leaf.is_some_and(|leaf| verify_server_name(&leaf, &name).is_ok())
     }
 
     pub fn clients(&self) -> Option<&Arc<Clients>> {

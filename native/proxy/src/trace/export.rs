@@ -52,11 +52,11 @@ fn begin() -> mpsc::Sender<Box<Span>> {
 async fn run(mut received: mpsc::Receiver<Box<Span>>) {
     let mut well = true;
     while let Some(first) = received.recv().await {
-        let mut batch = vec![first];
+        let mut batch = vec![*first];
         let until = Instant::now() + DELAY;
         while batch.len() < BATCH_MAX {
             let Ok(Some(span)) = timeout_at(until, received.recv()).await else { break };
-            batch.push(span);
+            batch.push(*span);
         }
         while let Some(collector) = batch.first().map(|span| span.collector.clone()) {
             let (own, rest) = batch.into_iter().partition(|span| span.collector == collector);
@@ -66,7 +66,7 @@ async fn run(mut received: mpsc::Receiver<Box<Span>>) {
     }
 }
 
-async fn deliver(collector: &Arc<Collector>, spans: Vec<Box<Span>>, well: &mut bool) {
+async fn deliver(collector: &Arc<Collector>, spans: Vec<Span>, well: &mut bool) {
     let octets = Bytes::from(encode(collector, &spans));
     let mut wait = FIRST_WAIT;
     for last in [false, false, true] {

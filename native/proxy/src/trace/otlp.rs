@@ -2,7 +2,7 @@
 
 use super::{Collector, Span, Value};
 
-pub fn encode(collector: &Collector, spans: &[Box<Span>]) -> Vec<u8> {
+pub fn encode(collector: &Collector, spans: &[Span]) -> Vec<u8> {
     let mut resource = Vec::new();
     message(&mut resource, 1, &attribute("service.name", &Value::Text(collector.service.clone())));
     let mut scope = Vec::new();
