@@ -17,8 +17,10 @@ import { DEVICE, DeviceTarget } from '../nodelocal/netlink/target.ts'
 import { NotrackTarget, TABLE } from '../nodelocal/nftables/target.ts'
 import type { LocalAddress } from '../nodelocal/rows.ts'
 import type { Log } from '../status/log.ts'
+import type { Metrics } from '../status/metrics.ts'
 import type { Audited } from './agent-auditor.ts'
 import type { HostIptables } from './agent-iptables.ts'
+import type { Mode } from './agent-mode.ts'
 import { removeTable } from './agent-rules.ts'
 import { Failure } from './failure.ts'
 
@@ -59,6 +61,26 @@ export function addNodeLocalOptions(command: Command): Command {
 export const aliasesOf = ({ nodeLocalDns = [], dnsService }: NodeLocalWords): ReadonlyMap<string, readonly string[]> =>
   new Map(nodeLocalDns.length === 0 ? [] : [[dnsService, nodeLocalDns]])
 
+/** Throws what of the words does not go together. */
+export function checkNodeLocal({ nodeLocalDns = [] }: NodeLocalWords, mode: Mode | undefined): void {
+  if (mode !== 'none' || nodeLocalDns.length === 0) return
+  const why = 'while no server answers here, their queries would be lost: with --mode none nobody sends them elsewhere'
+  throw new Failure(`--node-local-dns: ${why}; use --mode nftables or iptables, or leave the addresses out`, 2)
+}
+
+/** Who answers queries for an address of the node: the server here (1), or the cluster's (0). */
+export function nodeLocalMetrics(metrics: Metrics, rows: Readable<LocalAddress>): void {
+  const served = metrics.gauge(
+    'fairlead_node_local_dns_served',
+    "1: queries for this address are answered on this node; 0: they go to the cluster's DNS",
+    ['address'],
+  )
+  metrics.onCollect(() => {
+    served.clear()
+    for (const [, { ip, isServed }] of rows.entries()) served.set(isServed ? 1 : 0, ip)
+  })
+}
+
 export class NodeLocal {
   readonly #words: NodeLocalWords
   readonly #rows = new InputTable<LocalAddress>('node-local DNS')
@@ -71,6 +93,10 @@ export class NodeLocal {
   /** For status. */
   get tables(): readonly Readable<unknown>[] {
     return this.#addresses.length === 0 ? [] : [this.#rows]
+  }
+
+  measure(metrics: Metrics): void {
+    if (this.#addresses.length > 0) nodeLocalMetrics(metrics, this.#rows)
   }
 
   get #addresses(): readonly string[] {

@@ -83,6 +83,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
     more: [...(localhost === null ? [] : [localhost.rows]), ...network.tables, ...nodeLocal.tables],
     rejections,
     faults: () => graph.faults(),
+    measure: (metrics) => nodeLocal.measure(metrics),
     set: options.conntrackTcpBeLiberal === true ? await makeLiberal(log, observer) : () => [],
     rows,
     bindings: () => runner.bindings,

@@ -39,6 +39,8 @@ export interface StatusParts {
   readonly more: readonly Readable<unknown>[]
   readonly rejections: Readable<Rejection>
   readonly faults: () => Iterable<Fault>
+  /** More figures. */
+  readonly measure: (metrics: Metrics) => void
   /** What options made of the kernel. */
   readonly set: () => readonly Feature[]
   /** The binding of the service rows. */
@@ -115,6 +117,7 @@ function* refusedOf({ bindings }: StatusParts): Iterable<RefusedRow> {
 
 function measure(parts: StatusParts, metrics: Metrics): KubeProxyMetrics {
   const { tables, services, rows } = parts
+  parts.measure(metrics)
   gauges(metrics, parts.observer, {
     version,
     tables: () => [tables.services, tables.slices, tables.nodes, tables.serviceCIDRs, services.rows, ...parts.more],

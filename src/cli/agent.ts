@@ -5,7 +5,7 @@ import { parseCidr } from '../cluster/address.ts'
 import { cleanUp, MODES } from './agent-mode.ts'
 import { removeNetwork } from './agent-network.ts'
 import { addNetworkOptions } from './agent-network-options.ts'
-import { addNodeLocalOptions, removeNodeLocal } from './agent-nodelocal.ts'
+import { addNodeLocalOptions, checkNodeLocal, removeNodeLocal } from './agent-nodelocal.ts'
 import { runAgent, type AgentOptions } from './agent-run.ts'
 import { Failure } from './failure.ts'
 import { addLogOption, logBy } from './log-option.ts'
@@ -63,6 +63,7 @@ export function register(program: Command): void {
 async function agent(options: AgentOptions & { cleanup?: boolean; log: string }): Promise<void> {
   const log = logBy(options.log)
   if (!(options.auditSeconds >= 0)) throw new Failure('--audit-seconds: expected a number of seconds, or 0', 2)
+  checkNodeLocal(options, options.mode)
   const { node } = options
   if (options.cleanup) return alone({ node, log, waitMs: 0 }, () => cleanup(options.cniConfDir))
   await alone({ node, log, waitMs: END_MAX_MS }, () => runAgent(options, log))

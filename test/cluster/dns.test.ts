@@ -9,6 +9,7 @@ import t from 'tap'
 import { enterWorld } from '../netns/world.ts'
 await enterWorld()
 
+import { readManifests } from '../../src/cluster/manifest.ts'
 import { start } from '../../src/kernel/exec.ts'
 import { carrier } from '../../src/kernel/carrier.ts'
 import { ask } from '../contract/dns-client.ts'
@@ -58,6 +59,26 @@ t.test(
     )
   },
 )
+
+t.test('what manifests/node-local-dns.yaml describes is taken, and means what it says', { skip }, async (t) => {
+  const { objects } = await readManifests([join(import.meta.dirname, '../../manifests/node-local-dns.yaml')])
+  t.same(
+    objects.map(({ object }) => object['kind']),
+    ['ConfigMap', 'DaemonSet'],
+  )
+  for (const { object } of objects) {
+    const kind = object['kind'] === 'ConfigMap' ? 'api/v1' : 'apis/apps/v1'
+    const plural = `${(object['kind'] as string).toLowerCase()}s`
+    const path = `/${kind}/namespaces/kube-system/${plural}/node-local-dns`
+    // Strictly: a field that the API server does not know, or that is there twice, is an error.
+    const query = '?fieldManager=test&fieldValidation=Strict'
+    const made = await server.call('PATCH', `${path}${query}`, object, 'application/apply-patch+yaml')
+    t.equal(made.metadata.name, 'node-local-dns')
+    if (made.kind !== 'DaemonSet') continue
+    t.equal(made.spec.template.spec.serviceAccountName, 'fairlead-dns', 'which rbac-dns.yaml makes')
+    t.ok((await server.call('GET', '/api/v1/namespaces/kube-system/serviceaccounts/fairlead-dns')).metadata.uid)
+  }
+})
 
 t.test('the controller is killed: the carrier answers on; the next one takes over', { skip }, async (t) => {
   const [controller] = [...running].slice(-1)
