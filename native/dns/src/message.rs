@@ -1,7 +1,7 @@
 //! A message as records with whole names: what steps work on that change the answers of those behind them.
 
 use crate::name::{NAME_MAX, labels, parent};
-use crate::packet::{self, HEADER_BYTES, Query};
+use crate::packet::{self, HEADER_BYTES, Query, name_at};
 use crate::reply::{Reply, Section, pointer};
 use std::collections::HashMap;
 
@@ -181,31 +181,6 @@ fn data_at(octets: &[u8], kind: u16, start: usize, end: usize) -> Option<Vec<u8>
     }
     data.extend(octets.get(at..end)?);
     Some(data)
-}
-
-/// A name written out, and where what follows it begins. Pointers lead strictly backwards.
-fn name_at(octets: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
-    let (mut name, mut here, mut limit, mut end) = (Vec::new(), at, at, None);
-    loop {
-        let length = usize::from(*octets.get(here)?);
-        if length & 0xc0 == 0xc0 {
-            let target = (length & 0x3f) << 8 | usize::from(*octets.get(here + 1)?);
-            if target >= limit {
-                return None;
-            }
-            end = end.or(Some(here + 2));
-            (here, limit) = (target, target);
-            continue;
-        }
-        name.extend(octets.get(here..here + 1 + length)?);
-        here += 1 + length;
-        if name.len() > NAME_MAX {
-            return None;
-        }
-        if length == 0 {
-            return Some((name, end.unwrap_or(here)));
-        }
-    }
 }
 
 /// Options of EDNS, one behind the other.

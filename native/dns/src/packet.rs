@@ -173,6 +173,35 @@ pub fn plain_name(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// The name there, written out, and where what follows it begins. Pointers lead strictly backwards, so that there is an end to
+/// them. `None`: it is none, or longer than names are.
+pub fn name_at(message: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
+    let (mut name, mut at, mut limit, mut behind) = (Vec::new(), start, start, None);
+    loop {
+        let length = usize::from(*message.get(at)?);
+        if length & 0xc0 == 0xc0 {
+            let target = (length & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
+            if target >= limit {
+                return None;
+            }
+            behind.get_or_insert(at + 2);
+            (at, limit) = (target, target);
+            continue;
+        }
+        if length > LABEL_MAX {
+            return None;
+        }
+        name.extend(message.get(at..=at + length)?);
+        at += 1 + length;
+        if name.len() > NAME_MAX {
+            return None;
+        }
+        if length == 0 {
+            return Some((name, behind.unwrap_or(at)));
+        }
+    }
+}
+
 /// Octets that a name takes here, which may end in a pointer. Where it points is of no interest: only OPT is read.
 fn any_name(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;

@@ -313,29 +313,11 @@ fn read(answer: &[u8]) -> Option<Sighting> {
     (!addresses.is_empty()).then_some(Sighting { names, addresses })
 }
 
-/// In lower case, and what comes behind it. Pointers lead backwards, so that it ends.
-fn name_at(message: &[u8], start: usize) -> Option<(Box<[u8]>, usize)> {
-    let (mut name, mut at, mut end, mut limit) = (Vec::new(), start, None, start);
-    loop {
-        let length = usize::from(*message.get(at)?);
-        if length & 0xc0 == 0xc0 {
-            let to = (length & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
-            if to >= limit {
-                return None;
-            }
-            end.get_or_insert(at + 2);
-            (at, limit) = (to, to);
-            continue;
-        }
-        name.extend(message.get(at..=at + length)?.iter().map(u8::to_ascii_lowercase));
-        at += 1 + length;
-        if length == 0 {
-            return Some((name.into(), end.unwrap_or(at)));
-        }
-        if name.len() > crate::name::NAME_MAX {
-            return None;
-        }
-    }
+/// In lower case, and where what follows it begins.
+fn name_at(message: &[u8], at: usize) -> Option<(Box<[u8]>, usize)> {
+    let (mut name, behind) = packet::name_at(message, at)?;
+    name.make_ascii_lowercase();
+    Some((name.into(), behind))
 }
 
 /// Answers that wait at a time.

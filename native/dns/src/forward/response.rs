@@ -2,7 +2,6 @@
 //! message; the rest is left out.
 
 use super::stored::Stored;
-use crate::name::NAME_MAX;
 use crate::packet::{self, HEADER_BYTES};
 use crate::record::{FIXED_BYTES, OWNER};
 
@@ -144,37 +143,9 @@ impl Reader<'_> {
         Some(data)
     }
 
-    /// The name here, written out. Pointers lead strictly backwards, so that there is an end to them.
     fn name(&mut self) -> Option<Vec<u8>> {
-        let (mut name, mut here, mut limit, mut jumped) = (Vec::new(), self.at, self.at, false);
-        loop {
-            let length = usize::from(*self.message.get(here)?);
-            if length & 0xc0 == 0xc0 {
-                let target = (length & 0x3f) << 8 | usize::from(*self.message.get(here + 1)?);
-                if target >= limit {
-                    return None;
-                }
-                if !jumped {
-                    self.at = here + 2;
-                }
-                (here, limit, jumped) = (target, target, true);
-                continue;
-            }
-            if length > 63 {
-                return None;
-            }
-            name.extend(self.message.get(here..here + 1 + length)?);
-            here += 1 + length;
-            if name.len() > NAME_MAX {
-                return None;
-            }
-            if length == 0 {
-                break;
-            }
-        }
-        if !jumped {
-            self.at = here;
-        }
+        let (name, behind) = packet::name_at(self.message, self.at)?;
+        self.at = behind;
         Some(name)
     }
 }
