@@ -414,7 +414,7 @@ export type Route = {
   rank: number
   action: Action
   filters?: Filters
-  /** Of metrics and log: `namespace`, `ingress`, `service`, `path`. */
+  /** Of metrics and log: `namespace`, `ingress`, `service`, `path`; of `$service_port`: `port`. */
   labels: { [key in string]: string }
 }
 

@@ -108,7 +108,8 @@ function answersOf(context: Context, path: PathMatch): Answer[] {
   const { namespace, name } = plan.ingress
   const holder = claim.holder!
   const service = holder.backend?.service ?? ''
-  const labels = { namespace, ingress: name, service, path: claim.type === 'Default' ? '/' : claim.path }
+  const port = String(holder.backend?.port ?? '')
+  const labels = { namespace, ingress: name, service, port, path: claim.type === 'Default' ? '/' : claim.path }
   const rank = rankOf(context)
   const secured = isSecured(context)
   const sent = sentOf(context)

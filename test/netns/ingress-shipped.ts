@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request, type IncomingHttpHeaders } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { carrier } from '../../src/kernel/carrier.ts'
@@ -41,8 +42,9 @@ export class ShippedIngress {
 
   /** GET unless `more` says otherwise; status 0: there was no answer. */
   get(url: string, more: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Answer> {
-    const { host, pathname, search } = new URL(url)
-    return ask(80, pathname + search, { ...more, headers: { host, ...more.headers } })
+    const { protocol, host, pathname, search } = new URL(url)
+    const headers = { host, ...more.headers }
+    return ask(protocol === 'https:' ? 443 : 80, pathname + search, { ...more, headers })
   }
 
   page(path: string): Promise<Answer> {
@@ -72,7 +74,10 @@ const ask = (
 ): Promise<Answer> =>
   new Promise((resolve) => {
     const nothing = { status: 0, headers: {}, body: '' }
-    const asked = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (answer) => {
+    const isSecure = port === 443
+    const tls = { servername: headers['host'] ?? '', rejectUnauthorized: false }
+    const to = { host: '127.0.0.1', port, path, method, headers, agent: false as const, ...(isSecure && tls) }
+    const asked = (isSecure ? requestTls : request)(to, (answer) => {
       let text = ''
       answer.on('data', (chunk: Buffer) => (text += chunk.toString()))
       answer.on('end', () => resolve({ status: answer.statusCode!, headers: answer.headers, body: text }))

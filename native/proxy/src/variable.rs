@@ -13,7 +13,7 @@ enum Part {
     Variable(Variable),
 }
 
-/// Those from `Request` on are of the access log, and empty before.
+/// Those of upstream, and `Status` and `BytesSent`, are empty until there is a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variable {
     Scheme,
@@ -31,6 +31,9 @@ pub enum Variable {
     RequestId,
     RemotePort,
     ServerAddr,
+    /// `on`, or empty.
+    Https,
+    RemoteUser,
     ServerName,
     Request,
     Protocol,
@@ -44,12 +47,15 @@ pub enum Variable {
     Namespace,
     IngressName,
     ServiceName,
+    ServicePort,
     LocationPath,
     UpstreamName,
     UpstreamAddr,
     UpstreamStatus,
     UpstreamTime,
     UpstreamLength,
+    /// Of the backend's response.
+    UpstreamHeader(String),
     /// Known, and always empty: of a part that is not built.
     Nothing,
     /// Of the client's TLS.
@@ -90,6 +96,11 @@ impl Template {
             parts.push(Part::Text(rest.to_string()));
         }
         Ok(Template { parts })
+    }
+
+    /// It has to be known what the backend's response said.
+    pub fn reads_answer(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Variable(Variable::UpstreamHeader(_))))
     }
 
     /// None: it has variables.
@@ -160,7 +171,13 @@ impl Variable {
             "ssl_client_escaped_cert" => Variable::Tls(Said::EscapedCertificate),
             "content_length" => Variable::Header("content-length".to_string()),
             "content_type" => Variable::Header("content-type".to_string()),
-            "remote_user" | "proxy_alternative_upstream_name" => Variable::Nothing,
+            "https" => Variable::Https,
+            "remote_user" => Variable::RemoteUser,
+            "service_port" => Variable::ServicePort,
+            "proxy_alternative_upstream_name" | "proxy_protocol_addr" => Variable::Nothing,
+            name if name.starts_with("upstream_http_") && name.len() > 14 => {
+                Variable::UpstreamHeader(name[14..].replace('_', "-").to_ascii_lowercase())
+            }
             _ => match name.split_once('_')? {
                 ("http", field) if !field.is_empty() => Variable::Header(field.replace('_', "-").to_ascii_lowercase()),
                 ("arg", name) if !name.is_empty() => Variable::Argument(name.to_string()),
@@ -169,6 +186,18 @@ impl Variable {
             },
         })
     }
+}
+
+/// All but what is unreserved (RFC 3986 2.3).
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for octet in text.bytes() {
+        match octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
+            true => encoded.push(char::from(octet)),
+            false => encoded.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    encoded
 }
 
 fn unknown(name: &str) -> Problem {

@@ -260,3 +260,131 @@ fn a_response_is_no_faster_than_it_may_be() {
     // The last of sixteen pieces begins when fifteen have had their time.
     assert!(began.elapsed() >= std::time::Duration::from_millis(1800), "{:?}", began.elapsed());
 }
+
+#[test]
+fn variables_are_what_nginx_has_them_for() {
+    let backend = Backend::answering(|_| Some("HTTP/1.1 201 Made\r\nContent-Length: 0\r\nX-Version: 7\r\n\r\n".into()));
+    let names = [
+        ("request", "GET /p?q=1&b HTTP/1.1"),
+        ("server_protocol", "HTTP/1.1"),
+        ("https", ""),
+        ("scheme", "http"),
+        ("escaped_request_uri", "%2Fp%3Fq%3D1%26b"),
+        ("args", "q=1&b"),
+        ("is_args", "?"),
+        ("arg_q", "1"),
+        ("cookie_c", "d"),
+        ("remote_addr", "127.0.0.1"),
+        ("remote_user", "ann"),
+        ("proxy_add_x_forwarded_for", "127.0.0.1"),
+        ("namespace", "shop"),
+        ("ingress_name", "web"),
+        ("service_name", "front"),
+        ("service_port", "http"),
+        ("location_path", "/"),
+        ("server_name", "a"),
+        ("upstream_http_x_version", "7"),
+        ("upstream_http_x_none", ""),
+        ("upstream_status", "201"),
+        ("upstream_addr", &backend.address.to_string()),
+        ("proxy_upstream_name", "c"),
+        ("status", "201"),
+        ("ssl_protocol", ""),
+    ]
+    .map(|(name, value)| (name, value.to_string()));
+    let set_: Vec<Value> =
+        names.iter().map(|(name, _)| json!([format!("X-{}", name.replace('_', "-")), format!("${name}")])).collect();
+    let mut rows = filtered(&backend, json!({ "responseHeaders": { "remove": [], "set": set_, "add": [] } }));
+    rows[0].1["labels"] =
+        json!({ "namespace": "shop", "ingress": "web", "service": "front", "path": "/", "port": "http" });
+    let server = Server::start(&rows);
+    let reply = server.ask(&format!(
+        "GET /p?q=1&b HTTP/1.1\r\nHost: a\r\nCookie: c=d\r\nAuthorization: {GOOD}\r\nConnection: close\r\n\r\n"
+    ));
+    for (name, value) in names {
+        let field = format!("x-{}", name.replace('_', "-"));
+        assert_eq!(reply.header(&field).unwrap_or_default(), value, "${name}");
+    }
+}
+
+fn compressing() -> Value {
+    let row = json!({ "encodings": ["br", "gzip"], "level": 4, "minBytes": 100,
+        "types": ["text/plain", "text/event-stream"] });
+    listener(json!({ "http": set(http(), "/compression", row) }))
+}
+
+fn unzipped(octets: &[u8]) -> String {
+    let mut text = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(octets);
+    // As far as it goes: what has come is whole though the stream is not.
+    let _ = std::io::Read::read_to_end(&mut decoder, &mut text);
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn responses_are_compressed_for_who_accepts_it() {
+    let text = "a text that says the same again and again. ".repeat(50);
+    let body = text.clone();
+    let backend = Backend::answering(move |got| {
+        let (more, length) = match got.line.contains("/small") {
+            true => ("", 2),
+            false => ("ETag: \"x\"\r\n", body.len()),
+        };
+        Some(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{more}Content-Length: {length}\r\n\r\n{}",
+            &body[..length]
+        ))
+    });
+    let server = Server::with(&compressing(), &to(backend.address));
+    let ask = |path: &str, accepted: &str| {
+        let mut client = server.connect();
+        client.say(&format!("GET {path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accepted}\r\n\r\n"));
+        let head = client.head();
+        let mut octets = Vec::new();
+        match head.header("content-length").map(|length| length.parse().unwrap()) {
+            Some(length) => octets = client.exactly(length),
+            None => {
+                while let Some(chunk) = client.chunk() {
+                    octets.extend(chunk);
+                }
+            }
+        }
+        (head, octets)
+    };
+    let (head, octets) = ask("/", "gzip");
+    assert_eq!((head.header("content-encoding"), head.header("vary")), (Some("gzip"), Some("Accept-Encoding")));
+    assert_eq!(head.header("etag"), Some("W/\"x\""));
+    assert!(octets.len() < text.len() / 4 && unzipped(&octets) == text);
+    assert_eq!(ask("/", "gzip, br").0.header("content-encoding"), Some("br"));
+    let (head, octets) = ask("/", "identity");
+    assert_eq!((head.header("content-encoding"), head.header("etag")), (None, Some("\"x\"")));
+    assert_eq!((head.header("vary"), octets.len()), (Some("Accept-Encoding"), text.len()));
+    assert_eq!(ask("/small", "gzip").0.header("content-encoding"), None);
+}
+
+#[test]
+fn events_of_a_stream_are_not_held_back_by_compression() {
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let backend = Backend::raw(move |mut client| {
+        request(&mut client);
+        client.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.say("b\r\ndata: one\n\n\r\n");
+        gone.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        client.say("b\r\ndata: two\n\n\r\n0\r\n\r\n");
+    });
+    let server = Server::with(&compressing(), &to(backend.address));
+    let mut client = server.connect();
+    client.say("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_eq!(client.head().header("content-encoding"), Some("gzip"));
+    let mut octets = Vec::new();
+    let mut until = |text: &str| {
+        while unzipped(&octets) != text {
+            let chunk = client.chunk().expect("more is to come");
+            octets.extend(chunk);
+        }
+    };
+    until("data: one\n\n");
+    go.send(()).unwrap();
+    until("data: one\n\ndata: two\n\n");
+}

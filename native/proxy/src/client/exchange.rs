@@ -35,6 +35,8 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     let listener = now.unwrap_or(&client.listener);
     let http = listener.http().expect("what has clients speaks HTTP");
     let version = request.version();
+    let compression = http.compression.as_ref();
+    let accepted = compression.and_then(|rule| rule.accepted(request.method(), version, request.headers()));
     let refused = client.exchanges.refused(number).and_then(|status| StatusCode::from_u16(status).ok());
     let answered = match refused {
         Some(status) => Err(status),
@@ -43,6 +45,9 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     // Whoever sends what makes no sense is not listened to any longer.
     let senseless = refused.is_some() || matches!(answered, Err(StatusCode::BAD_REQUEST));
     let mut response = answered.unwrap_or_else(respond::failure);
+    if let Some(compression) = compression {
+        compression.apply(accepted, &mut response);
+    }
     if let (false, Some(server)) = (response.headers().contains_key(SERVER), &http.server) {
         response.headers_mut().insert(SERVER, server.clone());
     }
@@ -121,8 +126,17 @@ async fn take(
             request_id: request_id.clone(),
         }));
     }
-    let bare =
-        Scene { client, origin: &origin, asked: blank, host: &host, authority, uri: &uri, request_id: &request_id };
+    let bare = Scene {
+        client,
+        origin: &origin,
+        asked: blank,
+        host: &host,
+        authority,
+        uri: &uri,
+        request_id: &request_id,
+        version,
+        record: None,
+    };
     if let Some(Err(refused)) = known.map(Known::admit) {
         record.labels = route.map(|route| route.labels.clone());
         return Ok(respond::uncertified(refused, known, &bare.with(&headers)));
@@ -135,11 +149,12 @@ async fn take(
     {
         record.span = tracing.begin(&bare, &route.labels.path, &mut headers);
     }
+    record.keeps_answer = filters.keeps_answer || http.access_log.as_ref().is_some_and(|log| log.keeps_answer);
     let kept = filters.keeps.then(|| headers.clone());
     let mut passed = Passed::default();
     let mut own = None; // filters of the cluster that was chosen
     let answered: Answer = async {
-        let scene = bare.with(&headers);
+        let scene = bare.with(&headers).of(record);
         if filters.acts
             && let Err(response) = filters.request(state, &scene, &mut passed).await
         {
@@ -160,7 +175,7 @@ async fn take(
         record.slot = passed.slot.take().map(Rc::new);
         hop::strip_request(&mut headers);
         headers.insert(forwarded::X_REQUEST_ID, request_id.clone());
-        let scene = bare.with(kept.as_ref().unwrap_or(&none));
+        let scene = bare.with(kept.as_ref().unwrap_or(&none)).of(record);
         for chain in [Some(filters), own].into_iter().flatten() {
             chain.edit(&scene, &mut headers);
         }
@@ -174,7 +189,8 @@ async fn take(
         return answered;
     }
     let mut response = answered.unwrap_or_else(respond::failure);
-    let scene = bare.with(kept.as_ref().unwrap_or(&none));
+    record.status = response.status().as_u16();
+    let scene = bare.with(kept.as_ref().unwrap_or(&none)).of(record);
     for chain in [own, Some(filters)].into_iter().flatten() {
         chain.response(state, &scene, &mut passed, &mut response).await;
     }

@@ -204,6 +204,7 @@ pub async fn forward(
             connect: None,
             header: None,
             status: None,
+            headers: None,
         });
         let failure = match attempt.run(request).await {
             Ok((response, connection, copy)) => {
@@ -211,6 +212,7 @@ pub async fn forward(
                     upstream.connect = (connection.requests == 1).then_some(connection.connected).flatten();
                     upstream.header = Some(sent.elapsed());
                     upstream.status = Some(response.status().as_u16());
+                    upstream.headers = record.keeps_answer.then(|| response.headers().clone());
                 }
                 let status = response.status().as_u16();
                 match matches!(status, 502..=504) {

@@ -7,6 +7,7 @@ pub mod body;
 pub mod buffered;
 pub mod chunk;
 pub mod connection;
+pub mod encoded;
 pub mod exchange;
 pub mod exchanges;
 pub mod forward;

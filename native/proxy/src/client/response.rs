@@ -1,6 +1,7 @@
 //! The body of a response on its way to a client.
 
 use super::buffered::Buffered;
+use super::encoded::{Encoded, Encoder, Pieces};
 use super::pace::Pace;
 use crate::filter::Slot;
 use crate::record::request::Record;
@@ -26,6 +27,7 @@ enum Source {
     Whole(Option<Bytes>),
     Backend(Box<FromBackend>),
     Buffered(Box<Buffered>),
+    Encoded(Box<Encoded<Source>>),
 }
 
 pub struct FromBackend {
@@ -72,6 +74,16 @@ impl ResponseBody {
             source => self.source = source,
         }
     }
+
+    pub fn encode(&mut self, encoder: Encoder) {
+        let source = std::mem::replace(&mut self.source, Source::Whole(None));
+        self.source = Source::Encoded(Box::new(Encoded::new(source, encoder)));
+    }
+
+    /// In octets; None: nobody knows yet.
+    pub fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
 }
 
 impl Body for ResponseBody {
@@ -99,24 +111,29 @@ impl Body for ResponseBody {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Source::Backend(backend) => backend.size_hint(),
             Source::Buffered(buffered) => buffered.size_hint(),
+            Source::Encoded(_) => SizeHint::default(),
         }
     }
 }
 
-impl Source {
+impl Pieces for Source {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self {
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Backend(backend) => backend.poll(cx),
             Source::Buffered(buffered) => buffered.poll(cx),
+            Source::Encoded(encoded) => encoded.poll(cx),
         }
     }
+}
 
+impl Source {
     fn is_over(&self) -> bool {
         match self {
             Source::Whole(bytes) => bytes.is_none(),
             Source::Backend(backend) => backend.is_over(),
             Source::Buffered(buffered) => buffered.is_over(),
+            Source::Encoded(encoded) => encoded.is_over(),
         }
     }
 }

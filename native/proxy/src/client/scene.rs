@@ -2,12 +2,14 @@
 
 use super::connection::Client;
 use super::forwarded::Origin;
+use crate::filter::basic::user;
+use crate::record::line::protocol;
+use crate::record::request::Record;
 use crate::table::condition::{Asked, cookie};
-use crate::variable::{Values, Variable};
-use hyper::Uri;
+use crate::variable::{Values, Variable, percent_encoded};
 use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Uri, Version};
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::rc::Rc;
 
 #[derive(Clone, Copy)]
@@ -21,6 +23,9 @@ pub struct Scene<'a> {
     pub authority: &'a str,
     pub uri: &'a Uri,
     pub request_id: &'a HeaderValue,
+    pub version: Version,
+    /// What has become of it so far.
+    pub record: Option<&'a Record>,
 }
 
 impl<'a> Scene<'a> {
@@ -29,6 +34,17 @@ impl<'a> Scene<'a> {
         'a: 'b,
     {
         Scene { asked: Asked { headers, ..self.asked }, ..self }
+    }
+
+    pub fn of<'b>(self, record: &'b Record) -> Scene<'b>
+    where
+        'a: 'b,
+    {
+        Scene { record: Some(record), ..self }
+    }
+
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 
     pub fn scheme(&self) -> &'static str {
@@ -44,10 +60,7 @@ impl Values for Scene<'_> {
             Variable::Scheme => self.scheme().into(),
             Variable::Host => self.host.into(),
             Variable::HttpHost => self.authority.into(),
-            Variable::RequestUri => self.uri.path_and_query().map_or("/", |target| target.as_str()).into(),
-            Variable::EscapedRequestUri => {
-                escaped(self.uri.path_and_query().map_or("/", |target| target.as_str())).into()
-            }
+            Variable::RequestUri => self.target().into(),
             Variable::Uri => self.asked.path.into(),
             Variable::Args => self.asked.query.unwrap_or_default().into(),
             Variable::IsArgs => if self.asked.query.is_some() { "?" } else { "" }.into(),
@@ -65,19 +78,12 @@ impl Values for Scene<'_> {
             }
             Variable::Tls(said) => self.client.tls.as_ref().map_or("".into(), |tls| tls.say(*said)),
             Variable::Cookie(name) => cookie(self.asked.headers, name).unwrap_or_default().into(),
-            _ => "".into(),
+            Variable::Https => if self.client.tls.is_some() { "on" } else { "" }.into(),
+            Variable::EscapedRequestUri => percent_encoded(self.target()).into(),
+            Variable::Request => format!("{} {} {}", self.asked.method, self.target(), protocol(self.version)).into(),
+            Variable::Protocol => protocol(self.version).into(),
+            Variable::RemoteUser => user(self.asked.headers).unwrap_or_default().into(),
+            _ => self.record.and_then(|record| record.value(variable)).unwrap_or_default(),
         }
     }
-}
-
-/// As nginx's set_escape_uri: all but what is unreserved (RFC 3986 2.3).
-fn escaped(text: &str) -> String {
-    let mut all = String::with_capacity(text.len() + 16);
-    for octet in text.bytes() {
-        match octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            true => all.push(char::from(octet)),
-            false => drop(write!(all, "%{octet:02X}")),
-        }
-    }
-    all
 }

@@ -47,9 +47,16 @@ impl Basic {
 }
 
 /// `NAME:PASSWORD`.
-pub fn said(headers: &HeaderMap) -> Option<Vec<u8>> {
+fn said(headers: &HeaderMap) -> Option<Vec<u8>> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then(|| BASE64.decode(token.trim()).ok())?
+}
+
+/// Who the client says he is, whether he was asked or not.
+pub fn user(headers: &HeaderMap) -> Option<String> {
+    let said = said(headers)?;
+    let name = said.split(|octet| *octet == b':').next()?;
+    String::from_utf8(name.to_vec()).ok()
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(

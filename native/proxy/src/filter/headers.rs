@@ -31,6 +31,11 @@ impl Edit {
         self.set.iter().chain(&self.add).any(|(_, value)| matches!(value, Value::Made(_)))
     }
 
+    pub fn reads_answer(&self) -> bool {
+        let reads = |value: &Value| matches!(value, Value::Made(template) if template.reads_answer());
+        self.set.iter().chain(&self.add).any(|(_, value)| reads(value))
+    }
+
     /// A value that comes out empty, or cannot be sent, is none, as with nginx.
     pub fn apply(&self, values: &impl Values, headers: &mut HeaderMap) {
         for name in &self.remove {

@@ -2,7 +2,8 @@
 //! `Chain::response`. What has no file yet is refused.
 
 mod answers;
-mod basic;
+pub mod basic;
+pub mod compression;
 mod cookies;
 mod cors;
 mod errors;
@@ -43,6 +44,8 @@ pub struct Chain {
     pub acts: bool,
     /// The header fields of the request are read once more after it was sent on: they are copied.
     pub keeps: bool,
+    /// And so are those of the backend's response.
+    pub keeps_answer: bool,
     forwarded_prefix: Option<HeaderValue>,
     sources: Option<Box<Sources>>,
     limits: Option<Box<Limits>>,
@@ -80,6 +83,7 @@ impl Default for Chain {
             tracing: None,
             acts: false,
             keeps: false,
+            keeps_answer: false,
             forwarded_prefix: None,
             sources: None,
             limits: None,
@@ -122,6 +126,7 @@ impl Chain {
             ..Chain::default()
         };
         (chain.acts, chain.keeps) = (chain.does_act(), chain.does_keep());
+        chain.keeps_answer = chain.response_headers.as_ref().is_some_and(|edit| edit.reads_answer());
         Ok(chain)
     }
 

@@ -12,6 +12,8 @@ pub struct Labels {
     pub namespace: String,
     pub ingress: String,
     pub service: String,
+    /// Not of metrics.
+    pub port: String,
     pub path: String,
     pub host: String,
 }
@@ -25,10 +27,12 @@ impl Labels {
         for name in ["path", "namespace", "ingress", "service", "canary"] {
             let _ = write!(text, ",{name}=\"{}\"", escaped(&label(name)));
         }
+        let port = label("port");
+        let key = format!("{text} {port}");
         static HELD: LazyLock<Mutex<HashMap<String, Weak<Labels>>>> = LazyLock::new(Mutex::default);
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(labels) = held.get(&text).and_then(Weak::upgrade) {
+        if let Some(labels) = held.get(&key).and_then(Weak::upgrade) {
             return labels;
         }
         if held.len() >= 2 * held.capacity().max(512) / 3 {
@@ -36,14 +40,15 @@ impl Labels {
         }
         let labels = Arc::new(Labels {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
-            text: text.clone(),
+            text,
             namespace: label("namespace"),
             ingress: label("ingress"),
             service: label("service"),
+            port,
             path: label("path"),
             host: host.to_string(),
         });
-        held.insert(text, Arc::downgrade(&labels));
+        held.insert(key, Arc::downgrade(&labels));
         labels
     }
 }

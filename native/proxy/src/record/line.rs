@@ -2,8 +2,9 @@
 
 use super::clock::Moment;
 use super::request::{Entry, Record};
+use crate::filter::basic::user;
 use crate::table::condition::cookie;
-use crate::variable::{Template, Values, Variable};
+use crate::variable::{Template, Values, Variable, percent_encoded};
 use hyper::Version;
 use serde_json::json;
 use std::borrow::Cow;
@@ -22,7 +23,7 @@ pub fn json(record: &Record, entry: &Entry) -> String {
         "scheme": record.client.scheme(),
         "host": entry.host,
         "uri": target(entry),
-        "protocol": protocol(entry),
+        "protocol": protocol(entry.version),
         "status": record.status,
         "request_length": record.received_bytes(),
         "bytes_sent": record.sent_bytes,
@@ -66,8 +67,6 @@ impl Logged<'_> {
     fn known(&self, variable: &Variable) -> Option<Cow<'_, str>> {
         let (record, entry) = (self.record, self.entry);
         let client = &record.client;
-        let labels = record.labels.as_deref();
-        let upstream = record.upstream.as_ref();
         let header = |name: &str| Some(String::from_utf8_lossy(entry.headers.get(name)?.as_bytes()));
         Some(match variable {
             Variable::Scheme => client.scheme().into(),
@@ -80,28 +79,14 @@ impl Logged<'_> {
             Variable::RemoteAddr => entry.address.to_string().into(),
             Variable::RemotePort => client.peer.port().to_string().into(),
             Variable::RequestMethod => record.method.as_str().into(),
-            Variable::Request => format!("{} {} {}", record.method, target(entry), protocol(entry)).into(),
-            Variable::Protocol => protocol(entry).into(),
+            Variable::Request => format!("{} {} {}", record.method, target(entry), protocol(entry.version)).into(),
+            Variable::Protocol => protocol(entry.version).into(),
             Variable::ServerPort => client.local.port().to_string().into(),
             Variable::ServerAddr => client.local.ip().to_string().into(),
             Variable::RequestId => entry.request_id.to_str().ok()?.into(),
-            Variable::Status => record.status.to_string().into(),
-            Variable::BytesSent => record.sent_bytes.to_string().into(),
-            Variable::RequestLength => record.received_bytes().to_string().into(),
-            Variable::RequestTime => seconds(record.began.elapsed()).to_string().into(),
-            Variable::TimeLocal => Moment::now().local().into(),
-            Variable::TimeIso8601 => Moment::now().iso8601().into(),
-            Variable::Msec => Moment::now().msec().into(),
-            Variable::Namespace => labels?.namespace.as_str().into(),
-            Variable::IngressName => labels?.ingress.as_str().into(),
-            Variable::ServiceName => labels?.service.as_str().into(),
-            Variable::LocationPath => labels?.path.as_str().into(),
-            Variable::ServerName => labels?.host.as_str().into(),
-            Variable::UpstreamName => upstream?.cluster.as_str().into(),
-            Variable::UpstreamAddr => upstream?.address.to_string().into(),
-            Variable::UpstreamStatus => upstream?.status?.to_string().into(),
-            Variable::UpstreamTime => seconds(upstream?.began.elapsed()).to_string().into(),
-            Variable::UpstreamLength => upstream.map(|_| record.sent_bytes.to_string())?.into(),
+            Variable::Https => if client.tls.is_some() { "on" } else { "" }.into(),
+            Variable::EscapedRequestUri => percent_encoded(target(entry)).into(),
+            Variable::RemoteUser => user(&entry.headers)?.into(),
             Variable::Header(name) => header(name)?,
             Variable::Cookie(name) => cookie(&entry.headers, name)?.into(),
             Variable::Argument(name) => {
@@ -109,7 +94,8 @@ impl Logged<'_> {
                 pairs.find(|(held, _)| held == name)?.1.into()
             }
             Variable::Tls(said) => client.tls.as_ref()?.say(*said),
-            Variable::EscapedRequestUri | Variable::Nothing => return None,
+            Variable::Nothing => return None,
+            _ => return record.value(variable),
         })
     }
 }
@@ -118,8 +104,8 @@ fn target(entry: &Entry) -> &str {
     entry.uri.path_and_query().map_or("/", |target| target.as_str())
 }
 
-fn protocol(entry: &Entry) -> &'static str {
-    match entry.version {
+pub fn protocol(version: Version) -> &'static str {
+    match version {
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP/1.1",
@@ -127,7 +113,7 @@ fn protocol(entry: &Entry) -> &'static str {
 }
 
 /// With three digits.
-fn seconds(time: Duration) -> f64 {
+pub fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 

@@ -1,5 +1,6 @@
 //! What is noted of a request while it is under way; told when it is over, however it ended.
 
+use super::clock::Moment;
 use super::labels::Labels;
 use super::line;
 use super::metrics::Done;
@@ -8,8 +9,10 @@ use crate::client::connection::Client;
 use crate::filter::Slot;
 use crate::table::listener::Listener;
 use crate::trace::Span;
+use crate::variable::Variable;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, Uri, Version};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct Record {
     pub span: Option<Box<Span>>,
     /// Of a client who may have so many requests at once: given back with the last who holds it.
     pub slot: Option<Rc<Slot>>,
+    /// The header fields of the backend's response are kept.
+    pub keeps_answer: bool,
 }
 
 /// The last endpoint that it was tried with.
@@ -40,6 +45,8 @@ pub struct Upstream {
     pub connect: Option<Duration>,
     pub header: Option<Duration>,
     pub status: Option<u16>,
+    /// Of its response, where somebody wants to know.
+    pub headers: Option<HeaderMap>,
 }
 
 /// What the access log needs besides.
@@ -68,11 +75,42 @@ impl Record {
             entry: None,
             span: None,
             slot: None,
+            keeps_answer: false,
         })
     }
 
     pub fn received_bytes(&self) -> u64 {
         self.body.as_ref().map_or(0, |body| body.taken.get())
+    }
+
+    /// What is known of it before and after its response. None: nothing, or it is no such variable.
+    pub fn value(&self, variable: &Variable) -> Option<Cow<'_, str>> {
+        let labels = self.labels.as_deref();
+        let upstream = self.upstream.as_ref();
+        Some(match variable {
+            Variable::Status if self.status > 0 => self.status.to_string().into(),
+            Variable::BytesSent => self.sent_bytes.to_string().into(),
+            Variable::RequestLength => self.received_bytes().to_string().into(),
+            Variable::RequestTime => line::seconds(self.began.elapsed()).to_string().into(),
+            Variable::TimeLocal => Moment::now().local().into(),
+            Variable::TimeIso8601 => Moment::now().iso8601().into(),
+            Variable::Msec => Moment::now().msec().into(),
+            Variable::Namespace => labels?.namespace.as_str().into(),
+            Variable::IngressName => labels?.ingress.as_str().into(),
+            Variable::ServiceName => labels?.service.as_str().into(),
+            Variable::ServicePort => labels?.port.as_str().into(),
+            Variable::LocationPath => labels?.path.as_str().into(),
+            Variable::ServerName => labels?.host.as_str().into(),
+            Variable::UpstreamName => upstream?.cluster.as_str().into(),
+            Variable::UpstreamAddr => upstream?.address.to_string().into(),
+            Variable::UpstreamStatus => upstream?.status?.to_string().into(),
+            Variable::UpstreamTime => line::seconds(upstream?.began.elapsed()).to_string().into(),
+            Variable::UpstreamLength => upstream.map(|_| self.sent_bytes.to_string())?.into(),
+            Variable::UpstreamHeader(name) => {
+                String::from_utf8_lossy(upstream?.headers.as_ref()?.get(name)?.as_bytes())
+            }
+            _ => return None,
+        })
     }
 
     fn log(&mut self) {

@@ -1,6 +1,7 @@
 //! A listener's row, read.
 
 use super::Problem;
+use crate::filter::compression::Compression;
 use crate::tls::server::Ends;
 use crate::trace::Tracing;
 use crate::variable::Template;
@@ -50,6 +51,7 @@ pub struct Http {
     pub streams_max: u32,
     pub underscores: bool,
     pub server: Option<HeaderValue>,
+    pub compression: Option<Compression>,
     pub access_log: Option<AccessLog>,
     pub quiet_paths: Vec<String>,
     pub tracing: Option<Tracing>,
@@ -59,11 +61,15 @@ pub struct AccessLog {
     /// None: JSON.
     pub format: Option<Template>,
     pub sample: u32,
+    /// It has header fields of backends' responses.
+    pub keeps_answer: bool,
 }
 
 impl AccessLog {
     fn new(row: &proxy::AccessLog) -> Result<AccessLog, Problem> {
-        Ok(AccessLog { format: row.format.as_deref().map(Template::new).transpose()?, sample: row.sample })
+        let format = row.format.as_deref().map(Template::new).transpose()?;
+        let keeps_answer = format.as_ref().is_some_and(Template::reads_answer);
+        Ok(AccessLog { format, sample: row.sample, keeps_answer })
     }
 }
 
@@ -115,9 +121,6 @@ impl Listener {
 
 impl Http {
     fn new(row: &proxy::Http) -> Result<Http, Problem> {
-        if row.compression.is_some() {
-            return Err(Problem::unbuilt("compression"));
-        }
         Ok(Http {
             trusted: networks(&row.trusted)?,
             forwarded_header: HeaderName::from_bytes(row.forwarded_header.as_bytes()).map_err(|_| {
@@ -133,6 +136,7 @@ impl Http {
             requests_max: row.requests_max.max(1),
             streams_max: row.streams_max.max(1),
             access_log: row.access_log.as_ref().map(AccessLog::new).transpose()?,
+            compression: row.compression.as_ref().map(Compression::new),
             quiet_paths: row.quiet_paths.clone(),
             tracing: row.tracing.as_ref().map(Tracing::new).transpose()?,
             underscores: row.underscores,

@@ -99,7 +99,10 @@ impl Route {
         };
         let mut filters = Chain::new(row.filters.as_deref())?;
         if let Action::Forward(forward) = &action {
-            filters.keeps |= forward.clusters.iter().flat_map(|share| &share.filters).any(|own| own.keeps);
+            for own in forward.clusters.iter().filter_map(|share| share.filters.as_deref()) {
+                filters.keeps |= own.keeps;
+                filters.keeps_answer |= own.keeps_answer;
+            }
         }
         Ok(Route {
             key: key.to_string(),

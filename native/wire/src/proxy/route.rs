@@ -23,7 +23,7 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub filters: Option<Box<Filters>>,
-    /// Of metrics and log: `namespace`, `ingress`, `service`, `path`.
+    /// Of metrics and log: `namespace`, `ingress`, `service`, `path`; of `$service_port`: `port`.
     pub labels: BTreeMap<String, String>,
 }
 
