@@ -84,6 +84,7 @@ function httpsOf(read: Reader): Listening['https'] {
 
 function compression(read: Reader): Pick<Http, 'compression'> {
   const [gzip, brotli] = [read.flag('use-gzip', false), read.flag('enable-brotli', false)]
+  const zstd = read.flag('enable-zstd', false) // ours: ingress-nginx has none
   const gzipLevel = read.integer('gzip-level', [1, 9], 1)
   const brotliLevel = read.integer('brotli-level', [1, 11], 4)
   const [gzipMin, brotliMin] = [
@@ -91,13 +92,17 @@ function compression(read: Reader): Pick<Http, 'compression'> {
     read.integer('brotli-min-length', LENGTH, 20),
   ]
   const [gzipTypes, brotliTypes] = [read.list('gzip-types', /\s+/) ?? TYPES, read.list('brotli-types', /\s+/) ?? TYPES]
-  if (!gzip && !brotli) return {}
+  if (!gzip && !brotli && !zstd) return {}
   return {
     compression: {
-      encodings: [...(brotli ? (['br'] as const) : []), ...(gzip ? (['gzip'] as const) : [])],
+      encodings: [
+        ...(brotli ? (['br'] as const) : []),
+        ...(zstd ? (['zstd'] as const) : []),
+        ...(gzip ? (['gzip'] as const) : []),
+      ],
       level: brotli ? Math.min(9, brotliLevel) : gzipLevel,
       minBytes: brotli ? brotliMin : gzipMin,
-      types: [...new Set([...(brotli ? brotliTypes : []), ...(gzip ? gzipTypes : [])])],
+      types: [...new Set([...(brotli ? brotliTypes : []), ...(gzip || zstd ? gzipTypes : [])])],
     },
   }
 }

@@ -257,6 +257,14 @@ export const CASES: readonly Case[] = [
     ],
   },
   {
+    annotations: { affinity: 'cookie' },
+    canary: { canary: 'true', 'canary-by-header': 'x-try', 'affinity-canary-behavior': 'legacy' },
+    asks: [
+      { answered: { 'set-cookie': /^INGRESSCOOKIE=/ } },
+      { headers: { 'x-try': 'always' }, answered: { 'set-cookie': null }, got: { server: /2$/ } },
+    ],
+  },
+  {
     annotations: {},
     canary: { canary: 'true', 'canary-by-header': 'x-try', 'canary-by-header-value': 'yes' },
     asks: [
@@ -289,7 +297,7 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
       ...['upstream-hash-by-subset-size', 'session-cookie-conditional-samesite-none', 'disable-proxy-intercept-errors'],
       ...['enable-rewrite-log', 'http2-push-preload', 'connection-proxy-header', 'use-port-in-redirects'],
       ...['opentelemetry-trust-incoming-span', 'opentracing-trust-incoming-span', 'opentelemetry-operation-name'],
-      ...['stream-snippet', 'modsecurity-snippet', 'auth-tls-match-cn', 'affinity-canary-behavior'],
+      ...['stream-snippet', 'modsecurity-snippet', 'auth-tls-match-cn'],
     ].map((name) => [name, 'told as changed or refused: test/unit/ingress-annotations.test.ts']),
   ),
   ...Object.fromEntries(

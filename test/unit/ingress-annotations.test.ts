@@ -345,6 +345,13 @@ t.test('CORS, cookies, Location, errors, headers, log', (t) => {
     paths: [['/one', '/two']],
     domains: [['a.org', 'b.org']],
   })
+  t.match(
+    roomOf({ 'proxy-cookie-path': '/ $nope', 'proxy-redirect-from': '/', 'proxy-redirect-to': '$nope' }).complaints(),
+    [
+      /proxy-cookie-path\]: has the variable \$nope, which is not known; not done/,
+      /proxy-redirect-to\]: has the variable \$nope/,
+    ],
+  )
   t.same(filters({ 'proxy-redirect-from': 'http://a/', 'proxy-redirect-to': 'https://b/' }).locations, [
     'http://a/',
     'https://b/',

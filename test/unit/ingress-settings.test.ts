@@ -80,6 +80,7 @@ t.test('keys of the ConfigMap', (t) => {
     types: ['text/plain'],
   })
   t.match(httpOf({ 'enable-brotli': 'true', 'use-gzip': 'true' }).compression, { encodings: ['br', 'gzip'] })
+  t.match(httpOf({ 'enable-zstd': 'true', 'use-gzip': 'true' }).compression, { encodings: ['zstd', 'gzip'], level: 1 })
   t.equal(httpOf({ 'disable-access-log': 'true' }).accessLog, undefined)
   t.match(httpOf({ 'log-format-upstream': '$remote_addr' }).accessLog, { format: '$remote_addr' })
   t.match(httpOf({ 'enable-opentelemetry': 'true', 'otlp-collector-host': 'otel.x' }).tracing, {

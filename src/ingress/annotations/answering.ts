@@ -3,6 +3,7 @@ import { show } from '../../cluster/rejection.ts'
 import type { CookieEdit, Cors } from '../../carrier/proxy.ts'
 import type { Reader } from '../reader.ts'
 import type { Settings } from '../settings.ts'
+import { unknownVariable } from '../variables.ts'
 import { pathOf } from './access.ts'
 
 export interface Answering {
@@ -105,10 +106,19 @@ function rewrite(read: Reader, name: string): [string, string][] | null {
   const text = read.text(name)
   if (text === null || text === 'off') return null
   const words = text.replace(/;$/, '').split(/\s+/)
+  if (sayUnknown(read, name, text)) return null
   if (words.length === 2 && !words[0]!.startsWith('~') && words.every((word) => /^[^\s;,"'\\]+$/.test(word)))
     return [[words[0]!, words[1]!]]
   read.refuse(name, `is ${show(text)}; not done`, 'write two words, from and to; patterns are not done')
   return null
+}
+
+/** True (told): it has a variable that is not known. */
+function sayUnknown(read: Reader, name: string, text: string): boolean {
+  const unknown = unknownVariable(text)
+  if (unknown !== null)
+    read.refuse(name, `has the variable ${unknown}, which is not known; not done`, 'use variables of nginx like $host')
+  return unknown !== null
 }
 
 function parseLocations(read: Reader): Answering['locations'] {
@@ -117,6 +127,7 @@ function parseLocations(read: Reader): Answering['locations'] {
     if (from === 'default') read.changed('proxy-redirect-from', 'Location is left as the backend wrote it')
     return null
   }
+  if (to !== null && sayUnknown(read, 'proxy-redirect-to', to)) return null
   if (to !== null && to !== 'off' && !from.startsWith('~') && !/[\s"\\]/.test(from + to)) return [from, to]
   read.refuse(
     'proxy-redirect-from',
