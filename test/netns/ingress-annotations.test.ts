@@ -1,8 +1,4 @@
 /** Every annotation with a request that shows it: the shipped controller and carrier, and the fake where it can say. */
-import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createHttp2 } from 'node:http2'
-import { createServer as createHttps } from 'node:https'
-import type { TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { parseAccess } from '../../src/ingress/annotations/access.ts'
 import { parseAnswering } from '../../src/ingress/annotations/answering.ts'
@@ -12,15 +8,16 @@ import { parseRouting } from '../../src/ingress/annotations/routing.ts'
 import { parseSnippets } from '../../src/ingress/annotations/snippet.ts'
 import { parseUpstream } from '../../src/ingress/annotations/upstream.ts'
 import { Reader } from '../../src/ingress/reader.ts'
-import { selfSigned } from '../../src/ingress/selfsigned.ts'
 import { parseSettings } from '../../src/ingress/settings.ts'
-import { backendObjects, CLASS, configMap, ingress, secret, tlsSecret } from '../contract/ingress-objects.ts'
+import { backendObjects, CLASS, configMap, ingress, tlsSecret } from '../contract/ingress-objects.ts'
 import { IngressRoom } from '../contract/ingress-room.ts'
 import type { Raw } from '../contract/service-objects.ts'
-import { BACKENDS, CASES, ELSEWHERE, type Ask, type Case } from './ingress-cases.ts'
+import { backends, LARGE } from './ingress-backends.ts'
+import { BACKENDS, CASES, type Ask, type Case } from './ingress-cases.ts'
+import { ELSEWHERE } from './ingress-elsewhere.ts'
 import { ShippedIngress, type Answer } from './ingress-shipped.ts'
 import { until } from './waiting.ts'
-import { enterWorld, ip } from './world.ts'
+import { enterWorld } from './world.ts'
 
 await enterWorld()
 t.setTimeout(300_000)
@@ -55,6 +52,19 @@ t.test('each annotation does what it says', async (t) => {
     t.match(cookie, /^s=[0-9a-f]+; Path=\/p; HttpOnly; Max-Age=60; SameSite=Lax; Secure$/)
     for (let i = 0; i < 4; i++)
       t.equal(await server('http://stuck.org/', { cookie: cookie!.split(';')[0] }), JSON.parse(stuck.body).server)
+  })
+
+  await t.test('session-cookie-change-on-failure', async (t) => {
+    const ask = async (host: string, cookie?: string) =>
+      shipped.get(`http://${host}/`, { headers: cookie === undefined ? {} : { cookie } })
+    let cookie = ''
+    await until('one is stuck to what fails', async () => {
+      const { status, headers } = await ask('failing.org')
+      cookie = headers['set-cookie']?.[0]?.split(';')[0] ?? ''
+      return status === 503
+    })
+    t.equal((await ask('stays.org', cookie)).headers['set-cookie'], undefined)
+    t.match((await ask('changes.org', cookie)).headers['set-cookie'], [/^s=/])
   })
 
   await t.test('limit-connections, limit-rps, limit-rate', async (t) => {
@@ -124,6 +134,7 @@ t.test('no annotation is without a request that shows it', (t) => {
   t.end()
 })
 
+const STUCK = { affinity: 'cookie', 'session-cookie-name': 's', 'session-cookie-path': '/' }
 /** Asked by tests of their own, above. */
 const MORE: readonly (Case & { readonly host: string })[] = [
   { host: 'turns.org', annotations: { 'load-balance': 'round_robin' }, paths: { 'HOST/': 'two' }, asks: [] },
@@ -145,6 +156,33 @@ const MORE: readonly (Case & { readonly host: string })[] = [
       'limit-rps': '1',
       'limit-burst-multiplier': '1',
     },
+    asks: [],
+  },
+  {
+    host: 'late.org',
+    annotations: {
+      ...{ 'proxy-connect-timeout': '2', 'proxy-next-upstream': 'error timeout' },
+      'proxy-next-upstream-timeout': '1',
+    },
+    paths: { 'HOST/': 'bad' },
+    asks: [],
+  },
+  {
+    host: 'failing.org',
+    annotations: { ...STUCK, 'proxy-next-upstream': 'off' },
+    paths: { 'HOST/': 'half' },
+    asks: [],
+  },
+  {
+    host: 'stays.org',
+    annotations: { ...STUCK, 'proxy-next-upstream': 'http_503' },
+    paths: { 'HOST/': 'half' },
+    asks: [],
+  },
+  {
+    host: 'changes.org',
+    annotations: { ...STUCK, 'proxy-next-upstream': 'http_503', 'session-cookie-change-on-failure': 'true' },
+    paths: { 'HOST/': 'half' },
     asks: [],
   },
   { host: 'once.org', annotations: { 'limit-connections': '1' }, asks: [] },
@@ -225,40 +263,4 @@ function services(): Raw[] {
   return [...Object.entries(BACKENDS).flatMap(([name, addresses]) => backendObjects(`x/${name}`, addresses)), ...own]
 }
 
-/** Returns Secrets. */
-async function backends(t: Test): Promise<Raw[]> {
-  await ip(...[1, 2, 4, 5, 6].map((number) => `addr add 10.9.0.${number}/32 dev lo`))
-  const { chain, key } = selfSigned({
-    ...{ names: ['inner.org'], organization: 'Test', commonName: 'inner.org' },
-    ...{ notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') },
-  })
-  const servers = [
-    createHttp(answer).listen(8080, '10.9.0.1'),
-    createHttp(answer).listen(8081, '10.9.0.1'),
-    createHttp(answer).listen(8080, '10.9.0.2'),
-    createHttps({ cert: chain, key }, answer).listen(8080, '10.9.0.4'),
-    createHttp2((asked, answered) => answer(asked as never, answered as never)).listen(8080, '10.9.0.5'),
-    createHttp((_, answered) => answered.writeHead(503).end()).listen(8080, '10.9.0.6'),
-  ]
-  t.teardown(() => servers.forEach((server) => server.close()))
-  return [secret('x/tls', { 'ca.crt': chain })]
-}
-
-/** Says what it got. */
-function answer(asked: IncomingMessage, answered: ServerResponse): void {
-  const { url = '', socket } = asked
-  if (url === '/silence') return
-  asked.resume()
-  if (url === '/cookie') answered.setHeader('set-cookie', 's=1; Domain=in.org; Path=/app/x')
-  if (url === '/moved') answered.statusCode = 302
-  if (url === '/moved') answered.setHeader('location', 'http://in.org/x')
-  answered.setHeader('content-type', 'text/plain')
-  if (url === '/large') return void answered.end(LARGE)
-  const { servername: sni } = socket as TLSSocket
-  const protocol = 'getProtocol' in socket ? (socket as TLSSocket).getProtocol() : null
-  const said = { ...asked.headers, url, server: socket.localAddress, sni, protocol }
-  asked.on('end', () => answered.end(JSON.stringify(said)))
-}
-
-const LARGE = 'three kilobytes '.repeat(192)
 const COMPRESSED = { 'use-gzip': 'true', 'enable-brotli': 'true' }

@@ -38,6 +38,10 @@ export const BACKENDS = {
   two: ['10.9.0.1', '10.9.0.2'],
   half: ['10.9.0.1', '10.9.0.6'],
   none: [] as string[],
+  /** Where nobody answers, not even that nobody is there. */
+  void: ['10.10.0.2'],
+  /** That, and one that is always unavailable. */
+  bad: ['10.10.0.2', '10.9.0.6'],
   tls: ['10.9.0.4'],
   h2: ['10.9.0.5'],
 } as const
@@ -105,6 +109,11 @@ export const CASES: readonly Case[] = [
   {
     annotations: { 'proxy-read-timeout': '1', 'proxy-next-upstream': 'off' },
     asks: [{ url: 'http://HOST/silence', status: 504, ...filtered }],
+  },
+  {
+    annotations: { 'proxy-connect-timeout': '1', 'proxy-next-upstream': 'off' },
+    paths: { 'HOST/': 'void' },
+    asks: [{ status: 504, ...filtered }],
   },
   {
     annotations: { 'proxy-next-upstream': 'error http_503', 'proxy-next-upstream-tries': '2' },
@@ -286,37 +295,3 @@ export const CASES: readonly Case[] = [
     asks: [{ got: { server: /2$/ }, times: 3 }],
   },
 ]
-
-/** What is not here, and why. */
-export const ELSEWHERE: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(
-    [
-      ...['preserve-trailing-slash', 'client-body-buffer-size', 'proxy-busy-buffers-size', 'proxy-max-temp-file-size'],
-      ...['auth-keepalive', 'auth-keepalive-requests', 'auth-keepalive-timeout', 'auth-keepalive-share-vars'],
-      ...['proxy-http-version', 'proxy-ssl-verify-depth', 'proxy-ssl-ciphers', 'upstream-hash-by-subset'],
-      ...['upstream-hash-by-subset-size', 'session-cookie-conditional-samesite-none', 'disable-proxy-intercept-errors'],
-      ...['enable-rewrite-log', 'http2-push-preload', 'connection-proxy-header', 'use-port-in-redirects'],
-      ...['opentelemetry-trust-incoming-span', 'opentracing-trust-incoming-span', 'opentelemetry-operation-name'],
-      ...['stream-snippet', 'modsecurity-snippet', 'auth-tls-match-cn'],
-    ].map((name) => [name, 'told as changed or refused: test/unit/ingress-annotations.test.ts']),
-  ),
-  ...Object.fromEntries(
-    [
-      'proxy-connect-timeout',
-      'proxy-send-timeout',
-      'proxy-next-upstream-timeout',
-      'session-cookie-change-on-failure',
-    ].map((name) => [name, 'faults that octets make: native/proxy/tests/http.rs, balancing.rs']),
-  ),
-  ...Object.fromEntries(
-    [
-      ...['auth-url', 'auth-method', 'auth-response-headers', 'auth-proxy-set-headers', 'auth-request-redirect'],
-      ...['auth-signin', 'auth-signin-redirect-param', 'auth-cache-key', 'auth-cache-duration', 'auth-snippet'],
-      ...['auth-always-set-cookie', 'enable-global-auth', 'mirror-target', 'mirror-request-body', 'mirror-host'],
-      ...['custom-http-errors', 'enable-opentelemetry', 'enable-opentracing', 'proxy-buffering', 'proxy-buffer-size'],
-      ...['proxy-buffers-number', 'proxy-request-buffering', 'ssl-passthrough', 'auth-tls-secret'],
-      ...['auth-tls-verify-client', 'auth-tls-verify-depth', 'auth-tls-error-page'],
-      'auth-tls-pass-certificate-to-upstream',
-    ].map((name) => [name, 'has a test of its own, or the carrier refuses it']),
-  ),
-}
