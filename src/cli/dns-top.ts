@@ -1,6 +1,7 @@
 /** `fairlead dns top`: who asks most, for what, with which outcome. Counted only meanwhile. */
 import type { Command } from 'commander'
 import type { Connection } from '../carrier/connection.ts'
+import type { Tables } from '../cluster/tables.ts'
 import { json, type Answer } from '../status/server.ts'
 import { systemClock } from '../core/clock.ts'
 import { columns, wantsColour } from './columns.ts'
@@ -78,7 +79,7 @@ export async function countFor(
     const id = (await carrier.ask({ tally: { seconds } }, AbortSignal.timeout(LIMIT_MS))) as number
     await systemClock.after(seconds * 1000, new AbortController().signal)
     const counted = (await carrier.ask({ tallied: { id } }, AbortSignal.timeout(LIMIT_MS))) as Counted
-    const owners = service === null ? new Map<string, string>() : ownersOf(service)
+    const owners = service === null ? new Map<string, string>() : ownersOf(service.clusters)
     const clients = counted.clients.map(([ip, count]) => [owners.has(ip) ? `${ip} ${owners.get(ip)}` : ip, count])
     return json(200, { ...counted, clients })
   } catch (error) {
@@ -86,8 +87,12 @@ export async function countFor(
   }
 }
 
-/** Pods by address where they are followed, else the Services whose endpoints they are. */
-function ownersOf({ clusters }: DnsService): ReadonlyMap<string, string> {
+interface Known {
+  readonly tables: Pick<Tables, 'slices' | 'pods'>
+}
+
+/** Pods by address where they are followed, else the Services whose endpoints they are. Exported for its tests. */
+export function ownersOf(clusters: readonly Known[]): ReadonlyMap<string, string> {
   const owners = new Map<string, string>()
   for (const { tables } of clusters)
     for (const [, { namespace, service, endpoints }] of tables.slices.entries())

@@ -33,3 +33,19 @@ t.test('requests to the API server', async (t) => {
   t.match(text, `${duration}_bucket{verb="GET",host="10.0.0.1:443",le="0.01"} 0\n`)
   t.match(text, `${duration}_count{verb="GET",host="10.0.0.1:443"} 4\n`)
 })
+
+t.test('the Corefile in force, and those that could not be', async (t) => {
+  const metrics = new Metrics()
+  const counted = dnsMetrics(metrics)
+  const shown = (name: string): readonly string[] =>
+    metrics
+      .render()
+      .split('\n')
+      .filter((line) => line.startsWith(name))
+  counted.inForce('first')
+  counted.inForce('second')
+  t.same(shown('coredns_reload_version_info{'), ['coredns_reload_version_info{hash="sha512",value="second"} 1'])
+  counted.reloadFailed()
+  counted.reloadFailed()
+  t.same(shown('coredns_reload_failed_total '), ['coredns_reload_failed_total 2'])
+})
