@@ -1,7 +1,7 @@
 /**
  * Builds the Go programs that tests talk to (components/main.go: those of Kubernetes; coredns/main.go; pebble/go.mod: an ACME
- * server and the name server of its tests) once, into a cache
- * outside the checkout. A second call finds them there. Run by hand: `node test/cluster/build.ts` prints their paths.
+ * server and the name server of its tests; h2spec/go.mod) once, into a cache outside the checkout. A second call finds them
+ * there. Run by hand: `node test/cluster/build.ts` prints their paths.
  */
 import { createHash } from 'node:crypto'
 import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
@@ -15,7 +15,7 @@ export type Built =
   /** `missing`: no Go that is new enough. */
   | { readonly kind: 'missing' | 'failed'; readonly hint: string }
 
-export type Program = 'components' | 'coredns' | 'pebble' | 'pebble-challtestsrv'
+export type Program = 'components' | 'coredns' | 'pebble' | 'pebble-challtestsrv' | 'h2spec'
 
 /** Path of the binary; builds it when the cache does not hold it (minutes on 2 cores, 1 GB of Go modules). */
 export async function build(program: Program, say: (line: string) => void = () => {}): Promise<Built> {
@@ -139,12 +139,14 @@ const PROGRAMS: Readonly<Record<Program, Source>> = {
   coredns: { folder: 'coredns', files: ['main.go', 'go.mod', 'go.sum'], main: '.' },
   pebble: { ...PEBBLE, main: 'github.com/letsencrypt/pebble/v2/cmd/pebble' },
   'pebble-challtestsrv': { ...PEBBLE, main: 'github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv' },
+  h2spec: { folder: 'h2spec', files: ['go.mod', 'go.sum'], main: 'github.com/summerwind/h2spec/cmd/h2spec' },
 }
 const MINUTES: Readonly<Record<Program, string>> = {
   components: 'about 4 minutes',
   coredns: 'about 2 minutes',
   pebble: 'half a minute',
   'pebble-challtestsrv': 'half a minute',
+  h2spec: 'half a minute',
 }
 const MODULES = { components: 'k8s.io/kubernetes', coredns: 'github.com/coredns/coredns' } as const
 const GO_WANTED = [1, 26] as const

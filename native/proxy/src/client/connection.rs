@@ -1,6 +1,7 @@
 //! A client's connection, from its first octet to its last.
 
 use super::addresses::{Addresses, Unknown, addresses};
+use super::conduct::{Conduct, Misconduct};
 use super::exchange::answer;
 use super::exchanges::Exchanges;
 use super::guard::{Guard, Rules};
@@ -47,6 +48,7 @@ pub struct Client {
     /// It is told to end after what is under way.
     pub closing: Cell<bool>,
     pub close: Notify,
+    pub conduct: Conduct,
 }
 
 impl Client {
@@ -194,6 +196,7 @@ async fn serve_requests(
         seen: Cell::new(0),
         closing: Cell::new(false),
         close: Notify::new(),
+        conduct: Conduct::new(),
         listener: listener.clone(),
     });
     match two {
@@ -264,10 +267,24 @@ async fn serve_two(client: Rc<Client>, http: &Http, transport: Transport, read: 
         until = closing.until(&client.listener) => until,
         () = client.close.notified() => Instant::now() + client.listener.drain,
         () = quiet(&client, http.idle_timeout) => Instant::now() + client.listener.drain,
+        failed = client.conduct.fails(http.body_timeout) => return misbehaved(&client, failed),
     };
     client.closing.set(true);
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(until.saturating_duration_since(Instant::now()), connection).await;
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = sleep_until(until.into()) => {}
+        failed = client.conduct.fails(http.body_timeout) => misbehaved(&client, failed),
+    }
+}
+
+fn misbehaved(client: &Client, how: Misconduct) {
+    let (why, detail) = match how {
+        Misconduct::Resets => (Refusal::Resets, "most of its requests were taken back at once"),
+        Misconduct::Stalled => (Refusal::Stalled, "nothing was taken of what it has asked for"),
+    };
+    client.thread.refuse(&client.listener, client.peer, why, detail);
 }
 
 /// Ends when the connection had no request for so long, up to twice.

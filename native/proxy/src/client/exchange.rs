@@ -60,6 +60,7 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.status = response.status().as_u16();
+    record.wait(true);
     response.body_mut().record = Some(record);
     Ok(response)
 }

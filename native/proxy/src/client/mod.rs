@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod body;
 pub mod buffered;
 pub mod chunk;
+pub mod conduct;
 pub mod connection;
 pub mod encoded;
 pub mod exchange;

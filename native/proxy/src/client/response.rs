@@ -92,12 +92,16 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
+        if let Some(record) = &mut this.record {
+            record.wait(false);
+        }
         let polled = match &mut this.pace {
             None => this.source.poll(cx),
             Some(pace) => paced(pace, &mut this.source, cx),
         };
         if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&polled, &mut this.record) {
             record.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            record.wait(true);
         }
         polled
     }

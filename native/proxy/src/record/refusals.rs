@@ -15,6 +15,8 @@ pub enum Refusal {
     NoEndpoint,
     Connect,
     Full,
+    Resets,
+    Stalled,
 }
 
 impl Refusal {
@@ -25,6 +27,8 @@ impl Refusal {
             Refusal::NoEndpoint => "no_endpoint",
             Refusal::Connect => "connect",
             Refusal::Full => "full",
+            Refusal::Resets => "resets",
+            Refusal::Stalled => "stalled",
         }
     }
 
@@ -36,6 +40,8 @@ impl Refusal {
             Refusal::ClientHello => "see what it is; TLS 1.2 and 1.3 are spoken here",
             Refusal::NoEndpoint => "see that the backend has endpoints that are ready",
             Refusal::Connect => "see that the backend listens, and that it can be reached from here",
+            Refusal::Resets => "see who it is: it looks like an attack (CVE-2023-44487)",
+            Refusal::Stalled => "see who it is; client-body-timeout says how long it may take",
             Refusal::Full => "raise the limits of the cluster, or see who connects so often",
         }
     }

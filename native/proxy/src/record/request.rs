@@ -35,6 +35,7 @@ pub struct Record {
     pub slot: Option<Rc<Slot>>,
     /// The header fields of the backend's response are kept.
     pub keeps_answer: bool,
+    waits: bool,
 }
 
 /// The last endpoint that it was tried with.
@@ -74,6 +75,7 @@ impl Record {
             upstream: None,
             entry: None,
             span: None,
+            waits: false,
             slot: None,
             keeps_answer: false,
         })
@@ -113,6 +115,14 @@ impl Record {
         })
     }
 
+    /// A piece of the response waits for the client, or does not any more.
+    pub fn wait(&mut self, waits: bool) {
+        if std::mem::replace(&mut self.waits, waits) != waits {
+            let conduct = &self.client.conduct;
+            if waits { conduct.waits() } else { conduct.goes() }
+        }
+    }
+
     fn log(&mut self) {
         let Some(entry) = self.entry.take() else { return };
         let Some(rule) = entry.listener.http().and_then(|http| http.access_log.as_ref()) else { return };
@@ -134,7 +144,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.client.exchanges.end();
+        self.wait(false);
         if self.status == 0 {
+            self.client.conduct.reset(self.began.elapsed(), self.client.seen.get());
             self.status = 499; // nginx's word for it
         }
         let upstream = self.upstream.as_ref();
