@@ -59,8 +59,7 @@ fn who_is_to_send_a_header_and_does_not_is_not_served() {
     }
     assert_eq!(backend.count(), 0);
     let line = r#"fairlead_proxy_connections_refused_total{listener="web",reason="proxy_protocol"} 2"#;
-    let text = server.worker.ask(&Question::Metrics).unwrap();
-    assert!(text.as_str().unwrap().contains(line), "{text}");
+    eventually("both are told", || server.worker.ask(&Question::Metrics).unwrap().as_str().unwrap().contains(line));
     // From somebody else it is payload, and no good one.
     let row = behind(json!(["192.0.2.0/24", "2001:db8::/32"]), &[]);
     let server = Server::with(&row, &to(backend.address));
