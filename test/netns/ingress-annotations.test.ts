@@ -54,7 +54,9 @@ t.test('each annotation does what it says', async (t) => {
       t.equal(await server('http://stuck.org/', { cookie: cookie!.split(';')[0] }), JSON.parse(stuck.body).server)
   })
 
-  await t.test('session-cookie-change-on-failure', async (t) => {
+  await t.test('proxy-next-upstream-timeout, session-cookie-change-on-failure', async (t) => {
+    // The second of two would say 503.
+    await until('no second try', async () => (await shipped.get('http://late.org/')).status === 504)
     const ask = async (host: string, cookie?: string) =>
       shipped.get(`http://${host}/`, { headers: cookie === undefined ? {} : { cookie } })
     let cookie = ''

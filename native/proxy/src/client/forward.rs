@@ -184,9 +184,12 @@ pub async fn forward(
         };
         let endpoint = &cluster.endpoints[at];
         let of_endpoint = Counted::new(Requests(endpoint.health.clone()));
-        let more = tried.len() + 1 < usize::from(rule.retry.tries)
-            && (rule.retry.within_ms == 0 || began.elapsed() < Duration::from_millis(rule.retry.within_ms.into()))
-            && tried.len() + 1 < cluster.endpoints.len().max(1);
+        // Asked when the try is over: it has taken its time.
+        let more = || {
+            tried.len() + 1 < usize::from(rule.retry.tries)
+                && (rule.retry.within_ms == 0 || began.elapsed() < Duration::from_millis(rule.retry.within_ms.into()))
+                && tried.len() + 1 < cluster.endpoints.len().max(1)
+        };
         let attempt = Attempt {
             thread: &client.thread,
             timeouts: rule.timeouts,
@@ -219,7 +222,7 @@ pub async fn forward(
                     true => endpoint.health.failed(&cluster.health, row.ejection, cluster.endpoints.len()),
                     false => endpoint.health.succeeded(&cluster.health, sent.elapsed()),
                 }
-                let again = (more && rule.retry.on_statuses.contains(&status)).then_some(copy);
+                let again = (more() && rule.retry.on_statuses.contains(&status)).then_some(copy);
                 if let Some(Some(copy)) = again
                     && let Some(counted) = budget(cluster, retrying.is_some())
                 {
@@ -246,7 +249,7 @@ pub async fn forward(
                     Failure::Error => rule.retry.on_error,
                     Failure::Timeout => rule.retry.on_timeout,
                 };
-                if let (true, Some(copy)) = (more && asked, copy)
+                if let (true, Some(copy)) = (more() && asked, copy)
                     && let Some(counted) = budget(cluster, retrying.is_some())
                 {
                     retrying = retrying.or(counted);
