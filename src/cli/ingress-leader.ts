@@ -1,5 +1,7 @@
-/** What only one of several controllers does: it says in each Ingress where that can be reached. */
+/** What only one of several controllers does: who holds the Lease. */
+import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Connection } from '../cluster/source/kube.ts'
 import { askAddresses } from '../ingress/status/addresses.ts'
 import { lead } from '../ingress/status/leader.ts'
 import { StatusWriter } from '../ingress/status/writer.ts'
@@ -15,22 +17,56 @@ export interface LeaderWords {
   readonly name: string
 }
 
-/** Resolves once the signal has aborted and the Lease is let go. */
-export async function publish(
-  service: IngressService,
-  words: LeaderWords,
-  log: Log,
-  signal: AbortSignal,
-): Promise<void> {
-  const connection = service.source.reconnect?.() ?? null
+/** Something that the leader does. */
+export interface Led {
+  /** For people: `it writes the status of Ingresses`. */
+  readonly does: string
+  /** Told at each change; resolves once it is so: who leads no more has nothing under way. */
+  lead(isLeader: boolean): Promise<void>
+}
+
+export interface LeaderParts {
+  readonly connection: Connection
+  readonly words: LeaderWords
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** Resolves once the signal has aborted, all is ended and the Lease is let go. */
+export async function takeTurns(all: readonly Led[], { connection, words, log, signal }: LeaderParts): Promise<void> {
+  const leaving = new AbortController()
+  const leading = lead({
+    ...{ connection, namespace: words.namespace, name: words.electionId, identity: words.name },
+    signal: leaving.signal,
+    onChange: (leads) => {
+      const what = leads
+        ? `this controller leads: ${all.map(({ does }) => does).join(', ')}`
+        : 'another controller leads'
+      log.info(what, { lease: words.electionId })
+      for (const each of all) void each.lead(leads && !signal.aborted)
+    },
+    onProblem: (problem) =>
+      log.warn('the Lease of the leader', {
+        reason: problem,
+        remedy: 'allow get, create and patch on leases in coordination.k8s.io (RBAC)',
+      }),
+  })
+  if (!signal.aborted) await once(signal, 'abort')
+  // The next one shall find nothing under way; what hangs, it copes with.
+  await Promise.race([Promise.all(all.map((each) => each.lead(false))), wait(END_MS, undefined, { ref: false })])
+  leaving.abort()
+  await leading
+}
+
+/** Says in each Ingress where that can be reached; null: it is not to, or cannot. */
+export function statusDuty(service: IngressService, { connection, words, log, signal }: LeaderParts): Led | null {
   const given = words.publishStatusAddress
     ?.split(',')
     .map((text) => text.trim())
     .filter(Boolean)
-  if (connection === null || words.trial || (given === undefined && words.publishService === undefined)) {
-    if (!words.trial && connection !== null)
-      log.info('no status is written: neither --publish-service nor --publish-status-address is given')
-    return
+  if (given === undefined && words.publishService === undefined) {
+    log.info('no status is written: neither --publish-service nor --publish-status-address is given')
+    return null
   }
   service.runner.attach(service.duties, new StatusWriter(connection))
   let isLeader = false
@@ -41,33 +77,18 @@ export async function publish(
       log.warn('cannot tell where the ingress is', { service: words.publishService, reason: found.problem })
     else if (isLeader) service.post.put('', [...found].sort())
   }
-  const following = follow(() => isLeader, tell, signal)
-  await lead({
-    ...{ connection, signal, namespace: words.namespace, name: words.electionId, identity: words.name },
-    onChange: (leads) => {
+  // The Service is asked now and then: nothing else of it is followed that has names in it.
+  const timer = setInterval(() => void (isLeader && tell()), LOOK_MS)
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+  return {
+    does: 'it writes the status of Ingresses',
+    async lead(leads) {
       isLeader = leads
-      log.info(leads ? 'this controller leads: it writes the status of Ingresses' : 'another controller leads', {
-        lease: words.electionId,
-      })
-      if (leads) void tell()
+      if (leads) await tell()
       else if (!signal.aborted) service.post.drop('')
     },
-    onProblem: (problem) =>
-      log.warn('the Lease of the leader', {
-        reason: problem,
-        remedy: 'allow get, create and patch on leases in coordination.k8s.io (RBAC)',
-      }),
-  })
-  await following
-  await connection.close()
-}
-
-/** The Service is asked now and then: nothing else of it is followed that has names in it. */
-async function follow(isLeader: () => boolean, tell: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await wait(LOOK_MS, undefined, { signal }).catch(() => {})
-    if (!signal.aborted && isLeader()) await tell()
   }
 }
 
 const LOOK_MS = 10_000
+const END_MS = 5_000

@@ -2,8 +2,9 @@
 import { parseAddress } from '../cluster/address.ts'
 import type { IngressOptions } from '../ingress/options.ts'
 import { Failure } from './failure.ts'
+import { acmeOptions, type AcmeWords } from './ingress-acme-options.ts'
 
-export interface IngressWords {
+export interface IngressWords extends AcmeWords {
   readonly controllerClass: readonly string[]
   readonly ingressClass: string
   readonly watchIngressWithoutClass: boolean
@@ -37,6 +38,7 @@ export function ingressOptions(words: IngressWords): IngressOptions {
     defaultCertificate: pathOf('--default-ssl-certificate', words.defaultSslCertificate),
     passthrough: words.enableSslPassthrough,
     zone: words.zone || null,
+    acme: acmeOptions(words),
     ...{ addresses, httpPort, httpsPort },
   }
 }

@@ -38,10 +38,13 @@ export class IngressService {
   readonly proxying: Proxying
   readonly source: Source
   readonly followed: Followed | null
+  /** Certificates are ordered here, by whoever leads. */
+  readonly isOrdering: boolean
   /** Where the ingress is, while it is ours to say: see deriveDuties. */
   readonly post = new InputTable<readonly string[]>('addresses of the ingress')
   readonly duties: Readable<Duty>
   readonly rejections: Readable<Rejection>
+  readonly #secrets: Binding
   /** Of table `proxy`. */
   readonly #proxy: Binding
   readonly #log: Log
@@ -68,10 +71,12 @@ export class IngressService {
     this.tables = tables
     this.source = source
     this.#log = log
+    this.isOrdering = told.acme !== null
     this.proxying = deriveProxying(this.graph, { ...tables, spare: spare(), now: clock(signal) }, told)
     this.post.markSynced()
     this.duties = deriveDuties(this.graph, tables.ingresses, this.proxying.plans, this.post)
-    this.rejections = union('problems', [parts.problems, tables.rejections, this.proxying.rejections])
+    const { rejections, unstaffed } = this.proxying
+    this.rejections = union('problems', [parts.problems, tables.rejections, rejections, unstaffed])
     this.runner = new Runner(this.graph, { signal, onEvent: observer.hear, auditEveryMs: AUDIT_MS })
     const again = source.reconnect?.() ?? null
     this.followed =
@@ -79,10 +84,8 @@ export class IngressService {
     const running = this.runner.run()
     const following = this.followed === null ? null : this.#follow(this.followed, told, signal)
     // Certificates and users before the routes that mean them.
-    const secrets = this.#attach(this.proxying.secrets, parts.carrier)
-    this.#proxy = this.#attach(this.proxying.rows, parts.carrier, () =>
-      secrets.whenApplied(this.proxying.secrets.number),
-    )
+    this.#secrets = this.#attach(this.proxying.secrets, parts.carrier)
+    this.#proxy = this.#attach(this.proxying.rows, parts.carrier, () => this.#secretsInPlace())
     this.#ended = Promise.all([running, following])
       .then(() => this.followed?.done())
       .then(() => again?.close())
@@ -91,6 +94,16 @@ export class IngressService {
   /** The carrier has all of it, once: then it serves as it should. */
   get isReady(): boolean {
     return this.#proxy.status().applied !== null
+  }
+
+  /** Resolves once the carrier has all that follows from objects as they are now. */
+  async inPlace(): Promise<void> {
+    await this.#secretsInPlace()
+    await this.#proxy.whenApplied(this.proxying.rows.number)
+  }
+
+  #secretsInPlace(): Promise<void> {
+    return this.#secrets.whenApplied(this.proxying.secrets.number)
   }
 
   /** Resolves once the signal has aborted and all is let go. */

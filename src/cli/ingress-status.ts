@@ -3,10 +3,11 @@ import { readConnections } from '../kernel/conntrack.ts'
 import { problemEvents, tellProblems, type RefusedRow } from '../status/events.ts'
 import { gauges } from '../status/gauges.ts'
 import type { Log } from '../status/log.ts'
-import { Metrics } from '../status/metrics.ts'
+import type { Metrics } from '../status/metrics.ts'
 import type { Observer } from '../status/observer.ts'
 import type { Answer } from '../status/server.ts'
 import { statusz } from '../status/statusz.ts'
+import type { CertificateNews } from './ingress-certificates.ts'
 import type { IngressService } from './ingress-service.ts'
 import { listen, metricsAnswer } from './listen.ts'
 import { version } from './version.ts'
@@ -16,6 +17,8 @@ export interface IngressStatusParts {
   readonly service: IngressService
   readonly observer: Observer
   readonly log: Log
+  readonly metrics: Metrics
+  readonly certificates: CertificateNews
 }
 
 export async function serveIngressStatus({
@@ -23,8 +26,9 @@ export async function serveIngressStatus({
   service,
   observer,
   log,
+  metrics,
+  certificates,
 }: IngressStatusParts): Promise<{ close(): Promise<void> }> {
-  const metrics = new Metrics()
   const { rejections, runner } = service
   const shown = {
     ...{ version, observer, rejections, connections: readConnections },
@@ -38,6 +42,7 @@ export async function serveIngressStatus({
     node: options.name,
     healthy: () => service.isReady,
     kernel: () => [],
+    ...(service.isOrdering && { certificates: () => certificates.reports() }),
     bindings: () => {
       const sizes = new Map(service.shown.map(({ name, size }) => [name, size]))
       return runner.bindings.map((binding) => {

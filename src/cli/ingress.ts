@@ -1,6 +1,7 @@
 /** `fairlead ingress`: the controller of a layer-7 proxy. Follows the cluster, and tells the carrier beside it where to listen and where each request goes; ends on SIGTERM, and then the carrier serves on. */
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
+import { addAcmeOptions } from './ingress-acme-options.ts'
 import { runIngress, type IngressCommandOptions } from './ingress-run.ts'
 import { addLogOption, logBy } from './log-option.ts'
 import { addSourceOptions } from './source.ts'
@@ -37,7 +38,7 @@ export function register(program: Command): void {
     .option('--trial', 'write no status: beside a controller that serves the same Ingresses', false)
     .option(
       '--namespace <name>',
-      'of this pod: where the Lease of the leader is',
+      'of this pod: where the Lease of the leader is, and what is kept of orders',
       process.env['POD_NAMESPACE'] ?? 'default',
     )
     .option('--election-id <name>', 'of the Lease', 'fairlead-ingress-leader')
@@ -48,6 +49,7 @@ export function register(program: Command): void {
     )
     .option('--status-bind-address <address>', 'healthz, readyz, metrics and statusz of this process', ':10264')
     .option('--status-socket <path>', 'statusz on a Unix socket, too')
+  addAcmeOptions(command)
   addLogOption(command).addHelpText('after', EXAMPLES).action(ingress)
 }
 
@@ -60,6 +62,8 @@ The carrier serves requests, and goes on when this process ends. \`fairlead lint
 
 Examples:
   fairlead ingress                                   in a pod, beside the carrier
+  fairlead ingress --acme-directory https://acme-v02.api.letsencrypt.org/directory --acme-email ops@example.org
+                                                     with certificates of Let's Encrypt
   fairlead ingress --trial --configmap ingress-nginx/ingress-nginx-controller --http-port 8080 --https-port 8443
                                                      beside a running ingress-nginx, on other ports
   fairlead ingress --directory manifests/ --http-port 8080 --https-port 8443

@@ -148,6 +148,6 @@ function leftToOthers(raw: Raw): Finding[] {
     .map((what) => ({
       verdict: 'changed',
       what,
-      reason: 'left to cert-manager: certificates are not ordered here yet',
+      reason: 'left to cert-manager, unless the controller runs with --acme-directory',
     }))
 }

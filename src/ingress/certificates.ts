@@ -38,20 +38,24 @@ export function sniOf(
   host: string,
   row: Host,
   facts: (path: string) => Facts | undefined,
+  isOrdered: (path: string) => boolean,
 ): { readonly rows: [Key, ProxyRow][]; readonly rejections: Rejection[] } {
   const rejections: Rejection[] = []
   const [first, ...others] = row.certificates
   let certificate = DEFAULT_CERTIFICATE
   if (first !== undefined && first.secret !== '') {
-    const pair = facts(first.secret)?.pair ?? MISSING
+    const found = facts(first.secret)
+    const pair = found?.pair ?? MISSING
     const say = (problem: string, remedy: string): unknown =>
       rejections.push({ object: `Ingress ${first.ingress}`, field: `${first.field}.secretName`, problem, remedy })
-    if (!isUsable(pair))
-      say(
-        `names the Secret ${first.secret}, which ${pair.problem}; the default certificate is shown for ${host || 'every host'}`,
-        pair.remedy,
-      )
-    else {
+    if (!isUsable(pair)) {
+      // How far an order is, those who order say.
+      if (found !== undefined || !isOrdered(first.secret))
+        say(
+          `names the Secret ${first.secret}, which ${pair.problem}; the default certificate is shown for ${host || 'every host'}`,
+          pair.remedy,
+        )
+    } else {
       certificate = secretName('pair', first.secret)
       if (host !== '' && !covers(pair.names, host))
         say(

@@ -12,8 +12,9 @@ import { gather } from '../core/gather.ts'
 import type { Graph } from '../core/graph.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import { union } from '../core/union.ts'
+import { deriveCertificates, type Certificates } from './acme/derive.ts'
 import { deriveDefault, deriveFacts, deriveSecretRows, deriveUses } from './certificates.ts'
-import { deriveClaims, deriveOrders, rejectionsOfClaim } from './claims.ts'
+import { deriveClaims, deriveOrders, rejectionsOfClaim, type Claim } from './claims.ts'
 import type { ClusterPlan } from './clusters.ts'
 import { deriveEndpoints, deriveStaffed } from './endpoints.ts'
 import { deriveExpiries } from './expiries.ts'
@@ -26,6 +27,7 @@ import { deriveReferences } from './references.ts'
 import { derivePieces, type Piece } from './routes.ts'
 import { clusterRow, type ProxyRow, type SecretRow } from './rows.ts'
 import type { ParsedSettings } from './settings.ts'
+import { deriveUnstaffed } from './unstaffed.ts'
 
 /** What the proxy's tables follow from. Keys and indexes as cluster/tables.ts makes them. */
 export interface IngressInputs {
@@ -49,10 +51,14 @@ export interface Proxying {
   /** For its table `secrets`. */
   readonly secrets: Readable<SecretRow>
   readonly rejections: Readable<Rejection>
+  /** Services that cannot answer now. */
+  readonly unstaffed: Readable<Rejection>
   /** Secrets and ConfigMaps that something names, wherever they are. Does not wait for them. */
   readonly references: Readable<Reference>
   /** Those that are served, by `namespace/name`. */
   readonly plans: Readable<Plan>
+  /** Of ACME servers. */
+  readonly certificates: Certificates
 }
 
 export function deriveProxying(graph: Graph, inputs: IngressInputs, told: IngressOptions): Proxying {
@@ -66,6 +72,7 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
   const claims = deriveClaims(graph, plans)
   const orders = deriveOrders(graph, claims)
   const facts = deriveFacts(graph, secrets)
+  const certificates = deriveCertificates(graph, { options, plans, secrets })
   const staffed = deriveStaffed(graph, services, slices)
   const pieces = derivePieces(graph, claims, {
     options,
@@ -78,10 +85,20 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
     facts,
     orders,
   })
-  const ofHosts = deriveHostRows(graph, { options, settings, plans, hosts, claims, services, facts })
+  const ofHosts = deriveHostRows(graph, {
+    options,
+    settings,
+    plans,
+    hosts,
+    claims,
+    services,
+    facts,
+    ordered: certificates.wanted,
+  })
   const streams = deriveStreams(graph, { options, settings, configMaps, services })
   const clusters = deriveClusters(graph, pieces, ofHosts, streams)
   const uses = deriveUses(graph, plans)
+  const expiries = deriveExpiries(graph, plans, facts, inputs.now)
   return {
     rows: union<ProxyRow>('proxy', [
       deriveListeners(graph, { options, settings, configMaps, services }),
@@ -90,23 +107,46 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
       spread(graph, 'rows of hosts', ofHosts, ({ rows }) => rows),
       spread(graph, 'clusters', clusters, ({ cluster }) => [clusterRow(cluster)]),
       ...deriveEndpoints(graph, slices, services, clusters),
+      certificates.proxy,
     ]),
     secrets: union<SecretRow>('secrets', [
       deriveSecretRows(graph, uses, secrets),
       deriveDefault(graph, options, secrets, inputs.spare),
+      certificates.secrets,
     ]),
-    rejections: union<Rejection>('ingress rejections', [
-      complaints(graph, 'settings', settings, ({ rejections }: ParsedSettings) => rejections),
-      complaints(graph, 'annotations', plans, ({ rejections }: Plan) => rejections),
-      complaints(graph, 'claims', claims, rejectionsOfClaim),
-      complaints(graph, 'routes', pieces, ({ rejections }: Piece) => rejections),
-      complaints(graph, 'hosts', ofHosts, ({ rejections }: HostPiece) => rejections),
-      complaints(graph, 'streams', streams, ({ rejection }: Stream) => (rejection === null ? [] : [rejection])),
-      deriveExpiries(graph, plans, facts, inputs.now),
-    ]),
+    rejections: complaintsOf(graph, { settings, plans, claims, pieces, ofHosts, streams, expiries, certificates }),
+    unstaffed: deriveUnstaffed(graph, { plans, services, staffed }),
     references: deriveReferences(graph, plans, settings, told),
     plans,
+    certificates,
   }
+}
+
+interface Complaining {
+  readonly settings: Readable<ParsedSettings>
+  readonly plans: Readable<Plan>
+  readonly claims: Readable<Claim>
+  readonly pieces: Readable<Piece>
+  readonly ofHosts: Readable<HostPiece>
+  readonly streams: Readable<Stream>
+  readonly expiries: Readable<Rejection>
+  readonly certificates: Certificates
+}
+
+function complaintsOf(
+  graph: Graph,
+  { settings, plans, claims, pieces, ofHosts, streams, expiries, certificates }: Complaining,
+): Readable<Rejection> {
+  return union<Rejection>('ingress rejections', [
+    complaints(graph, 'settings', settings, ({ rejections }: ParsedSettings) => rejections),
+    complaints(graph, 'annotations', plans, ({ rejections }: Plan) => rejections),
+    complaints(graph, 'claims', claims, rejectionsOfClaim),
+    complaints(graph, 'routes', pieces, ({ rejections }: Piece) => rejections),
+    complaints(graph, 'hosts', ofHosts, ({ rejections }: HostPiece) => rejections),
+    complaints(graph, 'streams', streams, ({ rejection }: Stream) => (rejection === null ? [] : [rejection])),
+    expiries,
+    certificates.rejections,
+  ])
 }
 
 /** All that anything sends requests to, by name. Index `slices`: the Service whose slices feed it. */

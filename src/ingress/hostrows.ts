@@ -31,6 +31,8 @@ interface Inputs {
   readonly claims: Readable<Claim>
   readonly services: Readable<Service>
   readonly facts: Readable<Facts>
+  /** Certificates that an ACME server is asked for: where they are not there yet, that is no fault of the Ingress. */
+  readonly ordered: Readable<unknown>
 }
 
 export function deriveHostRows(graph: Graph, inputs: Inputs): Readable<HostPiece> {
@@ -74,7 +76,7 @@ function pieceOf(
 
 function certificateOf(host: string, row: Host, read: Read, inputs: Inputs): HostPiece {
   const facts = (path: string) => read.get(inputs.facts, path)
-  const { rows, rejections } = sniOf(host, row, facts)
+  const { rows, rejections } = sniOf(host, row, facts, (path) => read.get(inputs.ordered, path) !== undefined)
   const [first] = row.certificates
   const pair = first === undefined || first.secret === '' ? undefined : facts(first.secret)?.pair
   const isCovered = (name: string) => pair !== undefined && isUsable(pair) && covers(pair.names, name)

@@ -1,3 +1,5 @@
+import type { Issuers } from './acme/wanted.ts'
+
 /** What one controller is told on its command line. Paths are `namespace/name`. */
 export interface IngressOptions {
   /** `spec.controller` of the IngressClasses it serves. */
@@ -21,6 +23,12 @@ export interface IngressOptions {
   readonly passthrough: boolean
   /** Of the proxy; null: not known, and no endpoint is preferred. */
   readonly zone: string | null
+  /** null: certificates are left to others. */
+  readonly acme: {
+    readonly issuers: Issuers
+    /** Secret that the leader writes what is answered to challenges into. */
+    readonly answers: string
+  } | null
 }
 
 export const DEFAULT_OPTIONS: IngressOptions = {
@@ -37,4 +45,5 @@ export const DEFAULT_OPTIONS: IngressOptions = {
   httpsPort: 443,
   passthrough: false,
   zone: null,
+  acme: null,
 }

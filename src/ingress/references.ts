@@ -56,9 +56,10 @@ export const referencesOf = ({
   tcpServices,
   udpServices,
   defaultCertificate,
+  acme,
 }: IngressOptions): [Key, Reference][] => [
   ...listed('ConfigMap', [configMap, tcpServices, udpServices]),
-  ...listed('Secret', [defaultCertificate]),
+  ...listed('Secret', [defaultCertificate, acme?.answers ?? null]),
 ]
 
 const listed = (kind: 'Secret' | 'ConfigMap', paths: readonly (string | null)[]): [Key, Reference][] =>

@@ -69,6 +69,10 @@ function standing(metrics: Metrics, observed: Observed): void {
   const failures = metrics.gauge('fairlead_source_failures', 'Failures since all was well', ['kind'])
   const faults = metrics.gauge('fairlead_derivation_faults', 'Derivations that threw: bugs; their objects have no rows')
   const rejections = metrics.gauge('fairlead_rejections', 'Things in objects that cannot be used')
+  const rejected = metrics.gauge('fairlead_rejected', `1: this cannot be used; the first ${REJECTED_MAX}`, [
+    'object',
+    'field',
+  ])
   metrics.onCollect(() => {
     for (const table of observed.tables()) rows.set(table.size, table.name)
     for (const binding of observed.bindings()) {
@@ -84,6 +88,12 @@ function standing(metrics: Metrics, observed: Observed): void {
       failures.set(count, kind)
     }
     rejections.set(observed.rejections.size)
+    rejected.clear()
+    let named = 0
+    for (const [, { object, field }] of observed.rejections.entries()) {
+      if (named++ >= REJECTED_MAX) break
+      rejected.set(1, object, field)
+    }
     faults.set([...observed.faults()].length)
   })
 }
@@ -103,3 +113,6 @@ function processFigures(metrics: Metrics): void {
     memory.set(process.memoryUsage.rss())
   })
 }
+
+/** A label that grows without bound would take the memory of whoever collects. */
+const REJECTED_MAX = 100

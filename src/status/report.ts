@@ -21,6 +21,20 @@ export interface Report {
   /** null: the kernel does not tell. */
   readonly connections: Connections | null
   readonly memoryBytes: number
+  /** Of an ingress controller that leads: what it orders of ACME servers. */
+  readonly certificates?: { readonly count: number; readonly first: readonly CertificateReport[] }
+}
+
+export interface CertificateReport {
+  /** `namespace/name`, as `ingress`. */
+  readonly secret: string
+  readonly ingress: string
+  readonly issuer: string
+  /** What is done now, or waited for, and why. */
+  readonly step: string
+  /** RFC 3339; null: there is none yet. */
+  readonly notAfter: string | null
+  readonly renewAt: string | null
 }
 
 /** One kind of object and how it is followed. */

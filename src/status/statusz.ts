@@ -5,7 +5,14 @@ import type { Status } from '../core/progress.ts'
 import type { Readable } from '../core/table.ts'
 import type { Connections } from './connections.ts'
 import type { Observer } from './observer.ts'
-import { REPORTED_MAX, type KernelFeature, type Report, type SourceReport, type TargetReport } from './report.ts'
+import {
+  REPORTED_MAX,
+  type CertificateReport,
+  type KernelFeature,
+  type Report,
+  type SourceReport,
+  type TargetReport,
+} from './report.ts'
 import { json, type Answer } from './server.ts'
 
 /** As Graph.faults gives them. */
@@ -28,6 +35,7 @@ export interface Parts {
   readonly faults: () => Iterable<Fault>
   readonly kernel: () => readonly KernelFeature[]
   readonly connections: () => Connections | null
+  readonly certificates?: () => Iterable<CertificateReport>
 }
 
 /** A route for `/statusz`. */
@@ -46,10 +54,16 @@ export function statusz(parts: Parts): () => Answer {
       kernel: parts.kernel(),
       connections: parts.connections(),
       memoryBytes: process.memoryUsage.rss(),
+      ...(parts.certificates && { certificates: certificatesOf([...parts.certificates()]) }),
     }
     return json(200, report)
   }
 }
+
+const certificatesOf = (all: readonly CertificateReport[]): NonNullable<Report['certificates']> => ({
+  count: all.length,
+  first: all.slice(0, REPORTED_MAX),
+})
 
 function faultsOf(all: Iterable<Fault>): Report['faults'] {
   const faults = [...all]

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { readManifests } from '../../src/cluster/manifest.ts'
 import type { ApiServer } from './apiserver.ts'
 
-/** Makes the account that a file of manifests/ describes; writes a kubeconfig that speaks as it to `path`. */
-export async function makeAccount(server: ApiServer, manifest: string, path: string): Promise<string> {
-  const { objects } = await readManifests([join(import.meta.dirname, '../../manifests', manifest)])
+/** Makes the account that files of manifests/ describe; writes a kubeconfig that speaks as it to `path`. */
+export async function makeAccount(server: ApiServer, manifests: string | readonly string[], path: string) {
+  const files = [manifests].flat().map((manifest) => join(import.meta.dirname, '../../manifests', manifest))
+  const { objects } = await readManifests(files)
   for (const { object } of objects) await server.call('POST', PATHS[object['kind'] as string]!, object)
   const account = objects.find(({ object }) => object['kind'] === 'ServiceAccount')!.object
   const { name } = account['metadata'] as { name: string }
@@ -19,6 +20,8 @@ export async function makeAccount(server: ApiServer, manifest: string, path: str
 
 const PATHS: Readonly<Record<string, string>> = {
   ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
+  Role: '/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles',
+  RoleBinding: '/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings',
   ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
   ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
 }

@@ -1,7 +1,6 @@
 /** What a real Pebble says when it is asked again, or says no: ARI, profiles, external accounts, refusals; and replicas that do not answer. */
 import { rootCertificates } from 'node:tls'
 import { X509Certificate } from 'node:crypto'
-import { request } from 'node:https'
 import t from 'tap'
 import { enterWorld } from '../netns/world.ts'
 await enterWorld()
@@ -9,18 +8,7 @@ await enterWorld()
 import type { Rejection } from '../../src/cluster/rejection.ts'
 import { openDirectory } from '../../src/ingress/acme/directory.ts'
 import { leafOf } from '../../src/ingress/acme/renewal.ts'
-import {
-  issued,
-  issuerOf,
-  lead,
-  MANAGEMENT_URL,
-  Pebble,
-  respond,
-  share,
-  stepOf,
-  want,
-  type Leader,
-} from './acme-world.ts'
+import { issued, issuerOf, lead, manage, Pebble, respond, share, stepOf, want, type Leader } from './acme-world.ts'
 import { whyNotBuilt } from './build.ts'
 import { until } from './process.ts'
 
@@ -184,21 +172,3 @@ t.test('external accounts', { skip }, async (t) => {
 const rejectionOf = (leader: Leader): Rejection => [...leader.issuing.problems.entries()][0]![1]
 
 const problemOf = (leader: Leader): string => rejectionOf(leader).problem
-
-/** Pebble's management interface, whose certificate is its own. */
-function manage(path: string, body: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      `${MANAGEMENT_URL}/${path}`,
-      { method: 'POST', headers: { 'user-agent': 'a test' }, rejectUnauthorized: false },
-      (answer) => {
-        void answer.toArray().then((parts: Buffer[]) => {
-          if (answer.statusCode === 200) resolve()
-          else reject(new Error(`${path}: ${answer.statusCode} ${Buffer.concat(parts).toString()}`))
-        }, reject)
-      },
-    )
-    asked.on('error', reject)
-    asked.end(JSON.stringify(body))
-  })
-}

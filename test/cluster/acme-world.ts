@@ -9,6 +9,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
+import { request } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,12 +18,12 @@ import type { Test } from 'tap'
 import type { Key } from '../../src/core/delta.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { InputTable } from '../../src/core/table.ts'
-import { parseAnswers, revisionOf, rowsOf } from '../../src/ingress/acme/answers.ts'
+import { answersPath, parseAnswers, revisionOf, rowsOf } from '../../src/ingress/acme/answers.ts'
 import { openDirectory, trust, type Directory } from '../../src/ingress/acme/directory.ts'
 import { Issuing } from '../../src/ingress/acme/issuing.ts'
 import { MemoryReplicas, MemorySecrets } from '../../src/ingress/acme/memory.ts'
-import { answersPath } from '../../src/ingress/acme/publisher.ts'
 import { checkBy } from '../../src/ingress/acme/replicas.ts'
+import { showNothing } from '../../src/ingress/acme/shown.ts'
 import { openSolver } from '../../src/ingress/acme/solvers.ts'
 import type { StoredSecret } from '../../src/ingress/acme/store.ts'
 import type { Issuer, Wanted } from '../../src/ingress/acme/wanted.ts'
@@ -114,6 +115,20 @@ export class Pebble {
   /** Certificates issued since it was started. */
   get issued(): number {
     return this.log.split('Issued certificate serial').length - 1
+  }
+
+  /** Of the certificate that its own interface shows. */
+  get authority(): string {
+    return join(this.#folder, 'cert.pem')
+  }
+
+  /** Nothing is answered any more, until `go`. */
+  hold(): void {
+    process.kill(this.#daemons[0]!.pid, 'SIGSTOP')
+  }
+
+  go(): void {
+    process.kill(this.#daemons[0]!.pid, 'SIGCONT')
   }
 
   get log(): string {
@@ -245,7 +260,7 @@ export function lead(shared: Shared, change: Partial<World> = {}): Leader {
     ...{ clock: systemClock, random: Math.random, onEvent: (event: Happening) => void shared.happened.push(event) },
     ...change,
   }
-  const issuing = new Issuing(world, shared.wanted)
+  const issuing = new Issuing(world, shared.wanted, showNothing())
   const ending = new AbortController()
   const running = issuing.run(ending.signal)
   return {
@@ -289,6 +304,25 @@ export function faulty(real: Directory, fault: (call: string) => void | Promise<
   })
 }
 
+/** Pebble's management interface, whose certificate is its own. */
+export function manage(path: string, body?: object): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      `${MANAGEMENT_URL}/${path}`,
+      { method: body === undefined ? 'GET' : 'POST', headers: { 'user-agent': 'a test' }, rejectUnauthorized: false },
+      (answer) => {
+        void answer.toArray().then((parts: Buffer[]) => {
+          const text = Buffer.concat(parts).toString()
+          if (answer.statusCode === 200) resolve(text)
+          else reject(new Error(`${path}: ${answer.statusCode} ${text}`))
+        }, reject)
+      },
+    )
+    asked.on('error', reject)
+    asked.end(body && JSON.stringify(body))
+  })
+}
+
 function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => {
@@ -302,6 +336,8 @@ function accepts(port: number): Promise<boolean> {
 export const NAMESPACE = 'fairlead'
 export const LEADER = '127.0.0.3'
 export const FOLLOWER = '127.0.0.2'
-const [ACME, MANAGEMENT, NAMES, DNS, HTTP, HTTPS] = [14_000, 15_000, 8_055, 8_053, 5_002, 5_001]
+const [ACME, MANAGEMENT, NAMES, DNS] = [14_000, 15_000, 8_055, 8_053]
+/** Where it looks for what proves a name. */
+export const [HTTP, HTTPS] = [5_002, 5_001]
 export const DIRECTORY = `https://localhost:${ACME}/dir`
-export const MANAGEMENT_URL = `https://localhost:${MANAGEMENT}`
+const MANAGEMENT_URL = `https://localhost:${MANAGEMENT}`

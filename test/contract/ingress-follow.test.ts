@@ -1,4 +1,4 @@
-/** Followed objects, the leader and the status writer, on the lab's API: an API server to those who do not know. */
+/** Followed objects, the leader, the status writer, and what is kept of certificates, on the lab's API: an API server to those who do not know. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +6,8 @@ import t, { type Test } from 'tap'
 import { connect, findSettings, Followed, type Connection, type Reference } from '../../src/cluster/source/kube.ts'
 import { createInlets, createTables } from '../../src/cluster/tables.ts'
 import type { Delta } from '../../src/core/delta.ts'
+import { KubeSecrets } from '../../src/ingress/acme/kubesecrets.ts'
+import { Presence } from '../../src/ingress/acme/presence.ts'
 import { askAddresses, addressesOf } from '../../src/ingress/status/addresses.ts'
 import { lead } from '../../src/ingress/status/leader.ts'
 import { StatusWriter } from '../../src/ingress/status/writer.ts'
@@ -44,7 +46,12 @@ async function world(t: Test) {
     server.close()
   })
   const call = async (method: 'POST' | 'PATCH' | 'GET' | 'DELETE', path: string, body?: Raw): Promise<Raw> => {
-    const answer = await inner.request(path, { method: method as 'POST', signal: abort.signal, ...(body && { body }) })
+    const answer = await inner.request(path, {
+      method,
+      signal: abort.signal,
+      ...(body && { body }),
+      ...(method === 'PATCH' && PATCH),
+    })
     if (answer.kind === 'failed') throw new Error(answer.problem.message)
     const chunks: Uint8Array[] = []
     for await (const chunk of answer.body) chunks.push(chunk)
@@ -187,5 +194,84 @@ t.test('where the ingress is', async (t) => {
   t.same(addressesOf('nonsense'), [])
 })
 
+t.test('Secrets: one writer at a time, and what others keep in them stays', async (t) => {
+  const { connection, call, abort } = await world(t)
+  const { signal } = abort
+  const secrets = new KubeSecrets(connection)
+  t.equal(await secrets.get('x/s', signal), null)
+  const fresh = { path: 'x/s', type: 'Opaque', labels: { l: '1' }, annotations: { a: '1' }, data: { k: 'v' } }
+  const made = (await secrets.put({ ...fresh, version: '' }, signal))!
+  t.match(made, fresh)
+  t.equal(await secrets.put({ ...fresh, version: '' }, signal), null, 'there is one already')
+  const binary = Buffer.from([0xff, 0xfe, 0x00]).toString('base64')
+  await call('PATCH', `${SECRETS}/s`, { data: { binary }, metadata: { annotations: { b: '2' } } })
+  t.equal(await secrets.put({ ...made, data: { k: 'w' } }, signal), null, 'somebody changed it')
+  const read = (await secrets.get('x/s', signal))!
+  t.same(read.data, { k: 'v' }, 'what is no text is not read')
+  t.match((await secrets.put({ ...read, data: { k: 'w' } }, signal))?.data, { k: 'w' })
+  const now = await call('GET', `${SECRETS}/s`)
+  t.equal(now['data'].binary, binary, 'and not written over')
+  t.match(now['metadata'].annotations, { a: '1', b: '2' })
+  t.same(
+    (await secrets.list('x', 'l', '1', signal)).map(({ path }) => path),
+    ['x/s'],
+  )
+  t.same(await secrets.list('x', 'l', '2', signal), [])
+  await secrets.drop('x/s', signal)
+  await secrets.drop('x/s', signal)
+  t.equal(await secrets.get('x/s', signal), null)
+  t.equal(await secrets.put(read, signal), null, 'gone meanwhile')
+  const problem = { status: 403, message: 'secrets is forbidden', remedy: '', retryAfterMs: null }
+  const forbidden = new KubeSecrets({ ...connection, request: async () => ({ kind: 'failed', problem }) })
+  await t.rejects(forbidden.get('x/s', signal), {
+    message: /forbidden/,
+    remedy: /allow "get" on secrets in namespace x/,
+  })
+  await t.rejects(forbidden.list('x', 'l', '1', signal), { message: /forbidden/, remedy: /allow "list"/ })
+})
+
+t.test('replicas say that they live and what they have in place; who is silent is gone', async (t) => {
+  const { connection, abort, call } = await world(t)
+  let now = 0
+  let isServing = true
+  const presence = (name: string, address: string | null) =>
+    new Presence({
+      ...{ connection, namespace: 'x', name, address, now: () => now, times: { leaseMs: 15_000, renewMs: 5 } },
+      ...{ isServing: () => isServing, onProblem: (message) => t.fail(message) },
+    })
+  const [one, two] = [presence('one', '10.0.0.1'), presence('two', null)]
+  const ending = new AbortController()
+  const running = two.run(ending.signal)
+  const { signal } = abort
+  t.same(await one.list(signal), [], 'nobody is waited for who has nothing in place yet')
+  await one.acknowledge('r1', signal)
+  await two.acknowledge('r2', signal)
+  t.same(await one.list(signal), [
+    { name: 'one', isLive: true, revision: 'r1', address: '10.0.0.1' },
+    { name: 'two', isLive: true, revision: 'r2', address: null },
+  ])
+  const live = async () => (await one.list(signal)).filter((each) => each.isLive).map(({ name }) => name)
+  await until('only who renews its own is there', async () => {
+    now += 1_000
+    return (await live()).join() === 'two'
+  })
+  isServing = false
+  await until('a proxy that does not serve is not waited for', async () => {
+    now += 1_000
+    return (await live()).length === 0
+  })
+  await until('what is left of who ended long ago is taken away', async () => {
+    now += 60_000
+    await live()
+    return (await call('GET', '/apis/coordination.k8s.io/v1/namespaces/x/leases'))['items'].length === 0
+  })
+  isServing = true
+  await until('it comes again', async () => (await live()).length === 1)
+  ending.abort()
+  await running
+  t.same(await one.list(signal), [], 'who ends takes its own away')
+})
+
 const FAILED = { kind: 'failed' as const, problem: { status: null, message: 'away', remedy: '', retryAfterMs: null } }
+const PATCH = { contentType: 'application/merge-patch+json' }
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/x/leases/leader'

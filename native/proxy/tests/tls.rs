@@ -186,9 +186,12 @@ fn sessions_are_taken_up_again() {
 
 #[test]
 fn a_challenge_is_shown_to_who_offers_its_protocol_only() {
-    let authority = Authority::new();
-    let (chain, key) = authority.signs(&["a"]);
-    let challenge = json!({ "kind": "pair", "chain": chain, "key": key, "challenge": "a" });
+    // As RFC 8737 3 wants it: self-signed, with an extension that nobody else knows and everybody must.
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["a".to_string()]).unwrap();
+    params.custom_extensions.push(rcgen::CustomExtension::new_acme_identifier(&[7; 32]));
+    let chain = params.self_signed(&key).unwrap().pem();
+    let challenge = json!({ "kind": "pair", "chain": chain, "key": key.serialize_pem(), "challenge": "a" });
     let server = Server::secret(&https(&[]), &[], &[("c", challenge)]);
     let connect = |flags: &[&str]| {
         let mut command = Command::new("openssl");

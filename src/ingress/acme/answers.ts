@@ -33,6 +33,9 @@ export interface DnsRecord {
   readonly value: string
 }
 
+/** Secret, by the controller's namespace. */
+export const answersPath = (namespace: string): string => `${namespace}/fairlead-acme-answers`
+
 export const NO_ANSWERS: Answers = { accounts: {}, orders: {} }
 
 /** Same answers, same text. */

@@ -12,11 +12,14 @@ export function heldUntil(
 ): { readonly until: number; readonly why: string } | null {
   const { failure } = record
   if (failure !== null && failure.until > now) return { until: failure.until, why: failure.problem }
+  const all = [...others]
+  const open = all.reduce((sum, { order }) => sum + (order?.names.length ?? 0), 0)
+  if (open >= OPEN_NAMES) return { until: now + TURN_MS, why: `${open} names are being proved: it is not its turn yet` }
   const held = [
     over(record.begun, ATTEMPTS, now, 'this certificate was tried 5 times within an hour'),
     over(record.issued, DUPLICATES, now, 'this certificate was issued 5 times within 7 days'),
     over(
-      [...others].flatMap((other) => other.begun).concat(record.begun),
+      all.flatMap((other) => other.begun).concat(record.begun),
       ORDERS,
       now,
       'the account made 290 orders within 3 hours',
@@ -59,5 +62,8 @@ const ATTEMPTS: Limit = { count: 5, withinMs: HOUR_MS }
 const DUPLICATES: Limit = { count: 5, withinMs: 7 * 24 * HOUR_MS }
 /** 300 orders in 3 hours. */
 const ORDERS: Limit = { count: 290, withinMs: 3 * HOUR_MS }
+/** Under proof at a time: all answers to challenges lie in one Secret, of 1 MiB at most. */
+const OPEN_NAMES = 100
+const TURN_MS = 5_000
 const FIRST_MS = 60_000
 const LAST_MS = 32 * HOUR_MS

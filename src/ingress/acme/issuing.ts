@@ -2,9 +2,8 @@
  * Gets and renews the certificates that are wanted, for as long as this controller leads. One thing at a time for each, a
  * few certificates at once; all that must not be forgotten is written down before the next step.
  */
-import type { Rejection } from '../../cluster/rejection.ts'
 import type { Key } from '../../core/delta.ts'
-import { asTable, InputTable, type Readable } from '../../core/table.ts'
+import { asTable, type Readable } from '../../core/table.ts'
 import { backoffMs } from './budget.ts'
 import { Ledger, Outdated } from './ledger.ts'
 import { next, nothingSeen, RENEWAL, type Seen, type Step } from './next.ts'
@@ -12,39 +11,38 @@ import { AcmeError, isTransient, problemOfError, remedyOf, textOf, type Problem 
 import { Publisher } from './publisher.ts'
 import { recent } from './record.ts'
 import { renewAt } from './renewal.ts'
+import type { Shown } from './shown.ts'
+import { Turnstile } from './turnstile.ts'
 import { NotInPlace, Steps, type Read } from './steps.ts'
+import { StoreError } from './store.ts'
 import type { Wanted } from './wanted.ts'
 import type { World } from './world.ts'
 
-/** Row by path of the Secret. */
-export interface CertificateStatus {
-  readonly secret: string
-  readonly ingress: string
-  readonly issuer: string
-  /** What is done now, or waited for. */
-  readonly step: string
-  /** ms since 1970; null: there is no certificate yet. */
-  readonly notAfter: number | null
-  readonly renewAt: number | null
-}
-
 export class Issuing {
-  readonly status = new InputTable<CertificateStatus>('certificates of ACME')
-  /** What is wrong now: it ends when the certificate is there. */
-  readonly problems = new InputTable<Rejection>('problems of ACME')
+  readonly status: Shown['status']
+  readonly problems: Shown['problems']
   readonly #world: World
   readonly #wanted: Readable<Wanted>
   readonly #ledger: Ledger
   readonly #publisher: Publisher
   readonly #steps: Steps
-  readonly #gate = new Gate(AT_ONCE)
+  readonly #turnstile = new Turnstile(AT_ONCE)
+  /** Ends a sleep, or the next one when something is done now. */
+  readonly #waking = new Map<Key, AbortController>()
 
-  constructor(world: World, wanted: Readable<Wanted>) {
+  constructor(world: World, wanted: Readable<Wanted>, { status, problems }: Shown) {
+    this.status = status
+    this.problems = problems
     this.#world = world
     this.#wanted = wanted
     this.#ledger = new Ledger(world.secrets, world.namespace)
     this.#publisher = new Publisher(world.secrets, world.namespace)
     this.#steps = new Steps(world, this.#ledger, this.#publisher)
+  }
+
+  /** Somebody changed the Secret: it is looked at now, not when its certificate would be renewed. */
+  look(secret: Key): void {
+    this.#waking.get(secret)?.abort()
   }
 
   /** Runs while this controller leads: until the signal aborts. Never rejects. */
@@ -75,6 +73,8 @@ export class Issuing {
       table.unwatch(listener)
     }
     await Promise.all([...following.values()].map(({ done }) => done))
+    // Whoever leads now says it.
+    for (const table of [this.status, this.problems]) table.replace([])
   }
 
   /** What an earlier leader left of certificates that nobody wants any more is taken away. */
@@ -88,7 +88,7 @@ export class Issuing {
           else if (order === null) await this.#steps.withdraw(secret, this.#wanted.get(secret)!, signal)
         return
       } catch (error) {
-        this.#tellFailed('', 'store', error as Error, STORE_REMEDY, this.#world.clock.now() + quickMs(failures))
+        this.#tellFailed('', 'store', error as Error, remedyOfStore(error), this.#world.clock.now() + quickMs(failures))
         await this.#world.clock.after(quickMs(failures), signal)
       }
     }
@@ -101,7 +101,9 @@ export class Issuing {
     let failures = 0
     while (!signal.aborted) {
       let until = 0
-      await this.#gate.pass(async () => {
+      const waking = new AbortController()
+      this.#waking.set(wanted.secret, waking)
+      await this.#turnstile.pass(async () => {
         if (signal.aborted) return
         const was = seen
         let read: Read | null = null
@@ -120,7 +122,8 @@ export class Issuing {
           if (until > clock.now()) this.#showWait(wanted, until, (error as Error).message)
         }
       })
-      if (until > 0) await clock.after(Math.min(Math.max(until - clock.now(), 0), SLEEP_MAX_MS), signal)
+      const ms = Math.min(Math.max(until - clock.now(), 0), SLEEP_MAX_MS)
+      if (until > 0) await clock.after(ms, AbortSignal.any([signal, waking.signal]))
     }
   }
 
@@ -166,10 +169,7 @@ export class Issuing {
       error = stored as Error
     }
     const retryAt = now + quickMs(failures)
-    const [type, remedy] =
-      error instanceof NotInPlace
-        ? (['replica', 'see that every controller of the ingress is well, or end it; it is tried again'] as const)
-        : (['unreachable', remedyOf(problemOfError(error), wanted.issuer.challenge)] as const)
+    const [type, remedy] = reasonOf(error, wanted)
     // A renewal that nobody could be asked about is no problem of the user's yet.
     if (step?.do !== 'askRenewal') this.#tell(wanted, error.message, remedy)
     this.#tellFailed(wanted.secret, type, error, remedy, retryAt)
@@ -212,6 +212,7 @@ export class Issuing {
   async #forget(secret: Key, signal: AbortSignal): Promise<void> {
     this.status.drop(secret)
     this.problems.drop(secret)
+    this.#waking.delete(secret)
     try {
       const { value, version } = await this.#ledger.record(secret, signal)
       const now = this.#world.clock.now()
@@ -220,7 +221,7 @@ export class Issuing {
       await this.#steps.withdraw(secret, null, signal)
     } catch (error) {
       // The next leader finds it and does it.
-      if (!signal.aborted) this.#tellFailed(secret, 'store', error as Error, STORE_REMEDY, 0)
+      if (!signal.aborted) this.#tellFailed(secret, 'store', error as Error, remedyOfStore(error), 0)
     }
   }
 
@@ -252,26 +253,12 @@ export class Issuing {
   }
 }
 
-/** So many at a time. */
-class Gate {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-
-  constructor(count: number) {
-    this.#free = count
-  }
-
-  async pass(work: () => Promise<void>): Promise<void> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    try {
-      await work()
-    } finally {
-      const first = this.#waiting.shift()
-      if (first === undefined) this.#free++
-      else first()
-    }
-  }
+/** Of what no server said: what is counted, and what the user does. */
+function reasonOf(error: Error, { issuer }: Wanted): readonly [type: string, remedy: string] {
+  if (error instanceof StoreError) return ['store', error.remedy]
+  if (error instanceof NotInPlace)
+    return ['replica', 'see that every controller of the ingress is well, or end it; it is tried again']
+  return ['unreachable', remedyOf(problemOfError(error), issuer.challenge)]
 }
 
 /** What passes by itself is tried again soon: 1 s, 2 s, ... 5 min. */
@@ -284,4 +271,4 @@ const REFUSED_MS = 60_000
 const LIMIT_MS = 3_600_000
 /** What a server says is brought within bounds. */
 const RETRY_MAX_MS = 7 * 24 * 3_600_000
-const STORE_REMEDY = 'allow get, list, create and patch on secrets in the namespace of the controller (RBAC)'
+const remedyOfStore = (error: unknown): string => (error instanceof StoreError ? error.remedy : 'it is tried again')

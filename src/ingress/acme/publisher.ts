@@ -1,5 +1,13 @@
 /** Writes the answers that replicas follow. One writer: the leader; whoever was it before finds its write refused. */
-import { NO_ANSWERS, parseAnswers, printAnswers, revisionOf, type Answer, type Answers } from './answers.ts'
+import {
+  answersPath,
+  NO_ANSWERS,
+  parseAnswers,
+  printAnswers,
+  revisionOf,
+  type Answer,
+  type Answers,
+} from './answers.ts'
 import { LABEL, type Secrets, type StoredSecret } from './store.ts'
 
 export class Publisher {
@@ -70,7 +78,5 @@ export class Publisher {
     throw new Error(`somebody else keeps changing the Secret ${this.#path}`)
   }
 }
-
-export const answersPath = (namespace: string): string => `${namespace}/fairlead-acme-answers`
 
 const TRIES_MAX = 5

@@ -12,7 +12,17 @@ export interface StoredSecret {
   readonly version: string
 }
 
-/** Each rejects when the API server cannot be asked, with a reason for people. */
+/** The API server cannot be asked, or says no. */
+export class StoreError extends Error {
+  readonly remedy: string
+
+  constructor(message: string, remedy: string) {
+    super(message)
+    this.remedy = remedy
+  }
+}
+
+/** Each rejects with a StoreError. */
 export interface Secrets {
   get(path: string, signal: AbortSignal): Promise<StoredSecret | null>
   /** Gives it as it is now; null: somebody changed (or made) it since `version`, nothing was written. */
@@ -37,5 +47,5 @@ export interface Replicas {
   list(signal: AbortSignal): Promise<readonly Replica[]>
 }
 
-/** Of the Secrets that are ours: `order`, `account`, `answers`. */
+/** Of the Secrets and Leases that are ours: `order`, `account`, `answers`, `replica`. */
 export const LABEL = 'fairlead.io/acme'

@@ -71,7 +71,7 @@ export interface Issuers {
 
 /** Of one Ingress: its wants, and what it asks for that cannot be had. */
 export function wantedOf(
-  ingress: Ingress,
+  ingress: Asking,
   issuers: Issuers,
 ): { readonly wanted: readonly Wanted[]; readonly rejections: readonly Rejection[] } {
   const rejections: Rejection[] = []
@@ -113,6 +113,9 @@ export function wantedOf(
   }
   return { wanted, rejections }
 }
+
+/** Of an Ingress, what certificates follow from. */
+export type Asking = Pick<Ingress, 'namespace' | 'name' | 'annotations' | 'tls'>
 
 type Annotation = (name: string) => string | undefined
 type Reject = (field: string, problem: string, remedy: string) => null
@@ -181,4 +184,4 @@ const KEY_TYPES: Readonly<Record<string, Readonly<Record<string, KeyType>>>> = {
 const DURATION = /^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/
 const RENEW_BEFORE_MIN_MS = 5 * 60_000
 /** Let's Encrypt's. */
-const NAMES_MAX = 100
+export const NAMES_MAX = 100

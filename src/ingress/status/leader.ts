@@ -71,7 +71,7 @@ class Candidate {
     const signal = AbortSignal.timeout(RESIGN_MS)
     const held = await this.#call('GET', this.#path, signal)
     if (isRecord(held) && specOf(held)['holderIdentity'] === this.#options.identity)
-      await this.#write(held, { holderIdentity: '', leaseDurationSeconds: 1, renewTime: now() }, signal)
+      await this.#write(held, { holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() }, signal)
     this.#become(false)
   }
 
@@ -95,11 +95,16 @@ class Candidate {
     const acquired =
       holderIdentity === identity
         ? {}
-        : { acquireTime: now(), leaseTransitions: Number(specOf(held)['leaseTransitions'] ?? 0) + 1 }
+        : { acquireTime: microTime(), leaseTransitions: Number(specOf(held)['leaseTransitions'] ?? 0) + 1 }
     return this.#took(
       await this.#write(
         held,
-        { holderIdentity: identity, renewTime: now(), leaseDurationSeconds: this.#times.leaseMs / 1000, ...acquired },
+        {
+          holderIdentity: identity,
+          renewTime: microTime(),
+          leaseDurationSeconds: this.#times.leaseMs / 1000,
+          ...acquired,
+        },
         signal,
       ),
     )
@@ -118,8 +123,8 @@ class Candidate {
     const spec = {
       holderIdentity: identity,
       leaseDurationSeconds: this.#times.leaseMs / 1000,
-      acquireTime: now(),
-      renewTime: now(),
+      acquireTime: microTime(),
+      renewTime: microTime(),
       leaseTransitions: 0,
     }
     const body = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name }, spec }
@@ -167,8 +172,8 @@ class Candidate {
 
 const specOf = (lease: Raw): Raw => (isRecord(lease['spec']) ? lease['spec'] : {})
 
-/** MicroTime. */
-const now = (): string => new Date().toISOString().replace(/Z$/, '000Z')
+/** MicroTime, now. */
+export const microTime = (): string => new Date().toISOString().replace(/Z$/, '000Z')
 
 /** client-go's. */
 const TIMES: Times = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000 }

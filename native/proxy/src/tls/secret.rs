@@ -46,6 +46,13 @@ fn certified(pair: &Pair) -> Result<CertifiedKey, Problem> {
     let key = PROVIDER.key_provider.load_private_key(key);
     let key = key.map_err(|_| wrong("the key is of no kind that can sign: RSA, ECDSA or Ed25519"))?;
     let certified = CertifiedKey::new(chain, key);
+    if pair.challenge.is_some() {
+        // webpki reads none of these: their acmeIdentifier is critical (RFC 8737 3).
+        return match shows_key(&certified) {
+            true => Ok(certified),
+            false => Err(wrong("the key is not that of the certificate")),
+        };
+    }
     match certified.keys_match() {
         Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
             Err(wrong("the key is not that of the certificate"))
@@ -53,6 +60,12 @@ fn certified(pair: &Pair) -> Result<CertifiedKey, Problem> {
         Err(rustls::Error::InvalidCertificate(_)) => Err(wrong("the certificate is none")),
         _ => Ok(certified),
     }
+}
+
+/// The certificate has the key's SubjectPublicKeyInfo in it.
+fn shows_key(certified: &CertifiedKey) -> bool {
+    let Some(shown) = certified.key.public_key() else { return true };
+    certified.cert[0].windows(shown.len()).any(|octets| octets == shown.as_ref())
 }
 
 fn trusted(trust: &Trust) -> Result<Trusted, Problem> {

@@ -25,7 +25,7 @@ export interface Connection {
 
 export interface RequestOptions {
   readonly signal: AbortSignal
-  readonly method?: 'GET' | 'POST' | 'PATCH'
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   readonly body?: object
   readonly contentType?: string
   /** Longest pause between two parts of the answer; 0: any. */
