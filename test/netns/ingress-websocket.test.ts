@@ -71,12 +71,13 @@ class Echo {
   count = 0
   readonly wrong: string[] = []
   readonly #socket: WebSocket
+  readonly #ending = new AbortController()
 
   static async open(t: Test, url: string): Promise<Echo> {
     const socket = new WebSocket(url)
     await new Promise((resolve, reject) => {
-      socket.onopen = resolve
-      socket.onerror = () => reject(new Error('no WebSocket'))
+      socket.addEventListener('open', resolve, { once: true })
+      socket.addEventListener('error', () => reject(new Error('no WebSocket')), { once: true })
     })
     const echo = new Echo(socket)
     t.teardown(() => echo.#end())
@@ -85,13 +86,14 @@ class Echo {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket
-    socket.onerror = () => this.wrong.push('an error')
-    socket.onclose = ({ code, reason }) => this.wrong.push(`closed: ${code} ${reason}`)
-    socket.onmessage = ({ data }) => {
+    const { signal } = this.#ending
+    socket.addEventListener('error', () => this.wrong.push('an error'), { signal })
+    socket.addEventListener('close', ({ code, reason }) => this.wrong.push(`closed: ${code} ${reason}`), { signal })
+    socket.addEventListener('message', ({ data }) => {
       if (data !== `message ${this.count}`) this.wrong.push(`${data} instead of message ${this.count}`)
       this.count++
       socket.send(`message ${this.count}`)
-    }
+    })
     socket.send('message 0')
   }
 
@@ -101,7 +103,7 @@ class Echo {
   }
 
   #end(): void {
-    this.#socket.onclose = null
+    this.#ending.abort()
     this.#socket.close()
   }
 }

@@ -7,6 +7,7 @@
  * only and the server ends them in time. A Unix socket needs neither: the kernel tells when its other end closes.
  */
 import type { Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 import { buildConnector, Pool } from 'undici'
 import { createCredentials, type Credentials } from './credentials.ts'
 import { fromError, fromStatus, type Problem } from './problem.ts'
@@ -19,7 +20,7 @@ export interface Connection {
   request(path: string, options: RequestOptions): Promise<Answer>
   /** How long a watch may be asked for, so that a dead connection is found in time. */
   watchSeconds(): number
-  /** Cuts all that is under way. */
+  /** Cuts all that is under way, a second later at the latest. */
   close(): Promise<void>
 }
 
@@ -87,8 +88,19 @@ export function connect(settings: Settings, tuning: Tuning = {}): Connection {
         ? WATCH_SECONDS + Math.floor(random() * WATCH_SECONDS)
         : Math.max(1, Math.floor((silenceMs * 0.6) / 1000))
     },
-    close: () => pool.destroy(),
+    close: () => (live.size === 0 || unix ? pool.destroy() : letGo(pool)),
   }
+}
+
+/**
+ * What was aborted is let go first: undici 8 that destroys streams of HTTP/2 which are about to end throws where nobody can
+ * catch it, or spins for ever (nodejs/node#52952).
+ */
+async function letGo(pool: Pool): Promise<void> {
+  const end = performance.now() + CLOSE_MS
+  while (pool.stats.running + pool.stats.pending > 0 && performance.now() < end) await wait(LET_GO_MS / 10)
+  await wait(LET_GO_MS)
+  await pool.destroy()
 }
 
 async function send(
@@ -209,6 +221,10 @@ function parse(text: string): unknown {
   }
 }
 
+/** Whoever closes has aborted what was under way. */
+const CLOSE_MS = 1_000
+/** From the end of a request to that of its stream. */
+const LET_GO_MS = 100
 const SILENCE_MS = 25_000
 const LOOKS = 5
 const WATCH_SECONDS = 300
