@@ -9,6 +9,7 @@ import { Presence } from '../ingress/acme/presence.ts'
 import { checkBy } from '../ingress/acme/replicas.ts'
 import { openSolver } from '../ingress/acme/solvers.ts'
 import type { IngressOptions } from '../ingress/options.ts'
+import { HTTP } from '../ingress/rows.ts'
 import type { AcmeWords } from './ingress-acme-options.ts'
 import type { CertificateNews } from './ingress-certificates.ts'
 import type { Led, LeaderParts } from './ingress-leader.ts'
@@ -37,7 +38,7 @@ export function startAcme(parts: AcmeParts): Led & { readonly done: Promise<void
   const orders = new Orders(
     {
       ...{ namespace: words.namespace, secrets: new KubeSecrets(connection), replicas: presence },
-      check: checkBy({ http: told.httpPort, https: told.httpsPort }),
+      check: checkBy({ http: told.httpPort, https: told.httpsPort, isProxied: () => isProxied(service) }),
       ...{ open: openDirectory, solver: openSolver, clock: systemClock, random: Math.random },
       onEvent: news.hear,
     },
@@ -47,6 +48,11 @@ export function startAcme(parts: AcmeParts): Led & { readonly done: Promise<void
   service.runner.attach(wanted, orders)
   service.runner.attach(revision, new After(new Acknowledging(presence), () => service.inPlace()))
   return { does: 'it orders certificates', lead: (isLeader) => orders.lead(isLeader), done: presence.run(signal) }
+}
+
+function isProxied({ proxying }: IngressService): boolean {
+  const row = proxying.rows.get(`listener ${HTTP}`)
+  return row?.kind === 'listener' && row.proxyProtocol.length > 0
 }
 
 /** Says that the answers to challenges are in place here. */

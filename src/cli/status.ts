@@ -7,6 +7,7 @@ import { columns, wantsColour } from './columns.ts'
 import { Failure } from './failure.ts'
 import { Api, findLab } from './lab-client.ts'
 import { apiAt } from './dns-servers.ts'
+import { printCertificates } from './status-certificates.ts'
 import { askDns, dnsProblems, printDns, type AskedDns } from './status-dns.ts'
 import { ago, more, reportProblems } from './status-report.ts'
 
@@ -18,7 +19,7 @@ export function register(program: Command): void {
     .option('-o, --output <format>', 'json or yaml: what they said, as it is; wide: more columns')
     .option(
       '--agent <socket>',
-      'ask the agent on this socket (a path, or host:port) instead of those of the cluster that runs here',
+      'ask the agent, or the ingress controller (port 10264), on this socket (a path, or host:port) instead of those of the cluster that runs here',
     )
     .option('--dns <address>', 'ask `fairlead dns` at host:port or a socket; without --agent, only that')
     .addHelpText('after', '\nExit code 1: something is wrong, see the last lines.\n\nExample:\n  fairlead status n1')
@@ -115,6 +116,7 @@ export function render({ asked, servers, files }: All, view: View): string {
     write('\n')
     columns([...TARGET, ...(wide ? ['REPAIRS'] : [])], write, colour).print(targets)
   }
+  printCertificates(reports, write, view)
   printDns(servers, write, view)
   const lacks = missing(reports)
   if (lacks.length > 0) write(`\nthe kernel lacks:\n${lacks.map((line) => `  ${line}\n`).join('')}`)

@@ -167,11 +167,13 @@ export class ReplicaProcess {
     await gone
   }
 
-  /** As a rolling update ends it. Gives its exit code. */
-  async end(): Promise<number | null> {
-    const gone = new Promise<number | null>((resolve) => this.#controller.once('exit', resolve))
+  /** As a rolling update ends it. */
+  async end(): Promise<void> {
+    const gone = new Promise((resolve) => this.#controller.once('exit', resolve))
     this.#controller.kill('SIGTERM')
-    return gone
+    const late = setTimeout(() => this.#controller.kill('SIGKILL'), GRACE_MS)
+    await gone
+    clearTimeout(late)
   }
 
   async again(): Promise<void> {
@@ -249,5 +251,7 @@ export class ReplicaProcess {
 
 export const CORE = '/api/v1/namespaces/x'
 export const KUBE_SYSTEM = '/api/v1/namespaces/kube-system'
+/** As a kubelet has it. */
+const GRACE_MS = 30_000
 const BACKEND = '10.77.0.1'
 const MAIN = join(import.meta.dirname, '../../src/main.ts')

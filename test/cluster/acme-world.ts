@@ -256,7 +256,11 @@ export interface Leader {
 export function lead(shared: Shared, change: Partial<World> = {}): Leader {
   const world: World = {
     ...{ namespace: NAMESPACE, secrets: shared.secrets, replicas: shared.replicas },
-    ...{ check: checkBy({ http: HTTP, https: HTTPS }), open: openDirectory, solver: openSolver },
+    ...{
+      check: checkBy({ http: HTTP, https: HTTPS, isProxied: () => false }),
+      open: openDirectory,
+      solver: openSolver,
+    },
     ...{ clock: systemClock, random: Math.random, onEvent: (event: Happening) => void shared.happened.push(event) },
     ...change,
   }

@@ -1,11 +1,13 @@
+import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Ingress } from '../../src/cluster/ingress.ts'
 import { parseAnswers, printAnswers, rowsOf } from '../../src/ingress/acme/answers.ts'
 import { backoffMs, heldUntil } from '../../src/ingress/acme/budget.ts'
-import type { OrderView } from '../../src/ingress/acme/directory.ts'
+import type { Challenge, OrderView } from '../../src/ingress/acme/directory.ts'
 import { next, nothingSeen, type Known } from '../../src/ingress/acme/next.ts'
 import { isTransient, problemOf, remedyOf, textOf } from '../../src/ingress/acme/problem.ts'
 import { emptyRecord, parseRecord, printRecord, type Record } from '../../src/ingress/acme/record.ts'
+import { checkBy } from '../../src/ingress/acme/replicas.ts'
 import { leafOf, renewAt, renewalInfoOf, type Leaf } from '../../src/ingress/acme/renewal.ts'
 import { wantedOf, type Issuer, type Wanted } from '../../src/ingress/acme/wanted.ts'
 
@@ -226,3 +228,37 @@ function ingressOf(annotations: Readonly<{ [name in string]: string }>, hosts: r
     tls: [{ hosts, secret: 'tls' }],
   }
 }
+
+t.test('a proxy that wants the PROXY protocol is asked in it', async (t) => {
+  const heard: string[] = []
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', (chunk: Buffer) => {
+      const [first = ''] = chunk.toString().split('\r\n')
+      heard.push(first)
+      if (first.startsWith('PROXY ')) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ntok.thumb')
+      else socket.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => new Promise((resolve) => server.close(resolve)))
+  const { port: http } = server.address() as AddressInfo
+  const challenge: Challenge = {
+    ...{ type: 'http-01', url: '', name: 'a.test', token: 'tok', keyAuthorization: 'tok.thumb', isPending: true },
+  }
+  const check = (isProxied: boolean) =>
+    checkBy({ http, https: 0, isProxied: () => isProxied })('127.0.0.1', challenge, null)
+  t.match(await check(false), /ECONNRESET|socket hang up/)
+  t.equal(await check(true), null)
+  t.strictSame(heard, [GET, GET, 'PROXY UNKNOWN'])
+  t.match(
+    await checkBy({ http, https: 0, isProxied: () => true })(
+      '127.0.0.1',
+      { ...challenge, token: 'x', keyAuthorization: 'x.y' },
+      null,
+    ),
+    /status 200, and is not that of the account/,
+  )
+})
+
+const GET = 'GET /.well-known/acme-challenge/tok HTTP/1.1'

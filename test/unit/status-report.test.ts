@@ -115,3 +115,20 @@ t.test('and how it is shown', (t) => {
   t.match(wide, /LAST CHANGE +REPAIRS\n.*61s ago +1\n/)
   t.end()
 })
+
+t.test('certificates that an ingress controller orders', (t) => {
+  const certificate = { secret: 'x/shop', ingress: 'x/shop', issuer: 'letsencrypt', notAfter: null, renewAt: null }
+  const report: Report = {
+    ...troubled(),
+    certificates: { count: 21, first: [{ ...certificate, step: 'waits until 2026-01-01: dns: no such name' }] },
+  }
+  const asked = [{ node: 'pod', report, why: '' }]
+  const page = render(
+    { asked, servers: [], files: { count: 0, first: [] } },
+    { colour: false, wide: false, nowMs: NOW },
+  )
+  t.match(page, /^CERTIFICATE +INGRESS +ISSUER +UNTIL +NOW$/m)
+  t.match(page, /^x\/shop +x\/shop +letsencrypt +not there +waits until 2026-01-01: dns: no such name$/m)
+  t.match(page, /^\.\.\. and 20 more certificates$/m)
+  t.end()
+})

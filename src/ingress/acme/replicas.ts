@@ -1,6 +1,7 @@
 /** Whether all that may be asked answer a challenge: before the server is told to ask. */
 import { request } from 'node:http'
-import { connect } from 'node:tls'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { X509Certificate } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import type { ChallengePair } from './answers.ts'
@@ -44,20 +45,38 @@ export async function whyNotInPlace(
   return null
 }
 
-/** Asks as the server will. */
-export const checkBy =
-  (ports: { readonly http: number; readonly https: number }): Check =>
-  (address, challenge, pair) =>
-    challenge.type === 'http-01'
-      ? checkHttp(address, ports.http, challenge)
-      : challenge.type === 'tls-alpn-01' && pair !== null
-        ? checkTls(address, ports.https, challenge, pair)
-        : Promise.resolve(null)
+export interface Ports {
+  readonly http: number
+  readonly https: number
+  /** Some clients are required to speak the PROXY protocol: perhaps we are one of them. */
+  readonly isProxied: () => boolean
+}
 
-function checkHttp(host: string, port: number, { name, token, keyAuthorization }: Challenge): Promise<string | null> {
+/** Asks as the server will. */
+export function checkBy({ http, https, isProxied }: Ports): Check {
+  return async (host, challenge, pair) => {
+    const ask = (head: string): Promise<string | null> =>
+      challenge.type === 'http-01'
+        ? checkHttp(dial(host, http, head), challenge)
+        : challenge.type === 'tls-alpn-01' && pair !== null
+          ? checkTls(dial(host, https, head), challenge, pair)
+          : Promise.resolve(null)
+    const wrong = await ask('')
+    return wrong !== null && isProxied() ? ask(PROXY) : wrong
+  }
+}
+
+function dial(host: string, port: number, head: string): Socket {
+  const socket = connect({ host, port, timeout: CHECK_MS })
+  socket.on('timeout', () => socket.destroy(new Error('it is silent')))
+  if (head !== '') socket.write(head)
+  return socket
+}
+
+function checkHttp(socket: Socket, { name, token, keyAuthorization }: Challenge): Promise<string | null> {
   return new Promise((resolve) => {
     const path = `/.well-known/acme-challenge/${token}`
-    const asked = request({ host, port, path, headers: { host: name }, agent: false, timeout: CHECK_MS }, (answer) => {
+    const asked = request({ createConnection: () => socket, path, headers: { host: name } }, (answer) => {
       let text = ''
       answer.setEncoding('utf8')
       answer.on('data', (part: string) => {
@@ -67,28 +86,30 @@ function checkHttp(host: string, port: number, { name, token, keyAuthorization }
       answer.on('end', () => {
         const isRight = answer.statusCode === 200 && text.trim() === keyAuthorization
         resolve(isRight ? null : `its answer has status ${answer.statusCode}, and is not that of the account`)
+        socket.destroy()
       })
     })
-    asked.on('timeout', () => asked.destroy(new Error('it is silent')))
     asked.on('error', (error) => resolve(error.message))
     asked.end()
   })
 }
 
-function checkTls(host: string, port: number, { name }: Challenge, pair: ChallengePair): Promise<string | null> {
+function checkTls(plain: Socket, { name }: Challenge, pair: ChallengePair): Promise<string | null> {
   return new Promise((resolve) => {
-    const options = { host, port, servername: name, ALPNProtocols: ['acme-tls/1'], rejectUnauthorized: false }
-    const socket = connect({ ...options, timeout: CHECK_MS }, () => {
+    const options = { servername: name, ALPNProtocols: ['acme-tls/1'], rejectUnauthorized: false }
+    const socket = connectTls({ ...options, socket: plain }, () => {
       const shown = socket.getPeerX509Certificate()?.fingerprint256
       const isRight = socket.alpnProtocol === 'acme-tls/1' && shown === new X509Certificate(pair.chain).fingerprint256
       resolve(isRight ? null : 'it shows another certificate')
       socket.destroy()
     })
-    socket.on('timeout', () => socket.destroy(new Error('it is silent')))
-    socket.on('error', (error) => resolve(error.message))
+    for (const each of [plain, socket]) each.on('error', ({ message }) => resolve(message))
+    socket.on('close', () => resolve('it closes the connection'))
   })
 }
 
+/** Version 1, of a connection that says nothing of its client. */
+const PROXY = 'PROXY UNKNOWN\r\n'
 const WAIT_MS = 10_000
 const POLL_MS = 250
 const CHECK_MS = 3_000

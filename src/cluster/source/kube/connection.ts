@@ -88,7 +88,7 @@ export function connect(settings: Settings, tuning: Tuning = {}): Connection {
         ? WATCH_SECONDS + Math.floor(random() * WATCH_SECONDS)
         : Math.max(1, Math.floor((silenceMs * 0.6) / 1000))
     },
-    close: () => (live.size === 0 || unix ? pool.destroy() : letGo(pool)),
+    close: () => (live.size === 0 || unix ? pool.destroy() : letGo(pool, live)),
   }
 }
 
@@ -96,9 +96,10 @@ export function connect(settings: Settings, tuning: Tuning = {}): Connection {
  * What was aborted is let go first: undici 8 that destroys streams of HTTP/2 which are about to end throws where nobody can
  * catch it, or spins for ever (nodejs/node#52952).
  */
-async function letGo(pool: Pool): Promise<void> {
+async function letGo(pool: Pool, live: ReadonlySet<Socket>): Promise<void> {
   const end = performance.now() + CLOSE_MS
   while (pool.stats.running + pool.stats.pending > 0 && performance.now() < end) await wait(LET_GO_MS / 10)
+  for (const socket of live) socket.destroy() // before the pool does it with an error
   await wait(LET_GO_MS)
   await pool.destroy()
 }
@@ -223,7 +224,7 @@ function parse(text: string): unknown {
 
 /** Whoever closes has aborted what was under way. */
 const CLOSE_MS = 1_000
-/** From the end of a request to that of its stream. */
+/** From the end of a socket to that of its streams. */
 const LET_GO_MS = 100
 const SILENCE_MS = 25_000
 const LOOKS = 5
