@@ -80,8 +80,8 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
             let _ = write!(text, "{:02X}", value.header.tag().0 & 0xff);
             let length = value.data.len();
             match length {
-                ..0x80 => text.push_str(&format!("{length:02X}")),
-                ..0x100 => text.push_str(&format!("81{length:02X}")),
+                ..=0x7f => text.push_str(&format!("{length:02X}")),
+                0x80..=0xff => text.push_str(&format!("81{length:02X}")),
                 _ => text.push_str(&format!("82{:04X}", length & 0xffff)),
             }
             for octet in value.data {
