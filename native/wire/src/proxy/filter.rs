@@ -1,4 +1,5 @@
-//! What happens to a request on its way, and to its response. The order is the proxy's: sources, limits, auth, cors, headers.
+//! What happens to a request on its way, and to its response. The order is the proxy's: sources, limits, CORS (which answers
+//! preflights), auth, headers.
 
 use serde::{Deserialize, Serialize};
 #[cfg(test)]
