@@ -37,7 +37,7 @@ const PLACES: readonly (readonly [string, RegExp])[] = [
 ]
 
 // What is installed or built here, and git's own.
-const NOT_OURS = /^(?:node_modules|native\/target|\.git|\.cache|\.tap)(?:\/|$)/
+const NOT_OURS = /^(?:node_modules|native\/target|native\/fuzz\/target|\.git|\.cache|\.tap)(?:\/|$)/
 
 if (import.meta.main) {
   const names = globSync(['**', '.*', '.*/**'], { exclude: (name) => NOT_OURS.test(name) })

@@ -30,6 +30,7 @@ mod metrics;
 pub mod name;
 mod names;
 mod notes;
+mod offline;
 pub mod packet;
 mod prefer;
 mod readers;
@@ -53,3 +54,4 @@ mod zone;
 
 pub use forward::forged;
 pub use kind::Dns;
+pub use worker::DnsWorker;

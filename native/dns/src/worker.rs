@@ -10,6 +10,7 @@ use crate::later::Later;
 use crate::metrics::{Counters, render};
 use crate::name::Name;
 use crate::notes::{self, Notes};
+use crate::offline::answer_offline;
 use crate::serving::{Order, Serving};
 use crate::step::{Chain, Observers, Problem, Step, names};
 use crate::stream::Timeouts;
@@ -20,6 +21,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -60,6 +62,18 @@ impl DnsWorker {
             later,
             serving,
         })
+    }
+
+    /// For native/fuzz: see `offline`.
+    pub fn answer(
+        &self,
+        packet: &[u8],
+        peer: SocketAddr,
+        stream: bool,
+        others: &[u8],
+        room: &mut [u8],
+    ) -> Option<usize> {
+        answer_offline(&self.state.load(), packet, peer, stream, others, room)
     }
 
     fn observers(&self) -> Arc<Observers> {

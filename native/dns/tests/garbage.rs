@@ -68,7 +68,7 @@ fn the_parser_takes_anything() {
 
 #[test]
 fn what_upstreams_say_is_kept_or_not() {
-    let (messages, mut random, mut kept) = (corpus("answer"), Random(7), 0);
+    let (messages, mut random, mut kept) = (corpus("upstream"), Random(7), 0);
     for number in 0..60_000 {
         let mut message = messages[number % messages.len()].clone();
         bend(&mut random, &mut message);

@@ -187,6 +187,14 @@ pub fn forged(message: &[u8]) -> Option<Vec<u8>> {
     Some(room)
 }
 
+/// For native/fuzz: what `others` (a header without id, and what is behind the question) is as the answer to a question.
+pub fn stated(name: &[u8], kind: u16, others: &[u8]) -> Option<Stored> {
+    let (head, records) = others.split_at_checked(packet::HEADER_BYTES - 2)?;
+    let question = [name, &kind.to_be_bytes(), &packet::IN.to_be_bytes()].concat();
+    let asked = [&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &question[..]].concat();
+    response::read(&[&[0, 0], head, &question, records].concat(), &asked, question.len()).ok()
+}
+
 struct Concurrent<'a>(&'a AtomicUsize);
 
 impl Drop for Concurrent<'_> {
