@@ -68,9 +68,9 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
   options.markSynced()
   const settings = deriveSettings(graph, { ...inputs, options })
   const plans = derivePlans(graph, { ...inputs, options }, settings)
-  const hosts = deriveHosts(graph, plans)
+  const hosts = held(graph, 'hosts', deriveHosts(graph, plans))
   const claims = deriveClaims(graph, plans)
-  const orders = deriveOrders(graph, claims)
+  const orders = held(graph, 'orders of paths', deriveOrders(graph, claims))
   const facts = deriveFacts(graph, secrets)
   const certificates = deriveCertificates(graph, { options, plans, secrets })
   const staffed = deriveStaffed(graph, services, slices)
@@ -122,6 +122,10 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
   }
 }
 
+/** What is gathered is made whenever it is looked at: not for each of the thousand paths of a host, of as many Ingresses. */
+const held = <Row>(graph: Graph, name: string, gathered: Readable<Row>): Readable<Row> =>
+  derive<Row, Row>(graph, { name: `${name}, held`, driver: gathered, inputs: [], rows: (key, row) => [[key, row]] })
+
 interface Complaining {
   readonly settings: Readable<ParsedSettings>
   readonly plans: Readable<Plan>
@@ -156,17 +160,17 @@ function deriveClusters(
   ofHosts: Readable<HostPiece>,
   streams: Readable<Stream>,
 ): Readable<ClusterPlan> {
+  // Thousands may name one, all the same: what a cluster is follows from its name and from what all of them read.
   const named = <T>(
     name: string,
     driver: Readable<T>,
     plans: (row: T) => readonly ClusterPlan[],
   ): Readable<ClusterPlan> =>
-    gather<ClusterPlan, T, ClusterPlan>(graph, {
+    derive<ClusterPlan, T>(graph, {
       name: `clusters of ${name}`,
       driver,
-      parts: (_, row) => plans(row).map((plan) => [plan.cluster.name, plan]),
-      // The same in all: what a cluster is follows from its name and from what all of them read.
-      row: (_, [first]) => first!,
+      inputs: [],
+      rows: (_, row) => plans(row).map((plan) => [plan.cluster.name, plan] as const),
     })
   const all = union<ClusterPlan>('all clusters', [
     named('routes', pieces, ({ clusters }) => clusters),
