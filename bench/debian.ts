@@ -2,13 +2,14 @@
  * Programs of Debian packages, unpacked into the cache and run from there: installed, their servers would start and take
  * ports of this machine.
  */
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cacheFolder } from '../test/cluster/build.ts'
 import { describe, exec } from '../src/kernel/exec.ts'
 
 export interface Unpacked {
-  /** Of a program of usr/sbin. */
+  /** Of a program. */
   readonly path: (program: string) => string
   /** With the libraries that came along. */
   readonly env: NodeJS.ProcessEnv
@@ -22,7 +23,7 @@ export async function findDebian(packages: readonly string[]): Promise<Unpacked 
   if (folders === null) return null
   const libraries = folders.filter((name) => name.endsWith('-linux-gnu')).map((name) => join(lib, name))
   return {
-    path: (program) => join(root, 'usr/sbin', program),
+    path: (program) => join(root, PLACES.find((at) => existsSync(join(root, at, program))) ?? 'usr/sbin', program),
     env: { ...process.env, LD_LIBRARY_PATH: libraries.join(':') },
   }
 }
@@ -55,4 +56,5 @@ export async function fetchDebian(packages: readonly string[]): Promise<string |
 }
 
 const rootOf = (packages: readonly string[]): string => join(cacheFolder(), `debian-${packages.join('-')}`)
+const PLACES = ['usr/sbin', 'usr/bin']
 const FETCH_MAX_MS = 120_000

@@ -11,6 +11,7 @@ import { change } from './families/change.ts'
 import { core } from './families/core.ts'
 import { dns } from './families/dns.ts'
 import { forward } from './families/forward.ts'
+import { http } from './families/http.ts'
 import { join } from './families/join.ts'
 import { memory } from './families/memory.ts'
 import { overlay } from './families/overlay.ts'
@@ -19,7 +20,8 @@ import { rules } from './families/rules.ts'
 import { fetchDebian } from './debian.ts'
 import { describeMachine, loadAverage } from './machine.ts'
 import { show, type Report } from './report.ts'
-import { PACKAGES } from './resolvers.ts'
+import { PACKAGES as PROXIES } from './proxies.ts'
+import { PACKAGES as RESOLVERS } from './resolvers.ts'
 import { jsonOf, keep, verdictOf, type Result } from './results.ts'
 
 async function main(): Promise<number> {
@@ -35,7 +37,9 @@ async function main(): Promise<number> {
   const short = options.short === true
   // Before: in the world there is no network.
   const isOutside = process.env['FAIRLEAD_WORLD'] !== '1'
-  if (isOutside && (positionals.length === 0 || positionals.includes('dns'))) await fetchResolvers(short)
+  const isWanted = (name: string): boolean => positionals.length === 0 || positionals.includes(name)
+  if (isOutside && isWanted('dns')) await fetchResolvers(short)
+  if (isOutside && isWanted('http')) sayProblem('http', await fetchDebian(PROXIES))
   await enterWorld()
   const machine = await describeMachine()
   const results: Record<string, Result> = {}
@@ -77,20 +81,24 @@ async function timed(run: (progress: (words: string) => void) => Promise<Report>
 
 /** What `dns` compares with, as far as it is to be had; CoreDNS takes minutes to build. */
 async function fetchResolvers(short: boolean): Promise<void> {
-  const problems = [await fetchDebian(PACKAGES)]
+  const problems = [await fetchDebian(RESOLVERS)]
   if (!short) {
     const built = await build('coredns', (line) => console.error(`  dns: ${line}`))
     problems.push(built.kind === 'built' ? null : built.hint)
   }
-  for (const problem of problems) if (problem !== null) console.error(`  dns: ${problem}`)
+  for (const problem of problems) sayProblem('dns', problem)
 }
 
-const FAMILIES = { core, forward, rules, overlay, join, program, change, dns, agents, memory }
+function sayProblem(family: string, problem: string | null): void {
+  if (problem !== null) console.error(`  ${family}: ${problem}`)
+}
+
+const FAMILIES = { core, forward, rules, overlay, join, program, change, dns, http, agents, memory }
 const RESULTS = new URL('results/', import.meta.url).pathname
 const USAGE = `usage: npm run bench [-- FAMILY... --short --json FILE]
 
 families: ${Object.keys(FAMILIES).join(', ')}; default: all
-  --short      fewer rounds and smaller sizes, within seven minutes: for CI
+  --short      fewer rounds and smaller sizes, within nine minutes: for CI
   --json FILE  write all figures`
 
 process.exit(await main())
