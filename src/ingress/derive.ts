@@ -10,7 +10,7 @@ import type { Key } from '../core/delta.ts'
 import { derive } from '../core/derive.ts'
 import { gather } from '../core/gather.ts'
 import type { Graph } from '../core/graph.ts'
-import { InputTable, type Readable } from '../core/table.ts'
+import { InputTable, type Readable, type TableOptions } from '../core/table.ts'
 import { union } from '../core/union.ts'
 import { deriveCertificates, type Certificates } from './acme/derive.ts'
 import { deriveDefault, deriveFacts, deriveSecretRows, deriveUses } from './certificates.ts'
@@ -122,9 +122,12 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
   }
 }
 
-/** What is gathered is made whenever it is looked at: not for each of the thousand paths of a host, of as many Ingresses. */
-const held = <Row>(graph: Graph, name: string, gathered: Readable<Row>): Readable<Row> =>
-  derive<Row, Row>(graph, { name: `${name}, held`, driver: gathered, inputs: [], rows: (key, row) => [[key, row]] })
+/** Rows kept at hand. What `gather` gives is made anew at each look, and all paths of a host look at it, of as many Ingresses. */
+const held = <Row>(graph: Graph, name: string, table: Readable<Row>, options: TableOptions<Row> = {}): Readable<Row> =>
+  derive<Row, Row>(graph, {
+    ...{ name: `${name}, held`, driver: table, inputs: [], rows: (key, row) => [[key, row]] },
+    ...options,
+  })
 
 interface Complaining {
   readonly settings: Readable<ParsedSettings>
@@ -177,13 +180,8 @@ function deriveClusters(
     named('hosts', ofHosts, ({ clusters }) => clusters),
     named('streams', streams, ({ cluster }) => (cluster === null ? [] : [cluster])),
   ])
-  return derive<ClusterPlan, ClusterPlan>(graph, {
-    name: 'clusters by service',
-    driver: all,
-    inputs: [],
-    rows: (key, plan) => [[key, plan]],
-    indexes: { slices: ({ feed }) => (feed.from === 'slices' ? [feed.service] : NONE) },
-  })
+  const slices = ({ feed }: ClusterPlan): readonly string[] => (feed.from === 'slices' ? [feed.service] : NONE)
+  return held(graph, 'clusters', all, { indexes: { slices } })
 }
 
 /** Rows that a row holds, as rows of their own. Of one key in several, the first by the driver's key stands. */

@@ -40,10 +40,7 @@ fn nothing_is_visible_before_its_commit() {
 #[test]
 fn a_row_that_is_refused_harms_itself_only() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     assert_eq!(controller.delta("words", 0, 1, &[put("a", "1"), put("b", "2"), put("c", "3")]), "acknowledged");
     controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 1, "to": 2}}));
     controller.say(
@@ -92,10 +89,7 @@ fn so_many_rows_may_be_refused_that_they_take_several_lines() {
 #[test]
 fn a_delta_that_fails_changes_nothing() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (_carrier, mut controller) = place.serving();
     assert_eq!(controller.delta("words", 5, 6, &[put("a", "0")]), "failed: nothing is held, not 5 of \"e\"");
     assert_eq!(controller.delta("words", 0, 1, &[put("a", "1")]), "acknowledged");
     assert_eq!(controller.delta("words", 2, 3, &[put("a", "2")]), "failed: 1 of \"e\" is held, not 2 of \"e\"");
@@ -115,10 +109,7 @@ fn a_delta_that_fails_changes_nothing() {
 #[test]
 fn what_is_not_the_protocol_ends_the_connection_and_nothing_else() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     let begin = json!({"begin": {"table": "words", "epoch": "e", "from": 1, "to": 2}}).to_string();
     let long = format!("{{\"put\":[[\"a\",{{\"word\":\"{}\"}}]]}}", "x".repeat(1 << 20));
@@ -160,10 +151,7 @@ fn what_is_not_the_protocol_ends_the_connection_and_nothing_else() {
 #[test]
 fn a_table_that_is_secret_outlives_the_worker_and_never_reaches_the_disk() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "said aloud")]);
     assert_eq!(controller.delta("whispers", 0, 1, &[put("a", "between us")]), "acknowledged");
     let rows: Vec<_> = (0..40_000).map(|n| json!([format!("k{n}"), {"word": "between us"}])).collect();
@@ -193,10 +181,7 @@ fn a_table_that_is_secret_outlives_the_worker_and_never_reaches_the_disk() {
 #[test]
 fn a_newer_controller_replaces_an_older_one() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut old = carrier.controller();
-    old.hear();
-    old.doors(&place);
+    let (carrier, mut old) = place.serving();
     old.say(json!({"begin": {"table": "words", "epoch": "old", "from": 0, "to": 1}}));
     old.say(json!({"put": [["a", {"word": "old"}]]}));
     old.say(json!({"ask": {"id": 1, "what": "stats"}})); // it has read them
@@ -212,10 +197,7 @@ fn a_newer_controller_replaces_an_older_one() {
 #[test]
 fn a_worker_that_is_killed_loses_no_query() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     for round in 0..5 {
         let client = client();
@@ -244,10 +226,7 @@ fn a_worker_that_is_killed_loses_no_query() {
 #[test]
 fn one_that_crashes_again_and_again_is_started_again() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     for _ in 0..4 {
         let client = client();
@@ -263,10 +242,7 @@ fn one_that_crashes_again_and_again_is_started_again() {
 #[test]
 fn tables_come_back_from_the_disk_whenever_the_supervisor_was_killed() {
     let place = Place::make();
-    let mut carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (mut carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     for number in 1..=6_u64 {
         match number % 3 {
@@ -299,10 +275,7 @@ fn tables_come_back_from_the_disk_whenever_the_supervisor_was_killed() {
 #[test]
 fn a_damaged_file_is_ignored_and_said() {
     let place = Place::make();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     drop(carrier);
     let words = fs::read_dir(place.dir.join("state")).unwrap().map(|entry| entry.unwrap().path());
@@ -323,10 +296,7 @@ fn a_damaged_file_is_ignored_and_said() {
 fn without_a_place_on_the_disk_tables_are_in_memory() {
     let place = Place::make();
     fs::write(place.dir.join("state"), "in the way").unwrap();
-    let carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (carrier, mut controller) = place.serving();
     assert_eq!(controller.delta("words", 0, 1, &[put("a", "1")]), "acknowledged");
     kill(worker_of(carrier.child.id()), "KILL");
     assert_eq!(place.query("a"), "1");

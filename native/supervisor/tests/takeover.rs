@@ -14,10 +14,7 @@ use sys::channel::{Incoming, Outgoing, accept, connect, listen};
 #[test]
 fn one_after_the_other_takes_over_and_no_query_is_lost() {
     let place = Place::make();
-    let mut carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (mut carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     let (stop, loads) = load(&place);
     for number in 1..=3_u64 {
@@ -80,10 +77,7 @@ fn tables_in_memory_and_agents_are_taken_over() {
 #[test]
 fn one_that_fails_changes_nothing() {
     let place = Place::make();
-    let mut carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (mut carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     let (stop, loads) = load(&place);
     // Killed while its worker reads the tables.
@@ -114,10 +108,7 @@ fn one_that_fails_changes_nothing() {
 #[test]
 fn versions_that_do_not_speak_to_each_other_leave_each_other_alone() {
     let place = Place::make();
-    let mut carrier = place.start();
-    let mut controller = carrier.controller();
-    controller.hear();
-    controller.doors(&place);
+    let (mut carrier, mut controller) = place.serving();
     controller.delta("words", 0, 1, &[put("a", "1")]);
     let path = place.takeover();
     let hello = json!({"Hello": {"protocol": 0, "version": "9", "kind": "toy", "threads": 2}}).to_string();

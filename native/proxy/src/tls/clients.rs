@@ -1,18 +1,16 @@
 //! Certificates of clients, as nginx takes them: the handshake is completed with any, or none, and a request is refused with
 //! a status that its user can see. Only that the client has the key is for the handshake to tell.
 
+use super::chain;
 use super::secret::{Secret, Trusted};
 use super::subject::Certificate;
-use super::{PROVIDER, chain};
 use crate::table::Problem;
 use crate::variable::Template;
 use hyper::header::{HeaderName, HeaderValue};
 use regex::Regex;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::DistinguishedName;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use std::collections::HashMap;
 use std::sync::Arc;
 use webpki::{Error, KeyUsage};
@@ -206,27 +204,7 @@ impl ClientCertVerifier for Anybody {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        PROVIDER.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_by_provider!();
 }
 
 pub const VERIFY: HeaderName = HeaderName::from_static("ssl-client-verify");

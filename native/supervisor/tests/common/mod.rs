@@ -96,6 +96,15 @@ impl Place {
             }
         }
     }
+
+    /// A carrier that runs and has its door open, and its controller.
+    pub fn serving(&self) -> (Carrier, Controller) {
+        let carrier = self.start();
+        let mut controller = carrier.controller();
+        controller.hear();
+        controller.doors(self);
+        (carrier, controller)
+    }
 }
 
 impl Drop for Place {
