@@ -2,23 +2,21 @@
 import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Store } from '../src/lab/api/store.ts'
 import { decode, encode, labelsOf, TYPES } from '../test/contract/dns-message.ts'
 import { podIP, sliceOf, type Size } from './cluster.ts'
 import { processesOf } from './queries.ts'
 import { nameOf, type Resolver } from './resolvers.ts'
+import type { Served } from './served.ts'
 
 /** One endpoint after the other is replaced: each from the API server's change to the first answer with the new one, in ms. */
-export async function changes(to: Resolver, store: Store, size: Size, count: number): Promise<number[]> {
+export async function changes(to: Resolver, served: Served, size: Size, count: number): Promise<number[]> {
   const times: number[] = []
   for (let round = 0; round < count; round++) {
     const address = `10.120.${serial >> 8}.${serial++ & 255}`
     const at = (serial * 7919) % size.services
     const next = sliceOf(size, at, 4, address)
-    const { uid: _, resourceVersion: __, ...metadata } = next['metadata'] as Record<string, unknown>
     const begun = performance.now()
-    const outcome = store.update({ ...next, metadata })
-    if (!outcome.ok) throw new Error(JSON.stringify(outcome.failure))
+    served.update(next)
     const name = `${address.replaceAll('.', '-')}.${nameOf(at)}`
     await until(to.port, name, (addresses) => addresses[0] === address)
     times.push(performance.now() - begun)

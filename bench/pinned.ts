@@ -24,6 +24,14 @@ export function pinned(core: number, words: readonly string[], options: PinnedOp
   return child
 }
 
+/** A server that is compared, alone on its core. */
+export const pinnedServer = (
+  words: readonly string[],
+  signal: AbortSignal,
+  cwd: string,
+  env = process.env,
+): ChildProcess => pinned(SERVER_CORE, words, { stdout: 'ignore', signal, cwd, env })
+
 /** While `use` runs, this session, too, gets more of a core than others. */
 export async function favoured<T>(use: () => Promise<T>): Promise<T> {
   weigh(process.pid, FAVOURED)
@@ -49,4 +57,6 @@ export async function pinAgain({ pid }: ChildProcess, core: number): Promise<voi
   if (result.kind !== 'done') throw new Error(`taskset: ${describe(result)}`)
 }
 
+export const SERVER_CORE = 1
+export const CLIENT_CORE = 0
 const FAVOURED = -10

@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { carrier } from '../src/kernel/carrier.ts'
 import type { Unpacked } from './debian.ts'
-import { pinned } from './pinned.ts'
+import { CLIENT_CORE, pinned, pinnedServer } from './pinned.ts'
 
 export type Who = 'Fairlead' | 'nginx' | 'HAProxy'
 
@@ -36,7 +36,7 @@ export interface Surroundings {
 export function startFairlead({ signal }: Pick<Surroundings, 'signal'>, state: string): Proxy {
   const folder = folderOf('fairlead')
   const words = ['proxy', '--socket', socketOf(folder), '--state', state, '--threads', '1', '--http', '127.0.0.1:7399']
-  return { who: 'Fairlead', ports: PORTS.Fairlead, process: run([carrier, ...words], signal, folder) }
+  return { who: 'Fairlead', ports: PORTS.Fairlead, process: pinnedServer([carrier, ...words], signal, folder) }
 }
 
 /** `fairlead ingress`, on the other core: it follows the API server for the carrier that was started last. */
@@ -101,7 +101,7 @@ http {
 `,
   )
   const { path, env } = debian
-  return { who: 'nginx', ports: PORTS.nginx, process: run(nginxWords(path, folder), signal, folder, env) }
+  return { who: 'nginx', ports: PORTS.nginx, process: pinnedServer(nginxWords(path, folder), signal, folder, env) }
 }
 
 export function startHaproxy({ debian, pair, signal }: Surroundings): Proxy {
@@ -145,7 +145,7 @@ backend grpc
 `,
   )
   const words = [debian.path('haproxy'), '-db', '-f', `${folder}/haproxy.cfg`]
-  return { who: 'HAProxy', ports: PORTS.HAProxy, process: run(words, signal, folder, debian.env) }
+  return { who: 'HAProxy', ports: PORTS.HAProxy, process: pinnedServer(words, signal, folder, debian.env) }
 }
 
 /** What is behind the proxies: small and large bodies by nginx, unary gRPC by nghttpd; on the client's core. */
@@ -199,9 +199,6 @@ const NGINX_HTTP = (folder: string): string => `access_log off;
   scgi_temp_path ${folder}/scgi;
   uwsgi_temp_path ${folder}/uwsgi;`
 
-const run = (words: readonly string[], signal: AbortSignal, cwd: string, env = process.env): ChildProcess =>
-  pinned(SERVER_CORE, words, { stdout: 'ignore', signal, cwd, env })
-
 function folderOf(name: string): string {
   const folder = `/run/bench-http-${name}`
   mkdirSync(folder, { recursive: true })
@@ -209,8 +206,6 @@ function folderOf(name: string): string {
 }
 
 const socketOf = (folder: string): string => `${folder}/proxy.sock`
-export const SERVER_CORE = 1
-export const CLIENT_CORE = 0
 export const PORTS: Readonly<Record<Who, Ports>> = {
   Fairlead: { http: 7301, https: 7302 },
   nginx: { http: 7303, https: 7304 },

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { carrier } from '../src/kernel/carrier.ts'
 import { text } from 'node:stream/consumers'
 import { cpuOf, memoryOf, watchCpu } from './machine.ts'
-import { pinned } from './pinned.ts'
-import { CLIENT_CORE, nameOf, OUTSIDE_NAMES, outsideName, type Resolver } from './resolvers.ts'
+import { CLIENT_CORE, pinned } from './pinned.ts'
+import { nameOf, OUTSIDE_NAMES, outsideName, type Resolver } from './resolvers.ts'
 
 export type Questions = 'services' | 'search list' | 'outside'
 

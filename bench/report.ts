@@ -64,6 +64,10 @@ export function figure(value: Cell): string {
   return Number(value.toPrecision(3)).toString()
 }
 
+/** A figure, and in brackets what ours is of it where it is another's. */
+export const withShare = (value: number, who: string, share: () => number): Cell =>
+  who === 'Fairlead' ? value : `${figure(value)} (${figure(share())})`
+
 function grid(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cells = [columns, ...rows.map((row) => row.map(figure))]
   const isNumber = columns.map((_, i) => rows.some((row) => typeof row[i] === 'number'))
@@ -73,3 +77,6 @@ function grid(columns: readonly string[], rows: readonly (readonly Cell[])[]): s
   const rule = widths.map((width, i) => (isNumber[i] ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width)))
   return [line(cells[0]!), line(rule), ...cells.slice(1).map(line)].join('\n')
 }
+
+/** Equal is within 5 % (design.md, 8). */
+export const EQUAL = { below: 1.05 } as const

@@ -8,7 +8,7 @@ import { carrier } from '../src/kernel/carrier.ts'
 import { ask } from '../test/contract/dns-client.ts'
 import { clusterIP, podIP, type Size } from './cluster.ts'
 import type { Unpacked } from './debian.ts'
-import { pinned } from './pinned.ts'
+import { CLIENT_CORE, pinned, pinnedServer } from './pinned.ts'
 
 export type Who = 'Fairlead' | 'unbound' | 'knot' | 'CoreDNS' | 'canned answer'
 
@@ -40,7 +40,7 @@ export function startFairlead({ signal }: Pick<Surroundings, 'signal'>): Resolve
   const folder = folderOf('fairlead')
   const state = `${folder}/state-${serial++}`
   const words = ['dns', '--socket', socketOf(folder), '--state', state, '--threads', '1']
-  return { who: 'Fairlead', port: PORTS['Fairlead'], process: run([carrier, ...words], signal, folder) }
+  return { who: 'Fairlead', port: PORTS['Fairlead'], process: pinnedServer([carrier, ...words], signal, folder) }
 }
 
 /** `fairlead dns`, on the other core: it follows the API server for the carrier that was started last. */
@@ -60,7 +60,7 @@ export function startCoreDns({ programs, apiPort, upstreamPort, signal }: Surrou
   const folder = folderOf('coredns')
   const port = PORTS['CoreDNS']
   writeFileSync(`${folder}/Corefile`, corefileOf(port, 40, `endpoint http://127.0.0.1:${apiPort}`, upstreamPort))
-  const child = run([programs.coreDns!, '-conf', `${folder}/Corefile`], signal, folder, {
+  const child = pinnedServer([programs.coreDns!, '-conf', `${folder}/Corefile`], signal, folder, {
     ...{ ...process.env, GOMAXPROCS: '1' },
   })
   return { who: 'CoreDNS', port, process: child }
@@ -98,7 +98,7 @@ remote-control:
   const { path, env } = programs.debian!
   return {
     ...{ who: 'unbound', port },
-    process: run([path('unbound'), '-d', '-c', `${folder}/unbound.conf`], signal, folder, env),
+    process: pinnedServer([path('unbound'), '-d', '-c', `${folder}/unbound.conf`], signal, folder, env),
   }
 }
 
@@ -132,13 +132,17 @@ zone:
 `,
   )
   const { path, env } = of.programs.debian!
-  return { who: 'knot', port, process: run([path('knotd'), '-c', `${folder}/knot.conf`], of.signal, folder, env) }
+  return {
+    who: 'knot',
+    port,
+    process: pinnedServer([path('knotd'), '-c', `${folder}/knot.conf`], of.signal, folder, env),
+  }
 }
 
 export function startCanned({ signal }: Pick<Surroundings, 'signal'>): Resolver {
   const port = PORTS['canned answer']
   const words = ['load', 'canned', '--listen', `udp:127.0.0.1:${port}`]
-  return { who: 'canned answer', port, process: run([carrier, ...words], signal, folderOf('canned')) }
+  return { who: 'canned answer', port, process: pinnedServer([carrier, ...words], signal, folderOf('canned')) }
 }
 
 /** Resolves when it answers `name` with an address. */
@@ -212,9 +216,6 @@ const corefileOf = (port: number, offset: number, endpoint: string, upstreamPort
 }
 `
 
-const run = (words: readonly string[], signal: AbortSignal, cwd: string, env = process.env): ChildProcess =>
-  pinned(SERVER_CORE, words, { stdout: 'ignore', signal, cwd, env })
-
 function folderOf(name: string): string {
   const folder = `/run/bench-dns-${name}`
   mkdirSync(folder, { recursive: true })
@@ -222,8 +223,6 @@ function folderOf(name: string): string {
 }
 
 export const socketOf = (folder: string): string => `${folder}/dns.sock`
-export const SERVER_CORE = 1
-export const CLIENT_CORE = 0
 const PORTS: Readonly<Record<Who, number>> = {
   ...{ Fairlead: 5301, unbound: 5302, knot: 5303, CoreDNS: 5304, 'canned answer': 5305 },
 }

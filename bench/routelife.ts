@@ -2,17 +2,17 @@
 import { createServer, get, request, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Store } from '../src/lab/api/store.ts'
 import { ECHO_PORT, ORIGIN, type Proxy } from './proxies.ts'
 import { hostOf, pathOf, routeOf, type Size } from './routes.ts'
+import type { Served } from './served.ts'
 
 /** One route after the other is changed, of the first half: each from the API server's change to the first response that shows it, in ms. */
-export async function changes(proxy: Proxy, store: Store, size: Size, count: number): Promise<number[]> {
+export async function changes(proxy: Proxy, served: Served, size: Size, count: number): Promise<number[]> {
   const times: number[] = []
   for (let round = 0; round < count; round++) {
     const [at, mark] = [(serial * 7919) % (size.routes >> 1), `m${serial++}`]
     const begun = performance.now()
-    update(store, routeOf(at, size, mark))
+    served.update(routeOf(at, size, mark))
     await shown(proxy, hostOf(at, size), pathOf(at), mark)
     times.push(performance.now() - begun)
     await wait(PAUSE_MS)
@@ -21,13 +21,13 @@ export async function changes(proxy: Proxy, store: Store, size: Size, count: num
 }
 
 /** Changes of routes that nothing else is looked for in, so many a second, until the signal aborts; returns how many. */
-export async function churn(store: Store, size: Size, perSecond: number, signal: AbortSignal): Promise<number> {
+export async function churn(served: Served, size: Size, perSecond: number, signal: AbortSignal): Promise<number> {
   const begun = performance.now()
   let done = 0
   while (!signal.aborted) {
     for (; done < ((performance.now() - begun) / 1000) * perSecond; done++) {
       const at = size.routes - 1 - (done % Math.min(500, Math.floor(size.routes / 2)))
-      update(store, routeOf(at, size, done % 2 === 0 ? undefined : `c${done}`))
+      served.update(routeOf(at, size, done % 2 === 0 ? undefined : `c${done}`))
     }
     await wait(5)
   }
@@ -89,11 +89,6 @@ async function shown(proxy: Proxy, host: string, path: string, mark: string): Pr
     if (performance.now() > end) throw new Error(`${host}${path} does not change`)
     await wait(0)
   }
-}
-
-function update(store: Store, object: ReturnType<typeof routeOf>): void {
-  const outcome = store.update(object)
-  if (!outcome.ok) throw new Error(JSON.stringify(outcome.failure))
 }
 
 const statusOf = (port: number, host: string, path: string): Promise<{ status: number; location: string }> =>

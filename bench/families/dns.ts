@@ -1,16 +1,14 @@
 /** DNS servers with the names of the same cluster: CPU for each answer, times at a fixed load, changes, restarts, memory. */
 import type { ChildProcess } from 'node:child_process'
-import type { AddressInfo } from 'node:net'
-import { createStore } from '../../src/lab/api/create.ts'
-import { createApiServer } from '../../src/lab/api/server.ts'
-import type { Store } from '../../src/lab/api/store.ts'
 import { builtPath, versionOf } from '../../test/cluster/build.ts'
+import { ended } from '../../test/netns/waiting.ts'
 import { servicesOf, slicesOf, type Size } from '../cluster.ts'
 import { findDebian } from '../debian.ts'
 import { changes, restarts } from '../namelife.ts'
-import { favoured, pinAgain } from '../pinned.ts'
+import { favoured, pinAgain, SERVER_CORE } from '../pinned.ts'
 import { query, residentMB, type Answers, type Asking } from '../queries.ts'
-import { byRound, figure, median, quantile, type Cell, type Check, type Report } from '../report.ts'
+import { Served } from '../served.ts'
+import { byRound, EQUAL, figure, median, quantile, withShare, type Check, type Report } from '../report.ts'
 import * as resolvers from '../resolvers.ts'
 import type { Programs, Resolver, Surroundings, Who } from '../resolvers.ts'
 
@@ -117,40 +115,32 @@ async function rounds(
 /** A cluster, and the servers that answer its names; all gone at the end. */
 class Stage {
   readonly #of: Surroundings
-  readonly #store: Store
+  readonly #served: Served
   readonly #started = new Map<Who, Resolver>()
   #controller: ChildProcess | null = null
 
   static async with(size: Size, programs: Programs, use: (stage: Stage) => Promise<unknown>): Promise<void> {
     const ending = new AbortController()
-    const store = createStore({ ranges: { clusterCIDRs: ['10.96.0.0/12'] } })
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'bench' } }
-    for (const object of [namespace, ...servicesOf(size), ...slicesOf(size)]) {
-      const outcome = store.create(object)
-      if (!outcome.ok) throw new Error(JSON.stringify(outcome.failure))
-    }
-    const server = createApiServer(store)
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const apiPort = (server.address() as AddressInfo).port
-    const { signal } = ending
-    const stage = new Stage({ size, programs, apiPort, upstreamPort: resolvers.UPSTREAM_PORT, signal }, store)
+    const served = await Served.of([namespace, ...servicesOf(size), ...slicesOf(size)])
+    const [apiPort, { signal }] = [served.port, ending]
+    const stage = new Stage({ size, programs, apiPort, upstreamPort: resolvers.UPSTREAM_PORT, signal }, served)
     const children = stage.#children
     try {
       if (programs.debian !== null) children.push(resolvers.startKnot(stage.#of, 'example.').process)
       await use(stage)
     } finally {
       ending.abort()
-      await Promise.all(children.map(gone))
-      server.closeAllConnections()
-      server.close()
+      await Promise.all(children.map(ended))
+      served.close()
     }
   }
 
   readonly #children: ChildProcess[] = []
 
-  private constructor(of: Surroundings, store: Store) {
+  private constructor(of: Surroundings, served: Served) {
     this.#of = of
-    this.#store = store
+    this.#served = served
   }
 
   /** Resolves when it answers the last name. */
@@ -160,7 +150,7 @@ class Stage {
     this.#children.push(resolver.process)
     if (who === 'Fairlead') this.#startController()
     await resolvers.answers(resolver, resolvers.nameOf(this.#of.size.services - 1))
-    await pinAgain(resolver.process, resolvers.SERVER_CORE)
+    await pinAgain(resolver.process, SERVER_CORE)
     return resolver
   }
 
@@ -170,7 +160,7 @@ class Stage {
 
   changes(who: Who, count: number): Promise<number[]> {
     return favoured(async () => {
-      const of = [this.resolver(who), this.#store, this.#of.size] as const
+      const of = [this.resolver(who), this.#served, this.#of.size] as const
       await changes(...of, WARM_UP)
       return changes(...of, count)
     })
@@ -179,7 +169,7 @@ class Stage {
   async live(count: number): Promise<Life> {
     const { size } = this.#of
     const resolver = await this.start('Fairlead')
-    await changes(resolver, this.#store, size, 100)
+    await changes(resolver, this.#served, size, 100)
     const mb = residentMB(resolver)
     const withController = await favoured(() => restarts(resolver, size, count))
     await this.endController()
@@ -190,7 +180,7 @@ class Stage {
   async endController(): Promise<void> {
     if (this.#controller === null) return
     this.#controller.kill('SIGKILL')
-    await gone(this.#controller)
+    await ended(this.#controller)
     this.#controller = null
   }
 
@@ -198,10 +188,6 @@ class Stage {
     this.#controller = resolvers.startController(this.#of)
     this.#children.push(this.#controller)
   }
-}
-
-async function gone(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
 }
 
 function reportOf(
@@ -313,9 +299,6 @@ function reportOf(
   }
 }
 
-const withShare = (value: number, who: Who, share: () => number): Cell =>
-  who === 'Fairlead' ? value : `${figure(value)} (${figure(share())})`
-
 /** Of a Service: itself, its port, its address; of an endpoint: itself, its address. */
 const namesOf = ({ services, endpoints }: Size): number => services * (3 + 2 * endpoints)
 
@@ -334,5 +317,3 @@ const FIELDS = ['softirqUs', 'rate', 'p50Us', 'p99Us'] as const
 const RATE = 10_000
 const WARM_UP = 50
 const PACED = `${RATE} a second`
-/** Equal is within 5 % (design.md, 8). */
-const EQUAL = { below: 1.05 }

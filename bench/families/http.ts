@@ -1,19 +1,17 @@
 /** Layer-7 proxies before the same origin: CPU for each request, times at a fixed load, many routes, changes, starts. */
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { spareCertificate } from '../../src/ingress/selfsigned.ts'
-import { createStore } from '../../src/lab/api/create.ts'
-import { createApiServer } from '../../src/lab/api/server.ts'
-import type { Store } from '../../src/lab/api/store.ts'
+import { ended } from '../../test/netns/waiting.ts'
 import { ip } from '../../test/netns/world.ts'
 import { findDebian } from '../debian.ts'
 import { favoured } from '../pinned.ts'
 import * as proxies from '../proxies.ts'
 import type { Proxy, Surroundings, Who } from '../proxies.ts'
 import { residentMB } from '../queries.ts'
-import { byRound, figure, median, quantile, type Cell, type Check, type Report } from '../report.ts'
+import { Served } from '../served.ts'
+import { byRound, EQUAL, figure, median, quantile, withShare, type Check, type Report } from '../report.ts'
 import { ask, shakeHands, type Answers, type Asking } from '../requests.ts'
 import { answers, changes, churn, hold, startEcho } from '../routelife.ts'
 import { hostOf, objectsOf, pathOf, type Size } from '../routes.ts'
@@ -82,7 +80,7 @@ async function rounds(
 class Stage {
   readonly #of: Surroundings
   readonly #size: Size
-  readonly #store: Store
+  readonly #served: Served
   readonly #started = new Map<Who, Proxy>()
   readonly #children: ChildProcess[] = []
   #controller: ChildProcess | null = null
@@ -90,31 +88,23 @@ class Stage {
   static async with<T>(size: Size, debian: Surroundings['debian'], use: (stage: Stage) => Promise<T>): Promise<T> {
     const ending = new AbortController()
     const pair = spareCertificate(new Date())
-    const store = createStore({ ranges: { clusterCIDRs: ['10.96.0.0/12'] } })
-    for (const object of objectsOf(size, pair)) {
-      const outcome = store.create(object)
-      if (!outcome.ok) throw new Error(JSON.stringify(outcome.failure))
-    }
     await ip(`addr replace ${proxies.ORIGIN}/32 dev lo`)
-    const server = createApiServer(store)
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const apiPort = (server.address() as AddressInfo).port
-    const stage = new Stage({ debian, pair, apiPort, signal: ending.signal }, size, store)
+    const served = await Served.of(objectsOf(size, pair))
+    const stage = new Stage({ debian, pair, apiPort: served.port, signal: ending.signal }, size, served)
     stage.#children.push(...proxies.startOrigin(stage.#of))
     try {
       return await use(stage)
     } finally {
       ending.abort()
-      await Promise.all(stage.#children.map(gone))
-      server.closeAllConnections()
-      server.close()
+      await Promise.all(stage.#children.map(ended))
+      served.close()
     }
   }
 
-  private constructor(of: Surroundings, size: Size, store: Store) {
+  private constructor(of: Surroundings, size: Size, served: Served) {
     this.#of = of
     this.#size = size
-    this.#store = store
+    this.#served = served
   }
 
   /** Resolves when it answers. */
@@ -135,7 +125,7 @@ class Stage {
   }
 
   async live(short: boolean, progress: (words: string) => void): Promise<Life> {
-    const [size, store] = [this.#size, this.#store]
+    const [size, served] = [this.#size, this.#served]
     const count = short ? 100 : 500
     let proxy = await this.start('Fairlead')
     const last = [hostOf(size.routes - 1, size), pathOf(size.routes - 1)] as const
@@ -143,11 +133,11 @@ class Stage {
     const requests = await this.#small(short)
     const residentBefore = residentMB(proxy)
     progress('http: changes')
-    const changed = await favoured(() => changes(proxy, store, size, count))
+    const changed = await favoured(() => changes(proxy, served, size, count))
     progress('http: changes while others change')
     const churned = await during(
-      (signal) => churn(store, size, 100, signal),
-      () => favoured(() => changes(proxy, store, size, count)),
+      (signal) => churn(served, size, 100, signal),
+      () => favoured(() => changes(proxy, served, size, count)),
     )
     progress('http: requests and tunnels while routes change')
     const kept = await this.#keep(proxy, short ? 5 : 20)
@@ -155,7 +145,7 @@ class Stage {
     const starts: number[] = []
     for (let round = 0; round < (short ? 3 : 5); round++) {
       proxy.process.kill('SIGKILL')
-      await gone(proxy.process)
+      await ended(proxy.process)
       const begun = performance.now()
       proxy = this.#startFairlead()
       this.#children.push(proxy.process)
@@ -177,11 +167,11 @@ class Stage {
   /** Requests to a route that stays, and tunnels, while a hundred others change each second. */
   async #keep(proxy: Proxy, seconds: number): Promise<Life['kept']> {
     const echo = await startEcho()
-    const ended = new AbortController()
-    const [changing, holding] = [churn(this.#store, this.#size, 100, ended.signal), hold(proxy, 20, ended.signal)]
+    const ending = new AbortController()
+    const [changing, holding] = [churn(this.#served, this.#size, 100, ending.signal), hold(proxy, 20, ending.signal)]
     const asking = { ...SMALL, rate: 2_000 }
     const { count, failed } = await this.ask('Fairlead', { asking }, seconds)
-    ended.abort()
+    ending.abort()
     const [changes, { cut }] = await Promise.all([changing, holding])
     echo.closeAllConnections()
     echo.close()
@@ -191,7 +181,7 @@ class Stage {
   async endController(): Promise<void> {
     if (this.#controller === null) return
     this.#controller.kill('SIGKILL')
-    await gone(this.#controller)
+    await ended(this.#controller)
     this.#controller = null
   }
 
@@ -220,10 +210,6 @@ async function during<T>(
   return { told }
 }
 
-async function gone(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
-}
-
 function freshState(): string {
   const folder = `/run/bench-http-state-${serial++}`
   rmSync(folder, { recursive: true, force: true })
@@ -239,8 +225,6 @@ function reportOf(results: ReadonlyMap<Case, ReadonlyMap<Who, readonly Answers[]
   const middle = (told: readonly Answers[], field: keyof Answers): number => median(told.map((each) => each[field]))
   const against = (found: ReadonlyMap<Who, readonly Answers[]>, who: Who, field: keyof Answers): number =>
     byRound(found.get('Fairlead')!, found.get(who)!, (ours, theirs) => ours[field] / theirs[field])
-  const withShare = (value: number, who: Who, share: () => number): Cell =>
-    who === 'Fairlead' ? value : `${figure(value)} (${figure(share())})`
   const one = results.get(CASES[0]!)!.get('Fairlead')!
   const peers: readonly Who[] = ['nginx', 'HAProxy']
   return {
@@ -371,6 +355,4 @@ const CASES: readonly Case[] = [
 const ONE: Size = { routes: 1, hosts: 1 }
 const MANY: Size = { routes: 5_000, hosts: 10 }
 const MOST: Size = { routes: 50_000, hosts: 10 }
-/** Equal is within 5 % (design.md, 8). */
-const EQUAL = { below: 1.05 }
 let serial = 0
