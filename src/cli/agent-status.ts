@@ -1,5 +1,5 @@
 /** The side of an agent that only reads: healthz, livez, metrics, statusz, Events. */
-import type { ClusterEvent, KindState } from '../cluster/source/kube.ts'
+import type { KindState, PostEvent } from '../cluster/source/kube.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Tables } from '../cluster/tables.ts'
 import type { Binding } from '../core/binding.ts'
@@ -47,7 +47,7 @@ export interface StatusParts {
   readonly rows: Binding
   readonly bindings: () => readonly Binding[]
   readonly sources: () => Iterable<KindState>
-  readonly post: (event: ClusterEvent) => void
+  readonly post: PostEvent
 }
 
 export interface StatusSide {

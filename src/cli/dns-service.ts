@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Connection } from '../carrier/connection.ts'
 import { CarrierTarget } from '../carrier/target.ts'
-import type { ClusterEvent } from '../cluster/source/kube.ts'
+import type { ClusterEvent, Posted } from '../cluster/source/kube.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Binding } from '../core/binding.ts'
 import type { Event } from '../core/progress.ts'
@@ -110,9 +110,9 @@ export class DnsService {
   }
 
   /** To the cluster of this process; where no `kubernetes` is for that, to the first. */
-  post(event: ClusterEvent): void {
+  post(event: ClusterEvent): Promise<Posted> {
     const to = this.clusters.find(({ own }) => own) ?? this.clusters[0]!
-    to.source.post(event)
+    return to.source.post(event)
   }
 
   /** Why a name of a cluster does not exist; null: nothing can be said. */

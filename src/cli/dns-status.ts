@@ -67,7 +67,7 @@ export async function serveDnsStatus(parts: DnsStatusParts): Promise<{ close(): 
     await listen(options.metricsBindAddress, routes, log, questions),
     ...(options.statusSocket ? [await listen(options.statusSocket, routes, log, questions)] : []),
   ]
-  const events = problemEvents(options.name, (event) => service()?.post(event))
+  const events = problemEvents(options.name, async (event) => service()?.post(event) ?? { kind: 'too many' })
   const timer = tellProblems(events, () => ({
     rejections: rejectionsOf(parts),
     refused: refusedOf(service(), options.name),

@@ -1,7 +1,7 @@
 /** What becomes of the certificates that are ordered: log, metrics, Events, status. */
 import type { Happening } from '../ingress/acme/world.ts'
 import { showNothing } from '../ingress/acme/shown.ts'
-import type { ClusterEvent } from '../cluster/source/kube.ts'
+import type { PostEvent } from '../cluster/source/kube.ts'
 import type { Log } from '../status/log.ts'
 import type { Counter, Metrics } from '../status/metrics.ts'
 import type { CertificateReport } from '../status/report.ts'
@@ -9,12 +9,12 @@ import type { CertificateReport } from '../status/report.ts'
 export class CertificateNews {
   readonly shown = showNothing()
   readonly #log: Log
-  readonly #post: (event: ClusterEvent) => void
+  readonly #post: PostEvent
   readonly #orders: Counter
   readonly #issued: Counter
   readonly #failures: Counter
 
-  constructor(metrics: Metrics, log: Log, post: (event: ClusterEvent) => void) {
+  constructor(metrics: Metrics, log: Log, post: PostEvent) {
     this.#log = log
     this.#post = post
     this.#orders = metrics.counter('fairlead_acme_orders_total', 'Orders made at the ACME server')
@@ -61,7 +61,7 @@ export class CertificateNews {
         const [namespace = '', name = ''] = ingress.split('/')
         const message = `certificate ${secret} for ${event.names.slice(0, NAMES_SAID).join(', ')}, until ${until}`
         const regarding = { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', namespace, name }
-        if (ingress !== '') this.#post({ regarding, type: 'Normal', reason: 'Issued', message })
+        if (ingress !== '') void this.#post({ regarding, type: 'Normal', reason: 'Issued', message })
         return this.#log.info('a certificate', { certificate: secret, names: event.names.slice(0, NAMES_SAID), until })
       }
       default:

@@ -62,7 +62,7 @@ export async function serveIngressStatus({
     await listen(options.statusBindAddress, routes, log),
     ...(options.statusSocket ? [await listen(options.statusSocket, routes, log)] : []),
   ]
-  const events = problemEvents(options.name, (event) => service.source.post(event))
+  const events = problemEvents(options.name, service.source.post)
   const timer = tellProblems(events, () => ({ rejections, refused: refusedOf(service) }))
   return {
     async close() {

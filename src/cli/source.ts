@@ -13,7 +13,8 @@ import {
   findSettings,
   kubeSource,
   type Answered,
-  type ClusterEvent,
+  type Posted,
+  type PostEvent,
   type Connection,
   type KindState,
   type Settings,
@@ -63,7 +64,8 @@ export interface Source {
   /** For people. */
   readonly from: string
   readonly states: () => Iterable<KindState>
-  readonly post: (event: ClusterEvent) => void
+  /** Where there is no API server, nobody reads Events: they are said to be posted. */
+  readonly post: PostEvent
   readonly done: Promise<void>
   /** null: there is no API server. */
   readonly connection: Connection | null
@@ -104,7 +106,8 @@ function readFiles(paths: readonly string[], { inlets, signal, log, rejections, 
     ...{ paths, inlets, signal, rejections, selectors },
     onProblem: (problem) => log.warn('a file cannot be used', { problem: describeProblem(problem) }),
   })
-  return { from: paths.join(' '), states: () => [], post: () => {}, done, connection: null, reconnect: null }
+  const post = (): Promise<Posted> => Promise.resolve({ kind: 'posted' })
+  return { from: paths.join(' '), states: () => [], post, done, connection: null, reconnect: null }
 }
 
 function followServer(
@@ -119,11 +122,11 @@ function followServer(
     ...{ connection, inlets, signal, log, copies },
     selectors: Object.fromEntries(wanted) as Readonly<Record<string, { labelSelector: string }>>,
   })
-  const events = createEvents(connection, { signal, component, host })
+  const post = createEvents(connection, { signal, component, host })
   return {
     from,
     states: () => states().values(),
-    post: (event) => void events.postEvent(event),
+    post,
     done: done.then(() => connection.close()),
     connection,
     reconnect: () => connect(settings, { connections: WATCHES_MAX }),

@@ -1,6 +1,6 @@
 /** Kubernetes Events for what cannot be used: each problem once, while it lasts; again when it comes back. */
 import type { Rejection } from '../cluster/rejection.ts'
-import type { ClusterEvent } from '../cluster/source/kube/events.ts'
+import type { ClusterEvent, PostEvent } from '../cluster/source/kube/events.ts'
 import type { Refused } from '../core/delta.ts'
 import type { Readable } from '../core/table.ts'
 
@@ -31,22 +31,35 @@ export function tellProblems(events: ProblemEvents, problems: () => Problems): N
   }, TELL_EVERY_MS).unref()
 }
 
-/** `node`: its name; what this node refuses and is of no object is its own. `post` must not reject; it may drop what is too much. */
-export function problemEvents(node: string, post: (event: ClusterEvent) => void): ProblemEvents {
-  let told: ReadonlySet<string> = new Set()
+/** `node`: its name; what this node refuses and is of no object is its own. What could not be posted is posted later, while it lasts. */
+export function problemEvents(node: string, post: PostEvent, clock: () => number = Date.now): ProblemEvents {
+  let told = new Map<string, Told>()
   return {
     tell(rejections, refused) {
-      const now = new Set<string>()
+      const now = new Map<string, Told>()
       for (const event of eventsOf(node, rejections, refused)) {
         if (now.size >= TOLD_MAX) break
         const { kind, namespace, name } = event.regarding
         const id = `${kind} ${namespace}/${name} ${event.message}`
-        if (!told.has(id) && !now.has(id)) post(event)
-        now.add(id)
+        if (now.has(id)) continue
+        const state = told.get(id) ?? { next: 0 }
+        now.set(id, state)
+        if (clock() < state.next) continue
+        state.next = Infinity
+        void post(event).then(({ kind }) => {
+          // One that fails for good (its namespace ends) must not use up the turns of the others.
+          if (kind === 'failed') state.next = clock() + RETRY_MS
+          if (kind === 'too many') state.next = 0
+        })
       }
       told = now
     },
   }
+}
+
+interface Told {
+  /** When it is to be posted, by the clock: Infinity while that is under way and when it was. */
+  next: number
 }
 
 function* eventsOf(
@@ -87,6 +100,7 @@ function regardingOf(object: string): ClusterEvent['regarding'] | null {
 }
 
 const TOLD_MAX = 4096
+const RETRY_MS = 10_000
 /** Of one target. */
 const OF_NODE_MAX = 20
 const API_VERSIONS: Readonly<Record<string, string>> = {

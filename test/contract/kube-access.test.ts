@@ -142,24 +142,24 @@ function tests(api: ApiServer): void {
     t.teardown(() => connection.close())
     let now = Date.now()
     const options = { signal: new AbortController().signal, component: 'fairlead-agent', host: 'n1', now: () => now }
-    const events = createEvents(connection, options)
+    const post = createEvents(connection, options)
     const regarding = { apiVersion: 'v1', kind: 'Service', namespace: 'default', name: 'kubernetes' }
     const event = { regarding, reason: 'InvalidAddress', message: 'no', type: 'Warning' } as const
-    t.match(await events.postEvent(event), { kind: 'posted' })
-    t.match(await events.postEvent(event), { kind: 'counted' })
+    t.match(await post(event), { kind: 'posted' })
+    t.match(await post(event), { kind: 'counted' })
     now += 11 * 60_000
-    t.match(await events.postEvent(event), { kind: 'posted' }, 'again after a while')
-    t.match(await createEvents(connection, options).postEvent(event), { kind: 'posted' }, 'by a restarted agent')
+    t.match(await post(event), { kind: 'posted' }, 'again after a while')
+    t.match(await createEvents(connection, options)(event), { kind: 'posted' }, 'by a restarted agent')
     const { items } = await api.call('GET', '/api/v1/namespaces/default/events?fieldSelector=reason=InvalidAddress')
     t.match(items, [{ involvedObject: regarding, message: 'no', type: 'Warning', source: { host: 'n1' } }])
     t.equal(items.length, 1)
     const other = createEvents(connection, { ...options, host: 'n2' })
-    t.match(await other.postEvent(event), { kind: 'posted' }, 'by the agent of another node')
+    t.match(await other(event), { kind: 'posted' }, 'by the agent of another node')
     const again = await api.call('GET', '/api/v1/namespaces/default/events?fieldSelector=reason=InvalidAddress')
     t.equal(again.items.length, 1, 'is the same event')
     const { metadata } = await api.call('GET', '/api/v1/namespaces/default/services/kubernetes')
     t.equal(items[0].involvedObject.uid, metadata.uid, 'and kubectl describe finds it')
-    const flood = Array.from({ length: 100 }, (_, i) => events.postEvent({ ...event, message: `${i}` }))
+    const flood = Array.from({ length: 100 }, (_, i) => post({ ...event, message: `${i}` }))
     const posted = (await Promise.all(flood)).filter(({ kind }) => kind === 'posted').length
     t.ok(posted > 0 && posted <= 25, `${posted} of 100 at once`)
   })

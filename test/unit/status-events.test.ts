@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Rejection } from '../../src/cluster/rejection.ts'
-import type { ClusterEvent } from '../../src/cluster/source/kube/events.ts'
+import type { ClusterEvent, Posted } from '../../src/cluster/source/kube/events.ts'
 import type { Event } from '../../src/core/progress.ts'
 import { InputTable } from '../../src/core/table.ts'
 import { problemEvents } from '../../src/status/events.ts'
@@ -10,9 +10,20 @@ import { sayRejections } from '../../src/status/rejections.ts'
 
 const rejection = (object: string, problem = 'is bad') => ({ object, field: 'spec.x', problem, remedy: 'mend it' })
 
-t.test('each problem once while it lasts, again when it comes back', (t) => {
+/** `answers`: to the first ones; then all are posted. */
+function poster(...answers: Posted[]) {
   const posted: ClusterEvent[] = []
-  const events = problemEvents('n1', (event) => void posted.push(event))
+  const post = (event: ClusterEvent): Promise<Posted> => {
+    const answer = answers.shift() ?? { kind: 'posted' }
+    posted.push(event)
+    return Promise.resolve(answer)
+  }
+  return { posted, post }
+}
+
+t.test('each problem once while it lasts, again when it comes back', (t) => {
+  const { posted, post } = poster()
+  const events = problemEvents('n1', post)
   const a = rejection('Service shop/web')
   events.tell([a, a], [])
   events.tell([a], [])
@@ -30,9 +41,28 @@ t.test('each problem once while it lasts, again when it comes back', (t) => {
   t.end()
 })
 
+t.test('what could not be posted is posted later, while it lasts', async (t) => {
+  const problem = { status: 503, message: 'no', remedy: 'wait', retryAfterMs: null }
+  const { posted, post } = poster({ kind: 'too many' }, { kind: 'failed', problem }, { kind: 'counted' })
+  let now = 0
+  const events = problemEvents('n1', post, () => now)
+  const tell = async (): Promise<number> => {
+    events.tell([rejection('Service shop/web')], [])
+    await new Promise(setImmediate)
+    return posted.length
+  }
+  t.equal(await tell(), 1)
+  t.equal(await tell(), 2, 'too many at once: with the next round')
+  t.equal(await tell(), 2, 'failed: not at once')
+  now += 11_000
+  t.equal(await tell(), 3, 'but soon')
+  now += 3_600_000
+  t.equal(await tell(), 3, 'it is told')
+})
+
 t.test('what they are about', (t) => {
-  const posted: ClusterEvent[] = []
-  const events = problemEvents('n1', (event) => void posted.push(event))
+  const { posted, post } = poster()
+  const events = problemEvents('n1', post)
   const refused = (key: string) => ({ target: 'nft', refused: { key, reason: 'no room', remedy: 'make some' } })
   events.tell(
     [rejection('Node n1'), rejection('EndpointSlice a/b'), rejection('file x.yaml:3')],
@@ -51,8 +81,8 @@ t.test('what they are about', (t) => {
 })
 
 t.test('many rows that a node refuses: some for each target, each once', (t) => {
-  const posted: ClusterEvent[] = []
-  const events = problemEvents('n1', (event) => void posted.push(event))
+  const { posted, post } = poster()
+  const events = problemEvents('n1', post)
   const rows = (target: string, count: number) =>
     Array.from({ length: count }, (_, i) => ({ target, refused: { key: `f ${i}`, reason: 'r', remedy: 'm' } }))
   for (const _ of [1, 2]) events.tell([], [...rows('nft', 30_000), ...rows('overlay', 2)])

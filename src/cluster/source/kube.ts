@@ -8,7 +8,7 @@ import { Reflector, type KindState } from './kube/reflector.ts'
 
 export { connect, type Answered, type Connection } from './kube/connection.ts'
 export { Copies } from './kube/copy.ts'
-export { createEvents, type EventPoster, type ClusterEvent } from './kube/events.ts'
+export { createEvents, type ClusterEvent, type Posted, type PostEvent } from './kube/events.ts'
 export { Followed, type Reference } from './kube/followed.ts'
 export type { KindState } from './kube/reflector.ts'
 export { findSettings, type Settings, type Wanted } from './kube/settings.ts'

@@ -22,12 +22,12 @@ export interface ClusterEvent {
   readonly type: 'Normal' | 'Warning'
 }
 
-/** `counted`: said lately, or too many at once. */
-export type Posted = { readonly kind: 'posted' | 'counted' } | { readonly kind: 'failed'; readonly problem: Problem }
+/** `counted`: said lately. `too many`: at once, and this one was not said. */
+export type Posted =
+  { readonly kind: 'posted' | 'counted' | 'too many' } | { readonly kind: 'failed'; readonly problem: Problem }
 
-export interface EventPoster {
-  postEvent(event: ClusterEvent): Promise<Posted>
-}
+/** Never rejects. */
+export type PostEvent = (event: ClusterEvent) => Promise<Posted>
 
 export interface EventOptions {
   readonly signal: AbortSignal
@@ -37,26 +37,24 @@ export interface EventOptions {
   readonly now?: () => number
 }
 
-export function createEvents(connection: Connection, options: EventOptions): EventPoster {
+export function createEvents(connection: Connection, options: EventOptions): PostEvent {
   const now = options.now ?? Date.now
   const said = new Map<string, Said>()
   const bucket = new Bucket(now)
-  return {
-    postEvent: async (event) => {
-      const name = nameOf(event, options)
-      const before = said.get(name)
-      const count = (before?.count ?? 0) + 1
-      const again = before !== undefined && now() - before.at < REPEAT_MS
-      if (again || !bucket.take()) {
-        if (before !== undefined) before.count = count
-        return { kind: 'counted' }
-      }
-      remember(said, name, { at: now(), first: before?.first ?? now(), count })
-      const problem = await post(connection, name, event, said.get(name)!, options)
-      if (problem === null) return { kind: 'posted' }
-      said.delete(name) // so that the next one tries again
-      return { kind: 'failed', problem }
-    },
+  return async (event) => {
+    const name = nameOf(event, options)
+    const before = said.get(name)
+    const count = (before?.count ?? 0) + 1
+    if (before !== undefined && now() - before.at < REPEAT_MS) {
+      before.count = count
+      return { kind: 'counted' }
+    }
+    if (!bucket.take()) return { kind: 'too many' }
+    remember(said, name, { at: now(), first: before?.first ?? now(), count })
+    const problem = await post(connection, name, event, said.get(name)!, options)
+    if (problem === null) return { kind: 'posted' }
+    said.delete(name) // so that the next one tries again
+    return { kind: 'failed', problem }
   }
 }
 
@@ -123,7 +121,11 @@ async function send(
 ): Promise<Problem | null> {
   const answer = await connection.request(path, { ...request, signal })
   if (answer.kind === 'failed') return answer.problem
-  for await (const _ of answer.body); // read to its end, so that the connection can be used again
+  try {
+    for await (const _ of answer.body); // read to its end, so that the connection can be used again
+  } catch {
+    // cut off behind its status, which says that it was done
+  }
   return null
 }
 
