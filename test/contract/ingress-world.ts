@@ -16,6 +16,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   Ingress: '/apis/networking.k8s.io/v1/namespaces/x/ingresses',
   IngressClass: '/apis/networking.k8s.io/v1/ingressclasses',
   Secret: '/api/v1/namespaces/x/secrets',
+  ConfigMap: '/api/v1/namespaces/x/configmaps',
 }
 
 export async function world(t: Test) {
