@@ -16,8 +16,10 @@ import { referencesOf } from '../ingress/references.ts'
 import type { SecretRow } from '../ingress/rows.ts'
 import { spareCertificate } from '../ingress/selfsigned.ts'
 import { deriveDuties, type Duty } from '../ingress/status/duties.ts'
+import { deriveUnresolved } from '../ingress/unresolved.ts'
 import type { Log } from '../status/log.ts'
 import type { Observer } from '../status/observer.ts'
+import { NameNews } from './ingress-names.ts'
 import { startSource, type Source, type SourceOptions } from './source.ts'
 
 export interface IngressParts {
@@ -75,8 +77,10 @@ export class IngressService {
     this.proxying = deriveProxying(this.graph, { ...tables, spare: spare(), now: clock(signal) }, told)
     this.post.markSynced()
     this.duties = deriveDuties(this.graph, tables.ingresses, this.proxying.plans, this.post)
-    const { rejections, unstaffed } = this.proxying
-    this.rejections = union('problems', [parts.problems, tables.rejections, rejections, unstaffed])
+    const { rejections, unstaffed, plans } = this.proxying
+    const names = new NameNews({ carrier: parts.carrier, services: tables.services, signal })
+    const unresolved = deriveUnresolved(this.graph, { plans, services: tables.services, failing: names.failing })
+    this.rejections = union('problems', [parts.problems, tables.rejections, rejections, unstaffed, unresolved])
     this.runner = new Runner(this.graph, { signal, onEvent: observer.hear, auditEveryMs: AUDIT_MS })
     const again = source.reconnect?.() ?? null
     this.followed =
@@ -86,7 +90,7 @@ export class IngressService {
     // Certificates and users before the routes that mean them.
     this.#secrets = this.#attach(this.proxying.secrets, parts.carrier)
     this.#proxy = this.#attach(this.proxying.rows, parts.carrier, () => this.#secretsInPlace())
-    this.#ended = Promise.all([running, following])
+    this.#ended = Promise.all([running, following, names.run()])
       .then(() => this.followed?.done())
       .then(() => again?.close())
   }

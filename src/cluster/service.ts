@@ -2,7 +2,7 @@ import { familyOf, mergeCidrs, parseAddress, parseCidr } from './address.ts'
 import { intern } from './intern.ts'
 import { createdAt, parseMetadata, type Metadata } from './metadata.ts'
 import { parsePort, PORT_RANGE, type Protocol } from './protocol.ts'
-import { flag, integer, isAbsent, list, oneOf, record, type Raw } from './raw.ts'
+import { flag, integer, isAbsent, isInteger, list, oneOf, record, type Raw } from './raw.ts'
 import { show, type Parsed, type Report } from './rejection.ts'
 import { usableAddress } from './usable.ts'
 
@@ -45,6 +45,8 @@ export interface ServicePort {
   readonly nodePort: number
   /** What is spoken there: `kubernetes.io/h2c`. Absent: not said. */
   readonly appProtocol?: string
+  /** Of a Service of type ExternalName only: where what its name stands for listens, when that is not `port`. */
+  readonly targetPort?: number
 }
 
 /** Of a core/v1 Service as JSON. Absent fields get the defaults an API server would have given them. Never throws. */
@@ -69,7 +71,7 @@ export function parseService(raw: unknown): Parsed<Service> {
     externalIPs: addresses(spec['externalIPs'], 'spec.externalIPs', report),
     loadBalancerIPs: type === 'LoadBalancer' ? loadBalancerIPs(meta) : NONE,
     sourceRanges: sourceRanges(spec['loadBalancerSourceRanges'], report),
-    ports: type === 'ExternalName' ? NONE : ports(spec, exposed, report),
+    ports: ports(spec, type, exposed, report),
     affinitySeconds: affinitySeconds(spec, report),
     internalTrafficPolicy: policy(spec, 'internalTrafficPolicy', report),
     externalTrafficPolicy,
@@ -167,7 +169,7 @@ function sourceRanges(value: unknown, report: Report): readonly string[] | null 
   return merged
 }
 
-function ports(spec: Raw, exposed: boolean, report: Report): readonly ServicePort[] {
+function ports(spec: Raw, type: Service['type'], exposed: boolean, report: Report): readonly ServicePort[] {
   const found: ServicePort[] = []
   const taken = new Map<string, number>()
   for (const [i, item] of list(spec['ports'], 'spec.ports', PORTS_MAX, report).entries()) {
@@ -185,7 +187,10 @@ function ports(spec: Raw, exposed: boolean, report: Report): readonly ServicePor
     const nodePort = nodePortOf(item as Raw, field, exposed, port.protocol, taken, i, report)
     const appProtocol = (item as Raw)['appProtocol']
     const said = typeof appProtocol === 'string' ? { appProtocol: intern(appProtocol) } : {}
-    found.push({ name: port.name, protocol: port.protocol, port: port.port, nodePort, ...said })
+    // Pods have theirs in EndpointSlices. A name is that of a container's port, and there is no container.
+    const targetPort = type === 'ExternalName' ? (item as Raw)['targetPort'] : undefined
+    const target = isInteger(targetPort, ...PORT_RANGE) && targetPort !== port.port ? { targetPort } : {}
+    found.push({ name: port.name, protocol: port.protocol, port: port.port, nodePort, ...said, ...target })
   }
   return found.length === 0 ? NONE : found
 }

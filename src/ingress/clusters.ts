@@ -65,8 +65,17 @@ export function clusterOf(
         problem: `names the Service ${path}, whose externalName cannot be used; requests get 503`,
         remedy: 'correct spec.externalName',
       }
+    // What the pod of the proxy itself listens on is nobody's backend (ingress-nginx refuses it, too).
+    if (/(^|\.)localhost$/.test(service.externalName))
+      return {
+        problem: `names the Service ${path}, whose externalName is ${service.externalName}: the proxy itself; requests get 503`,
+        remedy: 'name another host in spec.externalName',
+      }
     return {
-      cluster: { ...cluster, resolve: { name: service.externalName, port: port.port, everyMs: RESOLVE_MS } },
+      cluster: {
+        ...cluster,
+        resolve: { name: service.externalName, port: port.targetPort ?? port.port, everyMs: RESOLVE_MS },
+      },
       feed: { from: 'name' },
     }
   }
@@ -79,7 +88,7 @@ export function clusterOf(
 /** What a certificate of the backend is most likely for, when nobody says. */
 const defaultName = ({ namespace, name, externalName }: Service): string => externalName ?? `${name}.${namespace}.svc`
 
-/** null: it has none such. A Service of type ExternalName has every number. */
+/** null: it has none such. A Service of type ExternalName has those that it declares, and every number (as with ingress-nginx). */
 function portOf(service: Service, wanted: number | string, protocol: Protocol): ServicePort | null {
   const found = service.ports.find(
     (port) => port.protocol === protocol && (port.port === wanted || port.name === wanted),
@@ -95,11 +104,11 @@ function noPort(path: string, service: Service, wanted: number | string): Found 
     .slice(0, 10)
   const what =
     service.type === 'ExternalName'
-      ? 'is of type ExternalName, where a port is a number'
+      ? `is of type ExternalName and declares ${ports.join(', ') || 'no ports'}`
       : `has ${ports.join(', ') || 'no ports'}`
   return {
     problem: `names port ${wanted} of the Service ${path}, which ${what}; requests get 503`,
-    remedy: 'name one of its ports',
+    remedy: service.type === 'ExternalName' ? 'name one of its ports, or give a number' : 'name one of its ports',
   }
 }
 

@@ -4,7 +4,7 @@ import type { Service } from '../cluster/service.ts'
 import { derive } from '../core/derive.ts'
 import type { Graph } from '../core/graph.ts'
 import type { Readable } from '../core/table.ts'
-import type { Plan } from './plan.ts'
+import type { Plan, Served } from './plan.ts'
 
 interface Inputs {
   readonly plans: Readable<Plan>
@@ -19,16 +19,11 @@ export const deriveUnstaffed = (graph: Graph, { plans, services, staffed }: Inpu
     driver: plans,
     inputs: [services, staffed],
     rows: (key, { ingress, annotations }, read) => {
-      const { namespace, rules, defaultBackend } = ingress
+      const { namespace } = ingress
       const spare = annotations.answering.defaultBackend
       const isStaffed = (service: string): boolean => read.get(staffed, `${namespace}/${service}`) !== undefined
       if (spare !== null && isStaffed(spare)) return [] // that one answers
-      const named = new Map<string, string>()
-      for (const { backend, field } of rules.flatMap(({ paths }) => paths))
-        if (backend !== null && !named.has(backend.service)) named.set(backend.service, `${field}.backend`)
-      if (defaultBackend !== null && !named.has(defaultBackend.service))
-        named.set(defaultBackend.service, 'spec.defaultBackend')
-      return [...named].flatMap(([service, field]) => {
+      return [...backendsOf(ingress)].flatMap(([service, field]) => {
         // One that is not there is told where routes are made.
         if (isStaffed(service) || read.get(services, `${namespace}/${service}`) === undefined) return []
         const problem = `names the Service ${namespace}/${service}, which has no endpoint that is ready; requests get 503`
@@ -37,3 +32,13 @@ export const deriveUnstaffed = (graph: Graph, { plans, services, staffed }: Inpu
       })
     },
   })
+
+/** Services that an Ingress names, each with the field where it does so first. */
+export function backendsOf({ rules, defaultBackend }: Served): ReadonlyMap<string, string> {
+  const named = new Map<string, string>()
+  for (const { backend, field } of rules.flatMap(({ paths }) => paths))
+    if (backend !== null && !named.has(backend.service)) named.set(backend.service, `${field}.backend`)
+  if (defaultBackend !== null && !named.has(defaultBackend.service))
+    named.set(defaultBackend.service, 'spec.defaultBackend')
+  return named
+}

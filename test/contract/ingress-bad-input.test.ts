@@ -15,6 +15,7 @@ const mismatched = (): Raw => {
 }
 const PATH = 'spec.rules[0].http.paths[0]'
 const annotation = (name: string): string => `metadata.annotations[nginx.ingress.kubernetes.io/${name}]`
+const NOWHERE = 'nowhere.example.org'
 const REGEX = { 'use-regex': 'true' }
 
 interface Case {
@@ -86,6 +87,16 @@ const CASES: Readonly<Record<string, Case>> = {
     field: `${PATH}.backend`,
     says: /x\/nowhere.*does not exist/,
   },
+  unresolved: {
+    about: 'a Service whose name is nowhere',
+    objects: backendObjects('x/outer', [], { clusterIP: undefined, type: 'ExternalName', externalName: NOWHERE }).slice(
+      0,
+      1,
+    ),
+    given: { paths: { 'unresolved.org/': 'outer' } },
+    field: `${PATH}.backend`,
+    says: /x\/outer, whose externalName nowhere\.example\.org cannot be looked up: nxdomain; .* or get 503/,
+  },
   bucket: {
     about: 'a backend that is no Service',
     given: {
@@ -119,6 +130,7 @@ t.test('bad input', async (t) => {
     ...[CLASS, ...backendObjects('x/a', ['10.0.0.1']), tlsSecret('x/good', ['good.org'])],
     ingress('x/good', { paths: { 'good.org/': 'a' }, tls: tls('good.org') }),
   )
+  carrier.stats = { worker: { says: { failingNames: { [NOWHERE]: 'nxdomain' } } } }
   const controller = start()
   await until('ready', async () => (await controller.ask('/readyz'))[0] === 200)
   const good = (): object => {
@@ -163,6 +175,10 @@ t.test('bad input', async (t) => {
   })
   t.equal(carrier.problem, null)
 
+  carrier.stats = { worker: { says: { failingNames: {} } } }
+  const told = async (): Promise<string> => (await controller.ask('/metrics'))[1]
+  await until('a name that is found again', async () => !(await told()).includes('Ingress x/unresolved'))
+  t.match(await told(), 'Ingress x/absent', 'and what is wrong still, is told')
   await call('DELETE', '/apis/networking.k8s.io/v1/namespaces/x/ingresses/good')
   await until('the next one has the path', () =>
     JSON.stringify(carrier.tables.get('proxy')?.rows.get('route good.org Prefix / 0'))?.includes('"ingress":"thief"'),

@@ -1,4 +1,5 @@
 /** ExternalName: backends that are names, looked up in a real DNS, as /etc/resolv.conf says. */
+import { createSocket, type Socket } from 'node:dgram'
 import { createServer, type Server } from 'node:http'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +18,9 @@ t.setTimeout(300_000)
 t.test('names are followed; what cannot be looked up keeps its last addresses, and is told', async (t) => {
   const shipped = new ShippedIngress()
   t.teardown(() => shipped.end())
-  await ip(...['10.9.0.1/32', '10.9.0.2/32', '10.9.0.3/32', 'fd09::3/128'].map((each) => `addr add ${each} dev lo`))
+  await ip(
+    ...['10.9.0.1/32', '10.9.0.2/32', '10.9.0.3/32', 'fd09::3/128'].map((each) => `addr add ${each} dev lo nodad`),
+  )
   const servers = [
     ['10.9.0.1', 'one'],
     ['10.9.0.2', 'two'],
@@ -51,6 +54,11 @@ t.test('names are followed; what cannot be looked up keeps its last addresses, a
     return new RegExp(`fairlead_proxy_name_failing\\{name="${name}",result="(\\w+)"\\} 1`).exec(text)?.[1]
   }
   await until('SERVFAIL is told', async () => (await failing('broken.example.org')) === 'servfail')
+  const told = async (name: string): Promise<boolean> =>
+    (await shipped.complaints()).some((each) =>
+      each.includes(`the Service x/${name}, whose externalName ${name}.example.org cannot be looked up: servfail`),
+    )
+  await until('of the Ingress, too', () => told('broken'))
   t.match(shipped.said.join('\n'), /cannot look up broken\.example\.org: servfail; requests to it get 503; see the log/)
 
   await dns.kill()
@@ -66,7 +74,67 @@ t.test('names are followed; what cannot be looked up keeps its last addresses, a
   dns = serve(shipped.folder, ['10.9.0.1 web.example.org'])
   await until('it is found again', async () => (await body('web')) === 'one')
   t.equal(await failing('web.example.org'), undefined)
+
+  await t.test('another carrier that takes its place serves once it has looked them up', async (t) => {
+    const gate = await Gate.at('127.0.0.3')
+    t.teardown(() => gate.close())
+    const own = join(shipped.folder, 'resolv.other')
+    writeFileSync(own, 'nameserver 127.0.0.3\noptions timeout:60 attempts:1\n')
+    const mount = `mount --bind ${own} /etc/resolv.conf && exec "$@"`
+    let isReplaced = false
+    const replaced = shipped.replaceCarrier('unshare', '--mount', 'sh', '-c', mount, 'sh').then((code) => {
+      isReplaced = true
+      return code
+    })
+    await until('it asks', () => gate.held > 0)
+    for (let i = 0; i < 10; i++) t.equal(await body('web'), 'one')
+    t.equal(isReplaced, false)
+    gate.open()
+    while (!isReplaced) t.equal(await body('web'), 'one')
+    t.equal(await replaced, 0)
+    t.equal(await body('web'), 'one')
+  })
 })
+
+/** Hands queries on to the server at 127.0.0.1, once it is open. */
+class Gate {
+  readonly #socket = createSocket('udp4')
+  readonly #held: (() => void)[] = []
+  readonly #onward: Socket[] = []
+  #isOpen = false
+
+  static async at(address: string): Promise<Gate> {
+    const gate = new Gate()
+    await new Promise<void>((resolve) => gate.#socket.bind(53, address, resolve))
+    return gate
+  }
+
+  private constructor() {
+    this.#socket.on('message', (query, { port, address }) => {
+      const pass = (): void => {
+        const onward = createSocket('udp4')
+        this.#onward.push(onward)
+        onward.on('message', (answer) => this.#socket.send(answer, port, address))
+        onward.send(query, 53, '127.0.0.1')
+      }
+      if (this.#isOpen) pass()
+      else this.#held.push(pass)
+    })
+  }
+
+  get held(): number {
+    return this.#held.length
+  }
+
+  open(): void {
+    this.#isOpen = true
+    for (const pass of this.#held.splice(0)) pass()
+  }
+
+  close(): void {
+    for (const socket of [this.#socket, ...this.#onward]) socket.close()
+  }
+}
 
 const externalName = ([name, value]: [string, string]): Raw => ({
   ...{ apiVersion: 'v1', kind: 'Service', metadata: { namespace: 'x', name } },
@@ -82,5 +150,10 @@ function listen(address: string, word: string): Server {
 function serve(folder: string, hosts: readonly string[], gone: readonly string[] = []): DnsServer {
   const saying = (name: string, code: string): string => `template ANY ANY ${name} {\nrcode ${code}\n}`
   const answers = [saying('broken.example.org', 'SERVFAIL'), ...gone.map((name) => saying(name, 'NXDOMAIN'))]
-  return new DnsServer({ folder, namespace: 'n1', lines: [`hosts {\n${hosts.join('\n')}\nttl 1\n}`, ...answers] })
+  return new DnsServer({
+    folder,
+    namespace: 'n1',
+    bind: '127.0.0.1',
+    lines: [`hosts {\n${hosts.join('\n')}\nttl 1\n}`, ...answers],
+  })
 }

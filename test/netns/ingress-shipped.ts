@@ -23,7 +23,10 @@ export class ShippedIngress {
   /** Lines of both logs. */
   readonly said: string[] = []
   readonly #file = join(this.folder, 'objects.json')
+  readonly #socket = join(this.folder, 'proxy.sock')
+  readonly #status = join(this.folder, 'status.sock')
   readonly #children: ChildProcess[] = []
+  #carrier: ChildProcess | null = null
 
   /** What the cluster says, from now on. */
   write(...objects: readonly Raw[]): void {
@@ -32,23 +35,38 @@ export class ShippedIngress {
 
   /** Ends when it serves on 127.0.0.1, ports 80 and 443. */
   async begin(...args: readonly string[]): Promise<void> {
-    const socket = join(this.folder, 'proxy.sock')
-    this.#start([carrier, 'proxy', '--socket', socket, '--threads', '2', '--http', PAGES])
-    const words = ['ingress', '--directory', this.#file, '--socket', socket, '--name', 'pod', '--namespace', 'x']
-    const more = ['--status-bind-address', join(this.folder, 'status.sock'), '--log', 'debug', ...args]
+    this.#carrier = this.#startCarrier()
+    const words = ['ingress', '--directory', this.#file, '--socket', this.#socket, '--name', 'pod', '--namespace', 'x']
+    const more = ['--status-bind-address', this.#status, '--log', 'debug', ...args]
     this.#start([process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...words, ...more])
     await until('the carrier is ready', async () => (await this.page('/ready')).status === 200)
+  }
+
+  /** Another carrier, which takes the place of the one that runs; resolves once that one has ended. `enter`: words before its command. */
+  replaceCarrier(...enter: readonly string[]): Promise<number | null> {
+    const before = this.#carrier!
+    this.#carrier = this.#startCarrier(...enter)
+    return ended(before)
+  }
+
+  /** What the controller says is wrong: `Ingress x/a spec.tls[0]: problem; remedy`. */
+  async complaints(): Promise<readonly string[]> {
+    const answer = await ask({ socketPath: this.#status }, '/statusz', {})
+    const { rejections } = JSON.parse(answer.body) as Raw
+    return (rejections.first as Raw[]).map(
+      ({ object, field, problem, remedy }) => `${object} ${field}: ${problem}; ${remedy}`,
+    )
   }
 
   /** GET unless `more` says otherwise; status 0: there was no answer. */
   get(url: string, more: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Answer> {
     const { protocol, host, pathname, search } = new URL(url)
     const headers = { host, ...more.headers }
-    return ask(protocol === 'https:' ? 443 : 80, pathname + search, { ...more, headers })
+    return ask({ host: '127.0.0.1', port: protocol === 'https:' ? 443 : 80 }, pathname + search, { ...more, headers })
   }
 
   page(path: string): Promise<Answer> {
-    return ask(10254, path, {})
+    return ask({ host: '127.0.0.1', port: 10254 }, path, {})
   }
 
   async end(): Promise<void> {
@@ -59,24 +77,29 @@ export class ShippedIngress {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  #start(command: readonly string[]): void {
+  #startCarrier(...enter: readonly string[]): ChildProcess {
+    return this.#start([...enter, carrier, 'proxy', '--socket', this.#socket, '--threads', '2', '--http', PAGES])
+  }
+
+  #start(command: readonly string[]): ChildProcess {
     const child = start(command as [string], { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const input of [child.stdout!, child.stderr!])
       createInterface({ input }).on('line', (line) => this.said.push(line))
     this.#children.push(child)
+    return child
   }
 }
 
 const ask = (
-  port: number,
+  at: { readonly host: string; readonly port: number } | { readonly socketPath: string },
   path: string,
   { method = 'GET', headers = {}, body = '' }: { method?: string; headers?: Record<string, string>; body?: string },
 ): Promise<Answer> =>
   new Promise((resolve) => {
     const nothing = { status: 0, headers: {}, body: '' }
-    const isSecure = port === 443
+    const isSecure = 'port' in at && at.port === 443
     const tls = { servername: headers['host'] ?? '', rejectUnauthorized: false }
-    const to = { host: '127.0.0.1', port, path, method, headers, agent: false as const, ...(isSecure && tls) }
+    const to = { ...at, path, method, headers, agent: false as const, ...(isSecure && tls) }
     const asked = (isSecure ? requestTls : request)(to, (answer) => {
       let text = ''
       answer.on('data', (chunk: Buffer) => (text += chunk.toString()))

@@ -26,6 +26,8 @@ export class FakeCarrier {
   /** Instead of the answer to a commit, when not null. */
   answer: (table: string, revision: Revision) => string | null = () => null
   hello: (() => string) | null = null
+  /** In the answer to `stats`, beside the tables. */
+  stats: Readonly<Record<string, unknown>> = {}
   refuses: (key: string, row: unknown) => RefusedRow | null = () => null
   reads = true
   #server: Server | null = null
@@ -90,7 +92,7 @@ export class FakeCarrier {
     const message = JSON.parse(line) as ToCarrier
     if ('ask' in message) {
       const tables = Object.fromEntries([...this.tables].map(([table, { revision }]) => [table, { revision }]))
-      if (message.ask.what === 'stats') say({ answer: { id: message.ask.id, value: { tables } } })
+      if (message.ask.what === 'stats') say({ answer: { id: message.ask.id, value: { tables, ...this.stats } } })
       else say({ answer: { id: message.ask.id, error: `no ${JSON.stringify(message.ask.what)} here` } })
     } else if ('begin' in message) {
       if (delta.current !== null) this.problem ??= 'begin within a delta'

@@ -202,6 +202,21 @@ t.test('names that a CNAME can point to', async (t) => {
     t.equal(parsed.row?.externalName, null)
   }
   t.match(only(t, of(undefined)), 'spec.externalName: is missing')
+  const ports = [
+    { name: 'web', port: 80, targetPort: 8080 },
+    { name: 'tls', port: 443, targetPort: 443 },
+    { name: 'named', port: 5432, targetPort: 'db' },
+  ]
+  const named = parse({ type: 'ExternalName', externalName: 'x.example', ports }).row!.ports
+  t.same(
+    named.map(({ name, port, targetPort }) => [name, port, targetPort]),
+    [
+      ['web', 80, 8080],
+      ['tls', 443, undefined],
+      ['named', 5432, undefined],
+    ],
+  )
+  t.equal(parse({ ports }).row!.ports[0]!.targetPort, undefined, 'pods have theirs in EndpointSlices')
   t.equal(parse({ externalName: 'x.example' }).row?.externalName, null, 'of another type')
 })
 

@@ -176,25 +176,43 @@ t.test('backends: names of ports, missing ones, none ready, draining, both famil
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { namespace: 'x', name: 'ext' },
-    spec: { type: 'ExternalName', externalName: 'db.example.org' },
+    spec: {
+      ...{ type: 'ExternalName', externalName: 'db.example.org' },
+      ports: [
+        { name: 'http', port: 80, targetPort: 8080 },
+        { name: 'db', port: 5432, targetPort: 'db' },
+      ],
+    },
+  }
+  const local = {
+    ...external,
+    ...{ metadata: { namespace: 'x', name: 'local' }, spec: { type: 'ExternalName', externalName: 'LOCALHOST.' } },
   }
   const paths = {
     'h.org/': 'a:http',
     'h.org/port': 'a:81',
     'h.org/gone': 'gone',
     'h.org/ext': 'ext:8443',
+    'h.org/declared': 'ext',
+    'h.org/named': 'ext:db',
+    'h.org/unnamed': 'ext:web',
+    'h.org/local': 'local',
     'h.org/empty': 'empty',
   }
   const resource = { apiGroup: 'k8s.example.com', kind: 'Bucket', name: 'b' }
   const i = ingress('x/i', { paths })
   i['spec'].rules[0].http.paths.push({ path: '/resource', pathType: 'Prefix', backend: { resource } })
-  const room = new IngressRoom({}, [...ALL, external, ...backendObjects('x/empty', []), i])
+  const room = new IngressRoom({}, [...ALL, external, local, ...backendObjects('x/empty', []), i])
   t.equal(room.ask('http://h.org/'), TO_A)
-  for (const path of ['port', 'gone', 'empty', 'resource']) t.equal(room.ask(`http://h.org/${path}`), '503', path)
-  t.equal(room.ask('http://h.org/ext'), 'db.example.org:8443')
+  for (const path of ['port', 'gone', 'empty', 'resource', 'unnamed', 'local'])
+    t.equal(room.ask(`http://h.org/${path}`), '503', path)
+  t.equal(room.ask('http://h.org/ext'), 'db.example.org:8443', 'every number')
+  t.equal(room.ask('http://h.org/declared'), 'db.example.org:8080', 'its target')
+  t.equal(room.ask('http://h.org/named'), 'db.example.org:5432', 'a name of a container is none of a host')
   t.match(room.complaints(), [
-    /^Ingress x\/i spec.rules\[0\].http.paths\[5\].backend.resource: is not supported/,
+    /^Ingress x\/i spec.rules\[0\].http.paths\[9\].backend.resource: is not supported/,
     /gone.*does not exist/,
+    /x\/local, whose externalName is localhost: the proxy itself/,
     /names port 81 of the Service x\/a, which has http=80\/tcp/,
   ])
   room.put(

@@ -169,7 +169,8 @@ impl Worker for ProxyWorker {
             Question::Stats => {
                 let state = self.tables.state.load();
                 let names = self.resolver.failing();
-                let failing: HashMap<_, _> = names.iter().map(|(name, failure)| (name, failure.word())).collect();
+                let failing: HashMap<_, _> =
+                    names.iter().take(NAMES_MAX).map(|(name, failure)| (name, failure.word())).collect();
                 Ok(json!({
                     "hosts": state.hosts.len(),
                     "clusters": state.clusters.len(),
@@ -196,3 +197,6 @@ fn unread(error: std::io::Error) -> String {
 fn refusal(key: &str, problem: Problem) -> RefusedRow {
     RefusedRow { key: key.to_string(), reason: problem.reason, remedy: problem.remedy }
 }
+
+/// That are told.
+const NAMES_MAX: usize = 1000;

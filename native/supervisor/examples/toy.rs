@@ -1,11 +1,13 @@
 //! The smallest kind of carrier there can be, for the tests of the supervisor. Table `words`: what a datagram that holds a
 //! key is answered. Table `doors`: where to listen, `{"port":N}`. Table `whispers`: words that nobody is told, and that are not
-//! to reach a disk. A few words make the worker misbehave; with TOY_COMMITS, each word of table `words` is that.
+//! to reach a disk. A few words make the worker misbehave; with TOY_COMMITS, each word of table `words` is that. With
+//! TOY_UNREADY it is not ready while there is a file of that name, into which it writes that it was asked.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,6 +153,11 @@ impl Worker for Server {
     }
 
     fn unready(&self) -> Vec<String> {
+        let path = std::env::var_os("TOY_UNREADY").filter(|path| std::fs::exists(path).unwrap_or(false));
+        if let Some(path) = path {
+            drop(std::fs::File::options().write(true).open(path).and_then(|mut file| file.write_all(b"asked")));
+            return vec!["file".to_string()];
+        }
         if self.words.lock().unwrap().is_empty() { vec!["words".to_string()] } else { vec![] }
     }
 

@@ -4,6 +4,7 @@
 use crate::channel::Channel;
 use crate::kind::Kind;
 use crate::message::Opened;
+use crate::pages::lock;
 use crate::supervisor::Supervisor;
 use crate::{Held, Options, controller};
 use cli::{Failure, failed};
@@ -49,6 +50,9 @@ pub enum FromPredecessor {
     },
     Welcome {
         version: String,
+        /// What the worker here is not ready with: a new one need not be, either.
+        #[serde(default)]
+        unready: Vec<String>,
     },
     /// Each of the following with its files. Sockets that controllers, successors, agents and readers connect
     /// to; with the last one what was noted of readers.
@@ -183,7 +187,8 @@ impl Supervisor {
 
     async fn tell_all(&self, channel: &Channel, held: &Held) -> io::Result<()> {
         use FromPredecessor::{All, Controller, Lock, NodeLocal, Page, Place, Readers, Successor, Table, Welcome};
-        channel.send(&Welcome { version: env!("CARGO_PKG_VERSION").to_string() }, &[]).await?;
+        let (version, unready) = (env!("CARGO_PKG_VERSION").to_string(), lock(&self.status).unready.clone());
+        channel.send(&Welcome { version, unready }, &[]).await?;
         channel.send(&Controller, &[held.controller.as_fd()]).await?;
         channel.send(&Successor, &[held.successor.0.as_fd()]).await?;
         if let Some(switch) = &self.switch {

@@ -35,8 +35,18 @@ pub struct Keeper {
     pub died: u64,
     /// Of each table, as the worker counts them.
     pub rows: BTreeMap<String, usize>,
-    /// Of tables of which a worker must take so many, or must not serve.
-    pub expected: BTreeMap<String, usize>,
+    /// None: a worker takes no other one's place.
+    pub expected: Option<Expected>,
+}
+
+/// What a worker must be able to that takes the place of one that serves.
+pub struct Expected {
+    /// Of tables of which it must take so many rows, or must not serve.
+    pub rows: BTreeMap<String, usize>,
+    /// What the other one is not ready with, either.
+    pub unready: Vec<String>,
+    /// It is waited for so long to be as ready; the other one serves meanwhile.
+    pub until: Instant,
 }
 
 /// A delta that the worker is to take into force: a part of a log.
@@ -69,7 +79,7 @@ impl Keeper {
             starts: 0,
             died: 0,
             rows: BTreeMap::new(),
-            expected: BTreeMap::new(),
+            expected: None,
         }
     }
 
@@ -130,11 +140,8 @@ impl Keeper {
             }
         }
         self.loading = None;
-        for (table, count) in &self.expected {
-            let taken = self.rows.get(table).copied().unwrap_or(0);
-            if taken != *count {
-                return Err(format!("of {count} rows of table {table}, {taken} were taken"));
-            }
+        if let Some(expected) = self.expected.take() {
+            self.match_up(&expected, say).await?;
         }
         if let Some(readers) = self.readers.clone() {
             // To answer matters more than to be read.
@@ -144,6 +151,29 @@ impl Keeper {
         }
         self.listen(ports, ports.places(), vec![]).await?;
         self.probe().await
+    }
+
+    /// Until it is as good as the one that it replaces.
+    async fn match_up(&mut self, expected: &Expected, say: &dyn Fn(&str)) -> Result<(), String> {
+        for (table, count) in &expected.rows {
+            let taken = self.rows.get(table).copied().unwrap_or(0);
+            if taken != *count {
+                return Err(format!("of {count} rows of table {table}, {taken} were taken"));
+            }
+        }
+        loop {
+            self.probe().await?;
+            let mut lacking = lock(&self.status).unready.clone();
+            lacking.retain(|each| !expected.unready.contains(each));
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= expected.until {
+                say(&format!("serves without what it is not ready with after all that time: {}", lacking.join(", ")));
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Ok(Err): the worker refuses it as a whole. Err: it is dead.
@@ -231,4 +261,5 @@ const STILLBORN_MAX: u32 = 3;
 const COMMIT_LIMIT: Duration = Duration::from_secs(60);
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const SAID_MAX: usize = 20;

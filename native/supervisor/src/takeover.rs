@@ -4,6 +4,7 @@
 use crate::channel::Channel;
 use crate::controller;
 use crate::handover::{Door, FromPredecessor, FromSuccessor, Hello};
+use crate::keeper::Expected;
 use crate::kind::{Kind, Sockets};
 use crate::log::Log;
 use crate::message::Opened;
@@ -18,7 +19,7 @@ use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use sys::channel::connect;
 use tokio::time::timeout;
 
@@ -29,6 +30,8 @@ pub struct Claim {
     lock: Option<File>,
     /// As the other one's worker counts them.
     rows: BTreeMap<String, usize>,
+    /// What the other one's worker is not ready with.
+    unready: Vec<String>,
     node_local: Option<OwnedFd>,
 }
 
@@ -57,6 +60,7 @@ pub async fn claim(kind: &'static dyn Kind, options: &Options) -> Result<Option<
 async fn receive(kind: &'static dyn Kind, mut channel: Channel) -> io::Result<(Held, Claim)> {
     let (mut version, mut controller, mut successor, mut readers) = (String::new(), None, None, None);
     let (mut lock, mut node_local, mut logs, mut rows) = (None, None, BTreeMap::new(), BTreeMap::new());
+    let mut unready = Vec::new();
     let (mut sockets, mut pages) = (Vec::new(), BTreeMap::<pages::Door, TcpListener>::new());
     let generation = loop {
         let (message, files) = channel.receive().await?;
@@ -64,7 +68,7 @@ async fn receive(kind: &'static dyn Kind, mut channel: Channel) -> io::Result<(H
         let mut file = || files.next().ok_or_else(|| io::Error::other("a file is missing in what it says"));
         match message {
             FromPredecessor::Refused { reason } => return Err(io::Error::other(reason)),
-            FromPredecessor::Welcome { version: theirs } => version = theirs,
+            FromPredecessor::Welcome { version: theirs, unready: lacking } => (version, unready) = (theirs, lacking),
             FromPredecessor::Controller => controller = Some(file()?),
             FromPredecessor::Successor => successor = Some(file()?),
             FromPredecessor::NodeLocal => node_local = Some(file()?),
@@ -100,17 +104,17 @@ async fn receive(kind: &'static dyn Kind, mut channel: Channel) -> io::Result<(H
         sockets,
         pages,
     };
-    Ok((held, Claim { channel, version, lock, rows, node_local }))
+    Ok((held, Claim { channel, version, lock, rows, unready, node_local }))
 }
 
 impl Claim {
-    /// Starts a worker, and ends when it serves and the other carrier has ended, or is about to. Returns the socket of
+    /// Starts a worker, which serves when it is as ready as the other one's, and ends when that has ended, or is about to. Returns the socket of
     /// agents, if the other one had it.
     pub async fn complete(mut self, supervisor: &mut Supervisor) -> Result<Option<OwnedFd>, Failure> {
         let kind = supervisor.kind;
-        supervisor.keeper.expected = self.rows;
+        let until = Instant::now() + READY_LIMIT;
+        supervisor.keeper.expected = Some(Expected { rows: self.rows, unready: self.unready, until });
         supervisor.keeper.start(&mut supervisor.shelf, &supervisor.ports, &|text| crate::say(kind, text)).await;
-        supervisor.keeper.expected.clear();
         if supervisor.keeper.id().is_none() {
             return Err(kept(&format!("no worker serves here: {}", lock(&supervisor.status).why_down)));
         }
@@ -143,3 +147,5 @@ fn kept(why: &str) -> Failure {
 
 /// The other one gives up a little earlier, or later: it is there to be asked.
 const LIMIT: Duration = Duration::from_secs(40);
+/// A name is looked up, or has failed, by then. The other one waits a little longer for all of it.
+const READY_LIMIT: Duration = Duration::from_secs(20);

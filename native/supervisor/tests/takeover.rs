@@ -106,6 +106,34 @@ fn one_that_fails_changes_nothing() {
 }
 
 #[test]
+fn one_that_is_not_as_ready_waits_while_the_other_one_serves() {
+    let place = Place::make();
+    let (mut carrier, mut controller) = place.serving();
+    controller.delta("words", 0, 1, &[put("a", "1")]);
+    let path = place.dir.join("unready");
+    std::fs::write(&path, "").unwrap();
+    // What it says can be told from what the other one says.
+    let variables = [("TOY_UNREADY", path.to_str().unwrap()), ("TOY_COMMITS", "2")];
+    let mut next = place.spawn_as(&variables);
+    eventually("it is asked whether it is ready", || std::fs::read(&path).unwrap() == b"asked");
+    for _ in 0..50 {
+        assert_eq!(place.query("a"), "1");
+    }
+    assert!(carrier.child.try_wait().unwrap().is_none() && next.child.try_wait().unwrap().is_none());
+    std::fs::remove_file(&path).unwrap();
+    assert!(carrier.child.wait().unwrap().success(), "{}", carrier.said());
+    assert_eq!(place.query("a"), "2");
+    assert!(!next.said().contains("not ready with"), "{}", next.said());
+    // And one that takes over from it while neither is ready does not wait.
+    std::fs::write(&path, "").unwrap();
+    eventually("it is not ready", || next.page("/ready").0 == 503);
+    let last = place.spawn_as(&[variables[0], ("TOY_COMMITS", "3")]);
+    assert!(next.child.wait().unwrap().success(), "{}", next.said());
+    assert_eq!(place.query("a"), "3");
+    assert!(!last.said().contains("not ready with"), "{}", last.said());
+}
+
+#[test]
 fn versions_that_do_not_speak_to_each_other_leave_each_other_alone() {
     let place = Place::make();
     let (mut carrier, mut controller) = place.serving();
