@@ -4,6 +4,7 @@ use super::addresses::{Addresses, Unknown, addresses};
 use super::conduct::{Conduct, Misconduct};
 use super::exchange::answer;
 use super::exchanges::Exchanges;
+use super::forwarded;
 use super::guard::{Guard, Rules};
 use super::head::Limits;
 use super::transport::{Replay, Transport};
@@ -37,6 +38,8 @@ pub struct Client {
     pub place: SocketAddr,
     pub listener: Arc<Listener>,
     pub peer: SocketAddr,
+    /// The peer's address, as backends are told of it.
+    pub address: HeaderValue,
     pub local: SocketAddr,
     /// Where the client made its connection to, as far as it is told.
     pub port: HeaderValue,
@@ -187,6 +190,7 @@ async fn serve_requests(
         thread,
         place,
         peer,
+        address: forwarded::value(peer.ip().to_canonical()),
         local,
         port: HeaderValue::from(told.unwrap_or(local).port()),
         // As ingress-nginx has it.

@@ -34,7 +34,7 @@ type Answer = Result<Response<ResponseBody>, StatusCode>;
 /// What a request and its route say, once and for all tries.
 pub struct Given<'a> {
     rule: &'a Forward,
-    cluster: &'a Cluster,
+    cluster: &'a Arc<Cluster>,
     uri: Uri,
     host: HeaderValue,
     hash: Option<u64>,
@@ -202,7 +202,7 @@ pub async fn forward(
         let sent = Instant::now();
         record.upstream = Some(Upstream {
             address: endpoint.address,
-            cluster: row.name.clone(),
+            cluster: cluster.clone(),
             began: sent,
             connect: None,
             header: None,

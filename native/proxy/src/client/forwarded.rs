@@ -21,12 +21,18 @@ pub fn origin(http: &Http, client: &Client, headers: &mut HeaderMap) -> Origin {
         let address = read(http, peer, headers);
         return Origin { address, trusted: true };
     }
-    for name in SPOOFED {
-        headers.remove(name);
+    if headers.keys().any(|name| is_spoofed(name) || *name == http.forwarded_header) {
+        for name in SPOOFED {
+            headers.remove(name);
+        }
+        headers.remove(&http.forwarded_header);
     }
-    headers.remove(FORWARDED);
-    headers.remove(&http.forwarded_header);
     Origin { address: peer, trusted: false }
+}
+
+/// One pass over the few fields that there are, most of which no one could mistake, costs less than a look for each.
+fn is_spoofed(name: &HeaderName) -> bool {
+    matches!(name.as_str().as_bytes()[0], b'x' | b's' | b'f') && SPOOFED.contains(name)
 }
 
 /// The last address that is not a trusted proxy's.
@@ -54,23 +60,17 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// As ingress-nginx sets them.
 pub fn set(http: &Http, client: &Client, origin: &Origin, host: &HeaderValue, headers: &mut HeaderMap) {
-    let mut text = String::with_capacity(64);
-    if http.append_forwarded {
-        for line in headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()) {
-            text.push_str(line);
-            text.push_str(", ");
-        }
-        let _ = write!(text, "{}", client.peer.ip().to_canonical());
-    } else {
-        let _ = write!(text, "{}", origin.address);
-    }
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.insert(X_FORWARDED_FOR, value);
-    }
-    let address = if text.contains(',') || http.append_forwarded { origin.address.to_string() } else { text };
-    if let Ok(value) = HeaderValue::try_from(address) {
-        headers.insert(X_REAL_IP, value);
-    }
+    headers.reserve(ADDED);
+    let address = match origin.address == client.peer.ip().to_canonical() {
+        true => client.address.clone(),
+        false => value(origin.address),
+    };
+    let chain = match http.append_forwarded {
+        true => appended(client, headers),
+        false => address.clone(),
+    };
+    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(X_REAL_IP, address);
     let scheme = HeaderValue::from_static(client.scheme());
     for name in [X_FORWARDED_PROTO, X_FORWARDED_SCHEME] {
         if !origin.trusted || !headers.contains_key(&name) {
@@ -84,6 +84,25 @@ pub fn set(http: &Http, client: &Client, origin: &Origin, host: &HeaderValue, he
     if !origin.trusted || !headers.contains_key(X_FORWARDED_PORT) {
         headers.insert(X_FORWARDED_PORT, client.port.clone());
     }
+}
+
+/// What others have said, and whom we see.
+fn appended(client: &Client, headers: &HeaderMap) -> HeaderValue {
+    let mut text = String::with_capacity(64);
+    for line in headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()) {
+        text.push_str(line);
+        text.push_str(", ");
+    }
+    if text.is_empty() {
+        return client.address.clone();
+    }
+    let _ = write!(text, "{}", client.peer.ip().to_canonical());
+    HeaderValue::try_from(text).expect("lines that were fields, and an address")
+}
+
+/// An address as a field says it.
+pub fn value(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).expect("an address can be sent")
 }
 
 /// Names with an underscore become the same as those with a hyphen where a backend makes variables of them (CGI): nobody is
@@ -104,7 +123,10 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
-const SPOOFED: [HeaderName; 13] = [
+/// Fields that `set` and an exchange add.
+const ADDED: usize = 10;
+const SPOOFED: [HeaderName; 14] = [
+    FORWARDED,
     VERIFY,
     SUBJECT,
     ISSUER,

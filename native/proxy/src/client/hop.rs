@@ -2,8 +2,8 @@
 
 use hyper::HeaderMap;
 use hyper::header::{
-    CONNECTION, EXPECT, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, EXPECT, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 
 /// What an HTTP/1.1 client wants to speak instead (RFC 9110 7.8).
@@ -16,6 +16,9 @@ pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Of a request. gRPC's `te: trailers` stays.
 pub fn strip_request(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| OWN.contains(name)) {
+        return; // as most: one look at each costs less than one for each
+    }
     let trailers = headers.get(TE).is_some_and(|value| {
         value.to_str().is_ok_and(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("trailers")))
     });
@@ -29,6 +32,9 @@ pub fn strip_request(headers: &mut HeaderMap) {
 
 /// Of a response.
 pub fn strip_response(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| OWN.contains(name)) {
+        return;
+    }
     strip(headers);
     headers.remove(PROXY_AUTHENTICATE);
 }
@@ -44,16 +50,24 @@ fn strip(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    for name in [TE, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
+    for name in [TE, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION] {
+        headers.remove(name); // TRAILER stays: says what comes at the end, and does
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION] {
-        headers.remove(name);
-    }
-    let _ = TRAILER; // says what comes at the end, and does
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// All that is taken away of a request or a response.
+const OWN: [HeaderName; 9] = [
+    CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    EXPECT,
+    PROXY_AUTHORIZATION,
+    PROXY_AUTHENTICATE,
+];
 /// What a client must not have taken away by naming it in Connection: the backend relies on them.
 const KEPT: &[&str] = &["host", "content-length", "content-type", "authorization", "cookie", "forwarded"];

@@ -9,6 +9,7 @@ use crate::client::connection::Client;
 use crate::filter::Slot;
 use crate::table::listener::Listener;
 use crate::trace::Span;
+use crate::upstream::cluster::Cluster;
 use crate::variable::Variable;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, Uri, Version};
@@ -41,7 +42,7 @@ pub struct Record {
 /// The last endpoint that it was tried with.
 pub struct Upstream {
     pub address: SocketAddr,
-    pub cluster: String,
+    pub cluster: Arc<Cluster>,
     pub began: Instant,
     pub connect: Option<Duration>,
     pub header: Option<Duration>,
@@ -103,7 +104,7 @@ impl Record {
             Variable::ServicePort => labels?.port.as_str().into(),
             Variable::LocationPath => labels?.path.as_str().into(),
             Variable::ServerName => labels?.host.as_str().into(),
-            Variable::UpstreamName => upstream?.cluster.as_str().into(),
+            Variable::UpstreamName => upstream?.cluster.row.row.name.as_str().into(),
             Variable::UpstreamAddr => upstream?.address.to_string().into(),
             Variable::UpstreamStatus => upstream?.status?.to_string().into(),
             Variable::UpstreamTime => line::seconds(upstream?.began.elapsed()).to_string().into(),

@@ -128,7 +128,7 @@ impl Span {
             }
         }
         if let Some(upstream) = &record.upstream {
-            self.attributes.push(("ingress.upstream", Value::Text(upstream.cluster.clone())));
+            self.attributes.push(("ingress.upstream", Value::Text(upstream.cluster.row.row.name.clone())));
             self.attributes.push(("network.peer.address", Value::Text(upstream.address.ip().to_string())));
         }
         export::send(self);
