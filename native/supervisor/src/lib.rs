@@ -30,6 +30,7 @@ pub use kind::{Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, 
 
 use cli::{Failure, Outcome, failed, parse, usage};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl::set_thp_disable;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -120,6 +121,9 @@ pub fn run(kind: &'static dyn Kind, arguments: &[String]) -> Outcome {
         return Err(usage(format!("--threads is 1 to {THREADS_MAX}")));
     }
     sys::limits::raise_open_files().map_err(failed("RLIMIT_NOFILE"))?;
+    // The allocator asks for pages of 2 MiB, of which a few thousand small objects would keep most empty: twice the memory.
+    // Workers inherit it.
+    set_thp_disable(true).map_err(failed("PR_SET_THP_DISABLE"))?;
     if flags.has("worker") {
         return worker::serve(kind, threads);
     }
