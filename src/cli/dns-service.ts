@@ -6,6 +6,7 @@ import type { ClusterEvent, Posted } from '../cluster/source/kube.ts'
 import type { Rejection } from '../cluster/rejection.ts'
 import type { Binding } from '../core/binding.ts'
 import type { Event } from '../core/progress.ts'
+import { systemClock } from '../core/clock.ts'
 import { Gate } from '../core/gate.ts'
 import { Graph } from '../core/graph.ts'
 import { Runner } from '../core/runner.ts'
@@ -19,6 +20,7 @@ import type { Log } from '../status/log.ts'
 import type { Observer } from '../status/observer.ts'
 import { ProgrammingLatency } from '../status/programming.ts'
 import { DnsCluster, type Ways } from './dns-clusters.ts'
+import { lacksNames } from './dns-held.ts'
 import { serviceKind, type DnsMetrics } from './dns-metrics.ts'
 
 /** A row of table `names`. */
@@ -54,6 +56,7 @@ export class DnsService {
   readonly #leaving = new InputTable<Row>('names on their way out')
   #configuration: Configuration
   readonly #bindings: { readonly names: Binding; readonly servers: Binding }
+  readonly #parts: Pick<DnsParts, 'carrier' | 'log' | 'signal'>
   readonly #ending = new AbortController()
   readonly #running: Promise<void>
   /** What was refused last, and was said. */
@@ -64,6 +67,7 @@ export class DnsService {
     const { carrier, problems, before, log, name } = parts
     this.#configuration = configuration
     const signal = AbortSignal.any([parts.signal, this.#ending.signal])
+    this.#parts = { carrier, log, signal }
     const onAnswer: DnsMetrics['answered'] = (answer) => parts.counted.answered(answer)
     const at = { component: 'fairlead-dns', host: name, log, signal, onAnswer }
     this.clusters = ways.map((way) => new DnsCluster(way, stateDir, at))
@@ -192,13 +196,34 @@ export class DnsService {
 
   async #serve(configuration: Configuration, before: DnsService | null): Promise<void> {
     const isCurrent = (): boolean => this.#configuration === configuration // else a newer one came meanwhile
-    // The carrier's first servers cannot wait: what is no name of the cluster is answered whether that is known or not.
     if (before !== null) await this.#bindings.names.whenApplied(this.names.number)
+    else await this.#untilKnown(configuration)
     if (!isCurrent()) return
     this.servers.replace(configuration.servers.map((server, i): [string, Server] => [String(i), server]))
     this.servers.markSynced()
     await this.#bindings.servers.whenApplied(this.servers.number)
     if (isCurrent()) this.#leaving.replace([])
+  }
+
+  /**
+   * A carrier that already serves as another Corefile says goes on so until it has the names of this one, or these take
+   * long. One that serves nothing cannot wait: what is no name of the cluster is answered whether that is known or not.
+   */
+  async #untilKnown(configuration: Configuration): Promise<void> {
+    const { carrier, log, signal } = this.#parts
+    if (!(await lacksNames(carrier, configuration, signal))) return
+    const late = new AbortController()
+    const known = this.#bindings.names.whenApplied(1).finally(() => late.abort())
+    const waited = systemClock.after(KNOWN_LIMIT_MS, AbortSignal.any([signal, late.signal])).then(() => {
+      if (signal.aborted || late.signal.aborted) return
+      log.warn(
+        'the Corefile in force asks for names that are not known yet: they are answered SERVFAIL until they are',
+        {
+          remedy: 'see fairlead_source_state, and what is logged of it',
+        },
+      )
+    })
+    await Promise.race([known, waited])
   }
 }
 
@@ -207,3 +232,5 @@ const AUDIT_MS = 60_000
 const PATIENCE_MS = 10_000
 const LOOK_MS = 1_000
 const RETRY_MS = 10_000
+/** How long servers that ask for other names than those before wait for them. */
+const KNOWN_LIMIT_MS = 60_000

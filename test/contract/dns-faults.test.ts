@@ -7,9 +7,11 @@ import { until } from '../netns/waiting.ts'
 import { ask } from './dns-client.ts'
 import { Load, Probe } from './dns-load.ts'
 import { namespace, service } from './dns-objects.ts'
-import { residentKiB, ShippedDns } from './dns-shipped.ts'
+import { ofCluster, residentKiB, ShippedDns } from './dns-shipped.ts'
 import { Garbage } from './garbage.ts'
 import type { Raw } from './service-objects.ts'
+
+t.setTimeout(300_000)
 
 const host = (name: string): string => `${name}.x.svc.cluster.local.`
 
@@ -41,6 +43,13 @@ async function underLoad(t: Test) {
   return { dns, load, changes, goesOn }
 }
 
+/** A Corefile that asks for other names than those of another number. */
+const numbered = (number: number) =>
+  ofCluster(
+    `pods insecure\n${number % 2 === 0 ? '' : 'endpoint_pod_names'}`,
+    `hosts /dev/null number.example {\n192.0.2.${number} number.example\n}`,
+  )
+
 async function answers(dns: ShippedDns, name: string, address: string): Promise<void> {
   await until(`${name} is ${address}`, async () => (await ask(dns.port, name)).addresses.join() === address)
 }
@@ -62,6 +71,39 @@ t.test('kill -9 of the controller, changes under way: no answer is wrong, none i
   t.equal(load.answered, load.sent)
   t.ok(load.sent > 12_000, `${load.sent} queries`)
 })
+
+t.test('a controller comes with another Corefile: no answer is wrong, none is lost', async (t) => {
+  const { dns, load, goesOn } = await underLoad(t)
+  for (let number = 1; number <= 4; number++) {
+    await dns.killController()
+    dns.corefile(numbered(number)(dns.ports))
+    dns.startController()
+    await answers(dns, 'number.example.', `192.0.2.${number}`)
+    await goesOn(1_000)
+  }
+  await load.end()
+  t.strictSame(load.wrong, [])
+  t.equal(load.answered, load.sent)
+})
+
+t.test(
+  'a controller comes with another Corefile and without an API server: until it knows names, those before are answered',
+  async (t) => {
+    const { dns, load, goesOn } = await underLoad(t)
+    await dns.killController()
+    dns.corefile(numbered(1)(dns.ports))
+    dns.said = ''
+    dns.startController(['--api-server', `unix://${join(dns.folder, 'nobody.sock')}`])
+    await until('it misses the API server', () => /nobody\.sock/.test(dns.said))
+    await goesOn(1_000)
+    await dns.killController()
+    dns.startController()
+    await answers(dns, 'number.example.', '192.0.2.1')
+    await load.end()
+    t.strictSame(load.wrong, [])
+    t.equal(load.answered, load.sent)
+  },
+)
 
 t.test('kill -9 of the worker: no answer is wrong, and none is lost that was asked once it was gone', async (t) => {
   const { dns, load, goesOn } = await underLoad(t)

@@ -1,63 +1,99 @@
 /** The cluster's DNS as it ships, controller and carrier, each a process that may be killed, on loopback. */
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ChildProcess } from 'node:child_process'
 import { carrier } from '../../src/kernel/carrier.ts'
-import { start } from '../../src/kernel/exec.ts'
+import { exec, start } from '../../src/kernel/exec.ts'
 import { MAIN } from '../netns/shipped.ts'
 import { ended, until } from '../netns/waiting.ts'
 import { freePort } from './carrier-process.ts'
 import type { Raw } from './service-objects.ts'
 
+export interface Ports {
+  readonly dns: number
+  readonly health: number
+  readonly ready: number
+  readonly metrics: number
+  /** Nobody's. */
+  readonly other: number
+}
+
+/** What the carrier serves over HTTP. */
+export interface Page {
+  readonly status: number
+  readonly text: string
+}
+
 export class ShippedDns {
   readonly folder = mkdtempSync(join(tmpdir(), 'fairlead-dns-shipped-'))
-  readonly port: number
-  readonly #readyPort: number
+  readonly ports: Ports
+  /** Where the controller is asked about itself. */
+  readonly socket = join(this.folder, 'status.sock')
   /** The end of what both said. */
   said = ''
   #carrier: ChildProcess | null = null
   #controller: ChildProcess | null = null
 
-  private constructor(port: number, readyPort: number) {
-    this.port = port
-    this.#readyPort = readyPort
-    const kubernetes = 'kubernetes cluster.local in-addr.arpa ip6.arpa {\npods insecure\nttl 30\n}'
-    const plugins = ['bind 127.0.0.1', 'errors', `ready 127.0.0.1:${readyPort}`, kubernetes, 'cache 30', 'loadbalance']
-    writeFileSync(join(this.folder, 'Corefile'), `.:${port} {\n${plugins.join('\n')}\n}\n`)
+  private constructor(ports: Ports) {
+    this.ports = ports
+    mkdirSync(this.#manifests)
   }
 
-  static async make(t: { teardown(end: () => Promise<void>): void }): Promise<ShippedDns> {
-    const port = await freePort()
-    const dns = new ShippedDns(port, await freePort(port + 1))
-    t.teardown(() => dns.end())
-    return dns
+  /** Nothing runs yet. */
+  static async make(
+    t: { teardown(end: () => Promise<void>): void },
+    corefile: (ports: Ports) => string = ofCluster(),
+  ): Promise<ShippedDns> {
+    const dns = await freePort()
+    const health = await freePort(dns + 1)
+    const ready = await freePort(health + 1)
+    const metrics = await freePort(ready + 1)
+    const other = await freePort(metrics + 1)
+    const made = new ShippedDns({ dns, health, ready, metrics, other })
+    t.teardown(() => made.end())
+    made.corefile(corefile(made.ports))
+    return made
   }
 
-  /** What the cluster says, for controllers with `--directory objects.json`. */
+  get port(): number {
+    return this.ports.dns
+  }
+
+  /** At once, for controllers to come and those that look again. */
+  corefile(text: string): void {
+    this.#put(join(this.folder, 'Corefile'), text)
+  }
+
+  /** What the cluster says, for controllers that read manifests. */
   write(objects: readonly Raw[]): void {
-    const file = join(this.folder, 'objects.json')
-    writeFileSync(`${file}.new`, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
-    renameSync(`${file}.new`, file)
+    this.manifest('objects.json', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
   }
 
-  startCarrier(): void {
-    this.#carrier = this.#start([
-      carrier,
-      'dns',
-      ...this.#socket,
-      '--state',
-      join(this.folder, 'state'),
-      '--threads',
-      '2',
-    ])
+  /** One more, or another in its place. */
+  manifest(name: string, text: string): void {
+    this.#put(join(this.#manifests, name), text)
   }
 
-  startController(source: readonly string[] = ['--directory', join(this.folder, 'objects.json')]): void {
-    const words = ['dns', '--corefile', join(this.folder, 'Corefile'), ...this.#socket, ...source]
-    const more = ['--metrics-bind-address', '127.0.0.1:0', '--name', 'coredns-test']
-    this.#controller = this.#start([process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...words, ...more])
+  startCarrier(): ChildProcess {
+    const flags = ['--state', this.#state, '--threads', '2', '--readers', join(this.folder, 'readers')]
+    return (this.#carrier = this.#start([carrier, 'dns', ...this.#meeting, ...flags]))
+  }
+
+  startController(source: readonly string[] = ['--directory', this.#manifests]): ChildProcess {
+    const words = ['dns', '--corefile', join(this.folder, 'Corefile'), ...this.#meeting, ...source]
+    const more = ['--metrics-bind-address', '127.0.0.1:0', '--status-socket', this.socket, '--name', 'dns-0']
+    return (this.#controller = this.#start([...PROGRAM, ...words, ...more]))
   }
 
   /** kill -9; it is gone when this ends. */
@@ -81,8 +117,17 @@ export class ShippedDns {
     await until('the worker is gone', () => this.worker !== worker)
   }
 
+  /** What the carrier keeps on its disk. */
+  forget(): void {
+    rmSync(this.#state, { recursive: true, force: true })
+  }
+
+  get carrier(): ChildProcess {
+    return this.#carrier!
+  }
+
   get supervisor(): number {
-    return this.#carrier!.pid!
+    return this.carrier.pid!
   }
 
   get controller(): number {
@@ -95,30 +140,71 @@ export class ShippedDns {
     return children === '' ? null : Number(children.split(' ')[0])
   }
 
-  /** Status and text of /ready; null: nobody serves it. */
-  ready(): Promise<{ readonly status: number; readonly text: string } | null> {
+  /** null: nobody serves it. */
+  get(port: number, path: string): Promise<Page | null> {
     return new Promise((resolve) => {
-      const asked = request({ host: '127.0.0.1', port: this.#readyPort, path: '/ready', agent: false }, (response) => {
+      const asked = request({ host: '127.0.0.1', port, path, agent: false }, (response) => {
         let text = ''
         response.on('data', (chunk: Buffer) => (text += chunk.toString()))
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, text: text.trim() }))
+        response.once('end', () => resolve({ status: response.statusCode ?? 0, text }))
       })
       asked.once('error', () => resolve(null))
       asked.end()
     })
   }
 
+  health(): Promise<Page | null> {
+    return this.get(this.ports.health, '/health')
+  }
+
+  ready(): Promise<Page | null> {
+    return this.get(this.ports.ready, '/ready')
+  }
+
+  /** `fairlead WORDS`. */
+  async command(...words: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
+    const done = await exec([...PROGRAM, ...words] as [string], { timeoutMs: 60_000 })
+    if (done.kind === 'done') return { code: 0, text: done.stdout }
+    if (done.kind === 'failed') return { code: done.code ?? -1, text: done.stderr }
+    throw new Error(`${words.join(' ')}: ${done.kind}`)
+  }
+
+  /** What was seen once it `holds`; rejects after a minute, with what was seen last. */
+  async see<Seen>(what: string, look: () => Promise<Seen>, holds: (seen: Seen) => boolean): Promise<Seen> {
+    let seen: Seen
+    await until(what, async () => holds((seen = await look()))).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(seen)}\n${this.said}`)
+    })
+    return seen!
+  }
+
   async end(): Promise<void> {
     await this.killController()
     await this.killCarrier()
     if (/panicked/.test(this.said)) throw new Error(this.said)
-    const damaged = readdirSync(join(this.folder, 'state')).filter((name) => name.endsWith('.damaged'))
+    const kept = existsSync(this.#state) ? readdirSync(this.#state) : []
+    const damaged = kept.filter((name) => name.endsWith('.damaged'))
     if (damaged.length > 0) throw new Error(`${damaged.join()}: ${this.said}`)
     rmSync(this.folder, { recursive: true })
   }
 
-  get #socket(): readonly string[] {
+  get #state(): string {
+    return join(this.folder, 'state')
+  }
+
+  get #manifests(): string {
+    return join(this.folder, 'manifests')
+  }
+
+  /** Where the two meet. */
+  get #meeting(): readonly string[] {
     return ['--socket', join(this.folder, 'socket')]
+  }
+
+  #put(path: string, text: string): void {
+    const fresh = join(this.folder, 'fresh')
+    writeFileSync(fresh, text)
+    renameSync(fresh, path)
   }
 
   #start(command: readonly string[]): ChildProcess {
@@ -127,6 +213,24 @@ export class ShippedDns {
     return child
   }
 }
+
+/** The Corefile of a cluster without other names; `kubernetes`: lines of that plugin, `more`: other plugins. */
+export const ofCluster =
+  (kubernetes = 'pods insecure', more = '') =>
+  (ports: Ports): string =>
+    `.:${ports.dns} {
+  bind 127.0.0.1
+  errors
+  ready 127.0.0.1:${ports.ready}
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
+    ${kubernetes}
+    ttl 30
+  }
+  cache 30
+  loadbalance
+  ${more}
+}
+`
 
 /** VmRSS of proc_pid_status(5). */
 export function residentKiB(pid: number): number {
@@ -139,4 +243,5 @@ async function kill(child: ChildProcess | null): Promise<void> {
   await ended(child)
 }
 
+const PROGRAM: readonly string[] = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN]
 const SAID_MAX = 20_000

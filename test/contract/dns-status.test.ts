@@ -1,10 +1,9 @@
 /** What the DNS says of itself, controller and carrier as they ship: metrics, /health, /ready, `fairlead status`. */
 import { load } from 'js-yaml'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { DnsReport } from '../../src/status/dnsreport.ts'
-import { end } from './carrier-process.ts'
 import { ask } from './dns-client.ts'
-import { DnsProcess, type Ports } from './dns-process.ts'
+import { ShippedDns, type Ports } from './dns-shipped.ts'
 
 t.setTimeout(300_000)
 
@@ -107,7 +106,7 @@ const METRICS: readonly (readonly [name: string, type: string, labels: string])[
 ]
 
 t.test('metrics, as dashboards of CoreDNS want them', async (t) => {
-  const dns = await DnsProcess.start(t, corefile('0s'), WEB)
+  const dns = await started(t, corefile('0s'))
   const { ports } = dns
   const scrape = async (): Promise<string> => (await dns.get(ports.metrics, '/metrics'))?.text ?? ''
   const value = (text: string, line: string): number =>
@@ -117,7 +116,7 @@ t.test('metrics, as dashboards of CoreDNS want them', async (t) => {
         .find((each) => each.startsWith(`${line} `))
         ?.slice(line.length) ?? NaN,
     )
-  await dns.until(
+  await dns.see(
     'names are there',
     () => ask(ports.dns, NAME),
     ({ addresses }) => addresses[0] === '10.0.0.7',
@@ -125,7 +124,7 @@ t.test('metrics, as dashboards of CoreDNS want them', async (t) => {
   t.strictSame(await ask(ports.dns, 'outside.example.'), { rcode: 0, addresses: ['192.0.2.1'] })
   await ask(ports.dns, 'outside.example.')
   dns.manifest('db.yaml', HEADLESS())
-  const text = await dns.until('both are scraped', scrape, (text) => /^coredns_kubernetes_dns_programming/m.test(text))
+  const text = await dns.see('both are scraped', scrape, (text) => /^coredns_kubernetes_dns_programming/m.test(text))
   for (const [name, type, labels] of METRICS) {
     t.equal(new RegExp(`^# TYPE ${name} (.*)$`, 'm').exec(text)?.[1], type, name)
     if (labels !== '') t.strictSame(labelsOf(text, name), [labels], name)
@@ -143,7 +142,7 @@ t.test('metrics, as dashboards of CoreDNS want them', async (t) => {
   const shown = await dns.command('dns', 'query', 'outside.example', '--address', dns.socket, '-o', 'json')
   t.match(shown, { code: 0, text: /"plugin": "cache"/ })
   t.ok(hits(await scrape()) > hits(text), 'who asks by hand is a client, too')
-  await dns.until(
+  await dns.see(
     'it looks at itself',
     scrape,
     (text) => value(text, 'coredns_health_request_duration_seconds_count') > 0,
@@ -152,54 +151,68 @@ t.test('metrics, as dashboards of CoreDNS want them', async (t) => {
 })
 
 t.test('/health and /ready', async (t) => {
-  const dns = await DnsProcess.start(t, corefile('600s'), WEB)
+  const dns = await started(t, corefile('600s'))
   const { ports } = dns
-  const page = (name: 'health' | 'ready') => async () => dns.get(ports[name], `/${name}`)
-  await dns.until('ready', page('ready'), (page) => page?.code === 200 && page.text === 'OK')
-  t.strictSame(await page('health')(), { code: 200, text: 'OK' })
-  t.match(await dns.get(ports.ready, '/health'), { code: 404 }, 'each on its port')
+  await dns.see(
+    'ready',
+    () => dns.ready(),
+    (page) => page?.status === 200 && page.text === 'OK',
+  )
+  t.strictSame(await dns.health(), { status: 200, text: 'OK' })
+  t.match(await dns.get(ports.ready, '/health'), { status: 404 }, 'each on its port')
   dns.carrier.kill('SIGTERM')
-  await dns.until('it is told to end', page('ready'), (page) => page?.code === 503 && page.text === 'shutting down')
-  t.strictSame(await page('health')(), { code: 200, text: 'OK' }, 'nobody is to restart it')
+  await dns.see(
+    'it is told to end',
+    () => dns.ready(),
+    (page) => page?.status === 503 && page.text === 'shutting down',
+  )
+  t.strictSame(await dns.health(), { status: 200, text: 'OK' }, 'nobody is to restart it')
   t.strictSame(await ask(ports.dns, NAME), { rcode: 0, addresses: ['10.0.0.7'] }, 'lame ducks answer')
   const ended = new Promise((done) => dns.carrier.once('exit', done))
   dns.carrier.kill('SIGTERM')
   t.equal(await ended, 0, 'at once, when told again')
 
-  dns.write(corefile('1s')(ports))
+  dns.corefile(corefile('1s')(ports))
   dns.startCarrier()
-  await dns.until('another lameduck time', page('ready'), (page) => page?.code === 200)
-  await dns.until(
+  await dns.see(
+    'another lameduck time',
+    () => dns.ready(),
+    (page) => page?.status === 200,
+  )
+  await dns.see(
     'is in force',
     () => report(dns),
     (report) => report?.corefile.error === null,
   )
-  await end(dns.controller)
+  await dns.killController()
   dns.startController(['--api-server', 'http://127.0.0.1:1'])
-  t.equal((await page('ready')())?.code, 200, 'what is on the disk is good enough')
+  t.equal((await dns.ready())?.status, 200, 'what is on the disk is good enough')
 })
 
 t.test('not ready without names', async (t) => {
-  const dns = await DnsProcess.start(t, corefile('1s'), WEB)
-  await end(dns.controller)
-  await end(dns.carrier)
+  const dns = await started(t, corefile('1s'))
+  await dns.killController()
+  await dns.killCarrier()
   dns.forget()
   dns.startCarrier()
   dns.startController(['--api-server', 'http://127.0.0.1:1'])
-  const ready = () => dns.get(dns.ports.ready, '/ready')
-  await dns.until('it says what it waits for', ready, (page) => page?.code === 503 && page.text === 'kubernetes')
-  t.equal((await dns.get(dns.ports.health, '/health'))?.code, 200)
+  await dns.see(
+    'it says what it waits for',
+    () => dns.ready(),
+    (page) => page?.status === 503 && page.text === 'kubernetes',
+  )
+  t.equal((await dns.health())?.status, 200)
   const ended = new Promise((done) => dns.carrier.once('exit', done))
   dns.carrier.kill('SIGTERM')
   t.equal(await ended, 0, 'it ends when the lameduck time is over')
 })
 
 t.test('fairlead status', async (t) => {
-  const dns = await DnsProcess.start(t, corefile('0s'), WEB)
+  const dns = await started(t, corefile('0s'))
   const { ports } = dns
   const status = (...words: string[]) => dns.command('status', '--dns', dns.socket, ...words)
   const synced = ({ text }: { text: string }): boolean => / names +[1-9]/.test(text) && / servers +2 /.test(text)
-  const well = await dns.until('all is said', () => status(), synced)
+  const well = await dns.see('all is said', () => status(), synced)
   t.match(
     well.text,
     /^DNS +SYNCED +CONTROLLER +WORKER +STARTS +UPSTREAMS +READERS +MEMORY +UP\n.*sock +yes +connected +\d+ +1 +1 +0 /,
@@ -212,38 +225,46 @@ t.test('fairlead status', async (t) => {
   ])
   t.match((await report(dns))?.controller, { node: 'dns-0', healthy: true })
 
-  dns.write(corefile('0s', () => 1)(ports) + '. {\n  kubernets\n}\n')
-  const wrong = await dns.until(
+  dns.corefile(corefile('0s', () => 1)(ports) + '. {\n  kubernets\n}\n')
+  const wrong = await dns.see(
     'a wrong Corefile',
     () => status(),
     ({ code }) => code === 1,
   )
   t.match(wrong.text, /to look at:\n.*the Corefile cannot be used, what was in force stays: .*Corefile:\d+:\d+: .*\n$/)
   t.strictSame(await ask(ports.dns, 'outside.example.'), { rcode: 0, addresses: ['192.0.2.1'] })
-  dns.write(corefile('0s', () => 1)(ports))
-  await dns.until(
+  dns.corefile(corefile('0s', () => 1)(ports))
+  await dns.see(
     'nobody is there to ask',
     () => ask(ports.dns, 'gone.example.'),
     ({ rcode }) => rcode === 2,
   )
-  await dns.until(
+  await dns.see(
     'it is down',
     () => status(),
     ({ text }) => text.includes('upstreams are down: 127.0.0.1:1'),
   )
   const figures = (await dns.get(ports.metrics, '/metrics'))!.text
   t.strictSame(labelsOf(figures, 'coredns_proxy_healthcheck_failures_total'), ['proxy_name to'])
-  await end(dns.carrier)
-  await dns.until(
+  await dns.killCarrier()
+  await dns.see(
     'the carrier is gone',
     () => status(),
     ({ text }) => /no carrier +- .*no carrier: /s.test(text),
   )
-  await end(dns.controller)
+  await dns.killController()
   t.match(await status(), { code: 1, text: /its controller does not answer/ })
 })
 
-async function report(dns: DnsProcess): Promise<DnsReport | null> {
+async function started(t: Test, corefile: (ports: Ports) => string): Promise<ShippedDns> {
+  const dns = await ShippedDns.make(t, corefile)
+  dns.manifest('web.yaml', WEB)
+  dns.startCarrier()
+  dns.startController()
+  return dns
+}
+
+async function report(dns: ShippedDns): Promise<DnsReport | null> {
   const { text } = await dns.command('status', '--dns', dns.socket, '-o', 'json')
   const [first] = JSON.parse(text) as [DnsReport | { error: string }]
   return 'controller' in first ? first : null

@@ -39,6 +39,7 @@ pub mod reply;
 mod resolve;
 mod rewrite;
 mod serving;
+mod sets;
 mod step;
 mod stream;
 pub mod table;

@@ -8,18 +8,18 @@ use crate::forward::figures;
 use crate::kind::places;
 use crate::later::Later;
 use crate::metrics::{Counters, render};
-use crate::name::Name;
 use crate::notes::{self, Notes};
 use crate::offline::answer_offline;
 use crate::serving::{Order, Serving};
+use crate::sets::Sets;
 use crate::step::{Chain, Observers, Problem, Step, names};
 use crate::stream::Timeouts;
-use crate::table::{Set, SetBuilder};
+use crate::table::Set;
 use crate::tls;
 use crate::udp;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
@@ -31,9 +31,11 @@ use wire::servers::{ServerRow, TABLE as SERVERS};
 
 pub struct DnsWorker {
     state: Arc<ArcSwap<State>>,
-    numbers: HashMap<String, usize>,
+    sets: Sets,
     /// By key.
     blocks: BTreeMap<String, Block>,
+    /// Of whoever sent them.
+    servers_epoch: String,
     /// They go on counting when a server block is replaced. By server and zone.
     counters: BTreeMap<(String, String), Arc<Counters>>,
     datagrams: Vec<(Place, udp::Server)>,
@@ -45,6 +47,8 @@ pub struct DnsWorker {
 struct Block {
     row: ServerRow,
     chain: Arc<Chain>,
+    /// Numbers of those that its steps name.
+    sets: Vec<usize>,
 }
 
 impl DnsWorker {
@@ -54,8 +58,9 @@ impl DnsWorker {
         let serving = Serving::start(state.clone(), later.clone(), misses)?;
         Ok(DnsWorker {
             state,
-            numbers: HashMap::new(),
+            sets: Sets::default(),
             blocks: BTreeMap::new(),
+            servers_epoch: String::new(),
             counters: BTreeMap::new(),
             datagrams: Vec::new(),
             lanes: 1,
@@ -80,32 +85,11 @@ impl DnsWorker {
         self.state.load().tables.observers.clone()
     }
 
-    fn commit_names(&mut self, mut changes: Changes) -> Result<Committed, String> {
-        // There are few sets, and rows of one come one after the other.
-        let mut builders: Vec<(String, SetBuilder)> = Vec::new();
-        while let Some(change) = changes.next().map_err(|error| format!("cannot read changes: {error}"))? {
-            let (Change::Put(key, _) | Change::Drop(key)) = change;
-            // A row whose key was refused is dropped, too; it was never held.
-            let Some((set, name)) = key.split_once(' ') else { continue };
-            let at = builders.iter().position(|(known, _)| known == set).unwrap_or_else(|| {
-                builders.push((set.to_string(), SetBuilder::default()));
-                builders.len() - 1
-            });
-            let (_, builder) = &mut builders[at];
-            match change {
-                Change::Put(_, entry) => builder.put(entry),
-                Change::Drop(_) => Name::parse(name).iter().for_each(|name| builder.drop(name.wire())),
-            }
-        }
+    fn commit_names(&mut self, changes: Changes) -> Result<Committed, String> {
         let mut tables = self.state.load().tables.clone();
-        if changes.whole() {
-            tables.sets.fill_with(Arc::default);
-        }
-        for (set, builder) in builders {
-            let number = number(&mut self.numbers, &set);
-            tables.sets.resize_with(tables.sets.len().max(number + 1), Arc::default);
-            tables.sets[number] = Arc::new(builder.build(&tables.sets[number]));
-        }
+        let others = changes.epoch() != self.servers_epoch;
+        let kept = self.blocks.values().filter(|_| others).flat_map(|block| block.sets.iter().copied()).collect();
+        tables.sets = self.sets.commit(&tables.sets, changes, &kept)?;
         tables.synced = true;
         tables.serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
         let rows = tables.sets.iter().map(|set| set.rows).sum();
@@ -125,7 +109,7 @@ impl DnsWorker {
             let key = key.to_string();
             blocks.remove(&key);
             let Change::Put(_, row) = change else { continue };
-            match block(row, &mut self.numbers) {
+            match block(row, &mut self.sets) {
                 Ok(block) => {
                     fresh.extend(block.chain.circle.is_some().then(|| key.clone()));
                     blocks.insert(key, block);
@@ -134,8 +118,9 @@ impl DnsWorker {
             }
         }
         self.blocks = blocks;
+        self.servers_epoch = changes.epoch().to_string();
         let mut tables = self.state.load().tables.clone();
-        tables.sets.resize_with(self.numbers.len(), Arc::default);
+        tables.sets = self.sets.follow(tables.sets, changes.epoch());
         let listeners = Arc::new(self.listeners());
         self.state.store(Arc::new(State { tables, listeners }));
         for block in fresh.iter().filter_map(|key| self.blocks.get(key)) {
@@ -232,8 +217,7 @@ impl Worker for DnsWorker {
             }
             Question::Stats => {
                 let state = self.state.load();
-                let sets =
-                    self.numbers.iter().filter_map(|(name, number)| Some((name, state.tables.sets.get(*number)?)));
+                let sets = self.sets.names().filter_map(|(name, number)| Some((name, state.tables.sets.get(number)?)));
                 let shown = |set: &Set| json!({ "rows": set.rows, "names": set.names(), "bytes": set.bytes() });
                 let sets: serde_json::Map<String, Value> = sets.map(|(name, set)| (name.clone(), shown(set))).collect();
                 let chains = self.blocks.values().map(|block| &block.chain);
@@ -277,19 +261,19 @@ impl Worker for DnsWorker {
     }
 }
 
-fn block(row: &[u8], numbers: &mut HashMap<String, usize>) -> Result<Block, Problem> {
+fn block(row: &[u8], all: &mut Sets) -> Result<Block, Problem> {
     let row: ServerRow = serde_json::from_slice(row)
         .map_err(|error| Problem::new(format!("the row cannot be read: {error}"), "send it again"))?;
-    let chain = Arc::new(Chain::new(&row.steps, |set| number(numbers, set))?);
+    let mut sets = Vec::new();
+    let named = |set: &str| {
+        sets.push(all.number(set));
+        sets[sets.len() - 1]
+    };
+    let chain = Arc::new(Chain::new(&row.steps, named)?);
     // They were in order when the row was taken. If they no longer are, it is served as far as that goes: they are looked
     // at again whenever they are needed.
     if let Err(Problem { reason, remedy }) = chain.load() {
         eprintln!("dns: {reason}: {remedy}");
     }
-    Ok(Block { row, chain })
-}
-
-fn number(numbers: &mut HashMap<String, usize>, set: &str) -> usize {
-    let next = numbers.len();
-    *numbers.entry(set.to_string()).or_insert(next)
+    Ok(Block { row, chain, sets })
 }

@@ -18,6 +18,7 @@ pub const ROW_MAX_BYTES: usize = 2 << 20;
 pub struct Changes {
     table: String,
     whole: bool,
+    epoch: String,
     source: Box<dyn Read>,
     buffer: Vec<u8>,
     start: usize,
@@ -46,7 +47,16 @@ impl Changes {
     }
 
     fn of(table: &str, whole: bool, source: Box<dyn Read>) -> Changes {
-        Changes { table: table.to_string(), whole, source, buffer: Vec::new(), start: 0 }
+        Changes { table: table.to_string(), whole, epoch: String::new(), source, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Of the revision that they lead to: each controller has one of its own.
+    pub fn in_epoch(self, epoch: impl Into<String>) -> Changes {
+        Changes { epoch: epoch.into(), ..self }
+    }
+
+    pub fn epoch(&self) -> &str {
+        &self.epoch
     }
 
     pub fn table(&self) -> &str {

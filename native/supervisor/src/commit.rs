@@ -151,8 +151,8 @@ impl Supervisor {
         };
         match prepare() {
             Ok((range, file)) => {
-                let (table, whole) = (delta.begin.table.as_str(), delta.begin.from == 0);
-                self.keeper.load(Load { table, whole, file, range }).await
+                let Begin { table, epoch, from, .. } = &delta.begin;
+                self.keeper.load(Load { table, whole: *from == 0, epoch, file, range }).await
             }
             Err(error) => Ok(Err(error.to_string())),
         }

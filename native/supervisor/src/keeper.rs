@@ -53,6 +53,8 @@ pub struct Expected {
 pub struct Load<'a> {
     pub table: &'a str,
     pub whole: bool,
+    /// Of the revision that comes into force.
+    pub epoch: &'a str,
     pub file: File,
     pub range: (u64, u64),
 }
@@ -124,10 +126,11 @@ impl Keeper {
 
     async fn equip(&mut self, shelf: &mut Shelf, ports: &Ports, say: &dyn Fn(&str)) -> Result<(), String> {
         for table in self.kind.tables() {
-            let Some(log) = shelf.log(table).filter(|log| log.revision().is_some()) else { continue };
+            let Some((log, revision)) = shelf.log(table).and_then(|log| Some((log, log.revision()?))) else { continue };
+            let epoch = &revision.epoch;
             let file = log.share().map_err(|error| error.to_string())?;
             self.loading = Some(table.to_string());
-            match self.load(Load { table, whole: true, file, range: log.whole() }).await? {
+            match self.load(Load { table, whole: true, epoch, file, range: log.whole() }).await? {
                 Ok(committed) => {
                     for row in committed.refused.iter().take(SAID_MAX) {
                         say(&format!("table {table}: {} is not served: {}; {}", row.key, row.reason, row.remedy));
@@ -178,8 +181,8 @@ impl Keeper {
 
     /// Ok(Err): the worker refuses it as a whole. Err: it is dead.
     pub async fn load(&mut self, load: Load<'_>) -> Result<Result<Committed, String>, String> {
-        let Load { table, whole, file, range: (from, to) } = load;
-        let message = ToWorker::Load { table: table.to_string(), whole, from, to };
+        let Load { table, whole, epoch, file, range: (from, to) } = load;
+        let message = ToWorker::Load { table: table.to_string(), whole, epoch: epoch.to_string(), from, to };
         match self.ask(&message, &[file.as_fd()], COMMIT_LIMIT).await? {
             FromWorker::Committed(committed) => {
                 self.rows.insert(table.to_string(), committed.rows);

@@ -11,6 +11,7 @@ pub enum ToWorker {
     Load {
         table: String,
         whole: bool,
+        epoch: String,
         from: u64,
         to: u64,
     },

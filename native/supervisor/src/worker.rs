@@ -49,8 +49,8 @@ fn follow(worker: &mut dyn Worker, message: ToWorker, files: Vec<OwnedFd>) -> Re
     let mut files = files.into_iter();
     let mut file = || files.next().ok_or_else(|| "a file is missing in the supervisor's message".to_string());
     Ok(match message {
-        ToWorker::Load { table, whole, from, to } => {
-            match worker.commit(Changes::of_log(&table, whole, File::from(file()?), from, to)) {
+        ToWorker::Load { table, whole, epoch, from, to } => {
+            match worker.commit(Changes::of_log(&table, whole, File::from(file()?), from, to).in_epoch(epoch)) {
                 Ok(committed) => FromWorker::Committed(committed),
                 Err(reason) => FromWorker::Failed(reason),
             }

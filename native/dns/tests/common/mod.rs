@@ -20,13 +20,17 @@ pub struct Server {
 /// Rows as JSON, by key.
 pub type Rows<'a> = &'a [(&'a str, &'a str)];
 
-pub fn commit(worker: &mut dyn Worker, table: &str, whole: bool, puts: Rows, drops: &[&str]) {
-    let mut packed = Vec::new();
-    for (key, row) in puts {
+pub fn packed<'a>(table: &str, rows: Rows<'a>) -> Vec<(&'a str, Vec<u8>)> {
+    let pack = |(key, row): &(&'a str, &str)| {
         let mut octets = Vec::new();
         Dns.pack(table, key, row, &mut octets).unwrap_or_else(|refusal| panic!("{key}: {refusal:?}"));
-        packed.push((*key, octets));
-    }
+        (*key, octets)
+    };
+    rows.iter().map(pack).collect()
+}
+
+pub fn commit(worker: &mut dyn Worker, table: &str, whole: bool, puts: Rows, drops: &[&str]) {
+    let packed = packed(table, puts);
     let mut rows: Vec<(&str, Option<&[u8]>)> = packed.iter().map(|(key, octets)| (*key, Some(&octets[..]))).collect();
     rows.extend(drops.iter().map(|key| (*key, None)));
     assert_eq!(worker.commit(Changes::of_rows(table, whole, &rows)).unwrap().refused, []);
