@@ -32,14 +32,12 @@ export interface IptablesParts {
   readonly guards: () => readonly Audited[]
   /** Of nftables: asked for in the variant that writes there. */
   readonly monitor: () => RulesetMonitor
-  /** Whether anything of ours will be in table mangle. */
-  readonly mangle: boolean
   readonly log: Log
   readonly signal: AbortSignal
 }
 
 /** Throws when neither variant works. */
-export async function openIptables({ guards, monitor, mangle, log, signal }: IptablesParts): Promise<HostIptables> {
+export async function openIptables({ guards, monitor, log, signal }: IptablesParts): Promise<HostIptables> {
   const variant = await hostVariant(signal).catch((error: Error) => {
     throw new Failure(`--mode iptables: ${error.message}`)
   })
@@ -59,10 +57,13 @@ export async function openIptables({ guards, monitor, mangle, log, signal }: Ipt
   function watchTables(): () => () => void {
     const ours = (family: Family, table: string): number =>
       parts.reduce((sum, part) => sum + part.entries(family, table), 0)
-    const tables = new XtablesMonitor({ ...watch, mangle, ours })
+    const tables = new XtablesMonitor({ ...watch, tables: TABLES, ours })
     return () => tables.writing()
   }
 }
+
+/** Where anything of ours may be. */
+const TABLES = ['raw', 'mangle', 'nat', 'filter']
 
 /** Counts what is written between two moments as one transaction of ours. */
 function counted(monitor: RulesetMonitor): () => () => void {

@@ -6,9 +6,10 @@ import { Successor } from '../core/successor.ts'
 import { InputTable, type Readable } from '../core/table.ts'
 import type { Target } from '../core/delta.ts'
 import { hearKernel } from '../kernel/events.ts'
-import { hasLegacyTable } from '../kernel/iptables.ts'
+import type { Variant } from '../kernel/iptables.ts'
 import type { RulesetMonitor } from '../kernel/monitor.ts'
 import { nftProcess } from '../kernel/nft.ts'
+import { XtablesMonitor } from '../kernel/xtables.ts'
 import { followServer } from '../nodelocal/carrier/server.ts'
 import { localAddresses } from '../nodelocal/derive.ts'
 import { FilterTarget } from '../nodelocal/iptables/filter.ts'
@@ -84,6 +85,8 @@ export function nodeLocalMetrics(metrics: Metrics, rows: Readable<LocalAddress>)
 export class NodeLocal {
   readonly #words: NodeLocalWords
   readonly #rows = new InputTable<LocalAddress>('node-local DNS')
+  /** Of legacy iptables, where no rules of Services are in it. */
+  #legacy: XtablesMonitor | null = null
 
   constructor(words: NodeLocalWords) {
     this.#words = words
@@ -109,8 +112,8 @@ export class NodeLocal {
     const isOn = this.#addresses.length > 0
     const device = runner.attach(this.#rows, new DeviceTarget())
     const queries = runner.attach(this.#rows, notrack(means, isOn))
-    const onWrite = iptables?.onWrite ?? (() => () => {})
-    const filter = runner.attach(this.#rows, new FilterTarget({ onWrite: () => onWrite() }))
+    const firewall = new FilterTarget({ onWrite: (variant) => this.#writing(variant, iptables) })
+    const filter = runner.attach(this.#rows, firewall)
     if (!isOn) return []
     if (iptables?.hasNftables !== false) means.monitor() // tells of changes of the host's firewall
     const audit = (): void => void device.audit().catch(() => {}) // whoever looks says so
@@ -120,7 +123,13 @@ export class NodeLocal {
       onEvent: (event) => (this.#isOurs(event as HeardEvent) ? audit() : undefined),
       onEnd: (why) => log.warn('the node-local addresses are not watched for a moment', { why }),
     })
-    this.#watchLegacy([filter, ...(iptables?.variant === 'legacy' ? [queries] : [])], signal)
+    if (iptables?.variant === 'legacy') iptables.add(firewall)
+    else
+      this.#legacy = new XtablesMonitor({
+        ...{ signal, tables: [firewall.table], ours: (family, table) => firewall.entries(family, table) },
+        onForeignChange: () => void filter.audit().catch(() => {}), // whoever looks says so
+        onGap: (why) => log.warn("the host's firewall in legacy iptables is not watched for a moment", { why }),
+      })
     void followServer({
       path: this.#words.nodeLocalDnsSocket,
       signal,
@@ -141,12 +150,10 @@ export class NodeLocal {
     return event === 'overrun' || name === DEVICE || this.#addresses.includes(address ?? '')
   }
 
-  /** Legacy iptables tells nobody of changes. */
-  #watchLegacy(bindings: readonly Audited[], signal: AbortSignal): void {
-    const timer = setInterval(async () => {
-      if (await hasLegacyTable(4, 'filter')) for (const each of bindings) each.audit().catch(() => {})
-    }, LEGACY_MS).unref()
-    signal.addEventListener('abort', () => clearInterval(timer))
+  /** A write of ours to the host's firewall, for whoever watches that. */
+  #writing(variant: Variant, iptables: HostIptables | null): () => void {
+    if (variant === iptables?.variant) return iptables.onWrite()
+    return variant === 'legacy' && this.#legacy !== null ? this.#legacy.writing() : () => {}
   }
 }
 
@@ -182,5 +189,3 @@ function parseOne(text: string): string {
   if (ip === null) throw new Failure(`--node-local-dns: ${text} is no address such as 169.254.20.10 or fd00::10`, 2)
   return ip
 }
-
-const LEGACY_MS = 1_000

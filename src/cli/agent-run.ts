@@ -66,7 +66,7 @@ export async function runAgent(options: AgentOptions, log: Log): Promise<void> {
   })
   const inherit = flows.inherit.bind(flows)
   const mode = options.mode ?? 'nftables'
-  const parts = { guards: () => guards, monitor, mangle: options.overlay !== 'none', log, signal }
+  const parts = { guards: () => guards, monitor, log, signal }
   const iptables = mode === 'iptables' ? await openIptables(parts) : null
   const { rows, close } = carryServices(mode, iptables, { runner, table: services.rows, inherit, monitor })
   followLoads(rows, runner.attach(services.flows, flows), observer)

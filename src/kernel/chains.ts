@@ -9,6 +9,10 @@ export interface Chains {
   readonly jumps: ReadonlyMap<string, string>
 }
 
+/** Entries that they take in a table of legacy iptables: a rule is one, a chain two. */
+export const entriesOf = ({ rules, jumps }: Chains): number =>
+  [...rules.values()].reduce((sum, each) => sum + 2 + each.length, jumps.size)
+
 /** What is there of them. */
 export class FoundChains {
   readonly rules = new Map<string, string[]>()

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises'
-import { chainsText, judge, readChains, removalText, restoreText, type Chains } from './chains.ts'
+import { chainsText, entriesOf, judge, readChains, removalText, restoreText, type Chains } from './chains.ts'
 import { createLine, destroySets, editSets, readSet, type AddressSet } from './ipset.ts'
 import { missing, restore, VARIANTS, type Family, type Variant } from './iptables.ts'
 
@@ -47,7 +47,7 @@ export class IptablesCorner {
   /** Entries of a table of legacy iptables that are ours: a rule is one, a chain two. */
   entries(family: Family, table: string): number {
     const own = (this.#held.get(family)?.chains ?? []).filter((each) => each.table === table)
-    return own.reduce((sum, { rules, jumps }) => sum + count(rules) + jumps.size, 0)
+    return own.reduce((sum, chains) => sum + entriesOf(chains), 0)
   }
 
   /** How many members our sets have, by name. */
@@ -200,8 +200,6 @@ function differsIn(wanted: AddressSet, found: AddressSet | null): string | null 
   const [missing, stale] = [added(wanted, found.members).length, dropped(wanted, found.members).length]
   return missing + stale === 0 ? null : `set ${wanted.name}: ${missing} members are missing, ${stale} are none`
 }
-
-const count = (rules: Chains['rules']): number => [...rules.values()].reduce((sum, each) => sum + 2 + each.length, 0)
 
 const sameJumps = (a: Content, b: Content): boolean =>
   b.chains.every(({ jumps }, at) => [...jumps].every(([chain, rule]) => a.chains[at]?.jumps.get(chain) === rule))

@@ -2,8 +2,8 @@ import { hearKernel } from './events.ts'
 
 export interface XtablesMonitorOptions {
   readonly signal: AbortSignal
-  /** Table mangle, too: watching it makes it. */
-  readonly mangle: boolean
+  /** Watched while they are there; watching makes none. */
+  readonly tables: readonly string[]
   /** How many entries of a table are ours: one a rule, two a chain. */
   readonly ours: (family: 4 | 6, table: string) => number
   /** Others have more or fewer entries than before, or of ours some are gone. At most once each SETTLE_MS. */
@@ -13,7 +13,7 @@ export interface XtablesMonitorOptions {
 }
 
 /**
- * Watches the tables of legacy iptables, of whose changes nobody is told, by the number of their entries. What we did not do
+ * Watches tables of legacy iptables, of whose changes nobody is told, by the number of their entries. What we did not do
  * ourselves, somebody else did; as many entries of others as before are taken for the same ones.
  */
 export class XtablesMonitor {
@@ -32,7 +32,7 @@ export class XtablesMonitor {
   constructor(options: XtablesMonitorOptions) {
     this.#options = options
     void hearKernel({
-      flags: ['--xtables', ...(options.mangle ? ['--mangle'] : [])],
+      flags: options.tables.flatMap((table) => ['--xtables', table]),
       signal: options.signal,
       onEvent: (event) => this.#hear(event as XtablesEvent | { readonly event: 'ready' }),
       onEnd: (why) => options.onGap(`the monitor of iptables ended: ${why}`),

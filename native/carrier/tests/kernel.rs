@@ -78,7 +78,7 @@ fn the_monitor_tells_of_legacy_iptables() {
     let Some(namespace) = Namespace::make() else { return };
     let rules = |text: &str| namespace.run(&["bash", "-c", &format!("XTABLES_LOCKFILE=/dev/null {text}")]);
     rules("iptables-legacy -t nat -A PREROUTING -j ACCEPT");
-    let mut monitor = namespace.start(&[CARRIER, "monitor", "--xtables"]);
+    let mut monitor = namespace.start(&[CARRIER, "monitor", "--xtables", "nat"]);
     assert_eq!(monitor.json(), json!({"event": "ready"}));
     let mut nat = || {
         loop {
@@ -98,24 +98,27 @@ fn the_monitor_tells_of_legacy_iptables() {
 }
 
 #[test]
-fn table_mangle_is_watched_only_when_asked_for() {
+fn a_table_of_iptables_is_watched_once_it_is_there_and_never_made() {
     let Some(namespace) = Namespace::make() else { return };
-    let script = format!(
-        "for more in '' --mangle; do timeout 1 {CARRIER} monitor --xtables $more; echo \"{{\\\"code\\\":$?}}\"; done"
-    );
-    let mut monitor = namespace.start(&["bash", "-c", &script]);
-    let mut tables = || {
-        let mut told = Vec::new();
-        loop {
-            let event = monitor.json();
-            if event["code"] == 124 {
-                return told;
-            }
-            told.extend(event["table"].as_str().map(str::to_string));
-        }
-    };
-    assert!(!tables().contains(&"mangle".to_string()));
-    assert!(tables().contains(&"mangle".to_string()));
+    let mut monitor =
+        namespace.start(&[CARRIER, "monitor", "--nft", "--xtables", "raw", "--xtables", "nat", "--xtables", "mangle"]);
+    assert_eq!(monitor.json()["event"], "ready");
+    // What is told of nftables was seen in the same round as what is told of iptables.
+    namespace.run(&["nft", "add", "table", "ip", "round"]);
+    assert_eq!(monitor.json()["event"], "nft-generation");
+    let names = || namespace.run(&["sh", "-c", "cat /proc/self/net/ip_tables_names || true"]);
+    assert_eq!(names(), "");
+    namespace.run(&["bash", "-c", "XTABLES_LOCKFILE=/dev/null iptables-legacy -t raw -A OUTPUT -j ACCEPT"]);
+    let raw = monitor.json();
+    assert_eq!((&raw["event"], &raw["family"], &raw["table"]), (&json!("xtables"), &json!(4), &json!("raw")));
+    assert_eq!(names(), "raw\n");
+}
+
+#[test]
+fn a_table_that_iptables_does_not_have_is_an_error() {
+    let output = std::process::Command::new(CARRIER).args(["monitor", "--xtables", "rules"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--xtables rules: there is raw, mangle, nat"));
 }
 
 #[test]

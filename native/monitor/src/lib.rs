@@ -17,11 +17,7 @@ use sys::netlink::{Message, Netlink, messages};
 
 /// Runs until who reads its output is gone.
 pub fn run(arguments: &[String]) -> Outcome {
-    let flags = cli::parse(
-        arguments,
-        &["set"],
-        &["nft", "link", "address", "route", "neighbour", "xtables", "mangle", "list"],
-    )?;
+    let flags = cli::parse(arguments, &["set", "xtables"], &["nft", "link", "address", "route", "neighbour", "list"])?;
     let sources = sources(&flags)?;
     let mut buffer = vec![0; RECEIVE_BYTES];
     // Events come from now on: what changes while the list is made is told after it.
@@ -32,7 +28,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     if let Some(generation) = &generation {
         put(&mut ready, "generation", generation.last);
     }
-    let mut extents = if flags.has("xtables") { Some(xtables::Extents::open(flags.has("mangle"))?) } else { None };
+    let mut extents = if flags.has("xtables") { Some(xtables::Extents::of(flags.all("xtables"))?) } else { None };
     let mut sets = if flags.has("set") { Some(sets::Sets::open(flags.all("set"))?) } else { None };
     let asks = generation.is_some() || extents.is_some() || sets.is_some();
     let pause = if asks { PollTimeout::from(ASK_MS) } else { PollTimeout::NONE };
@@ -92,9 +88,6 @@ fn sources(flags: &Flags) -> Result<Vec<Source>, Failure> {
     }
     if flags.has("list") && !flags.has("address") {
         return Err(usage("--list is of addresses: give --address, too"));
-    }
-    if flags.has("mangle") && !flags.has("xtables") {
-        return Err(usage("--mangle is a table of legacy iptables: give --xtables, too"));
     }
     if sources.is_empty() && !["nft", "xtables", "set"].iter().any(|flag| flags.has(flag)) {
         return Err(usage(
@@ -158,11 +151,11 @@ const ASK_MS: u8 = 100;
 pub const HELP: &str = "\
 Kernel network changes as JSON lines: nftables, links, addresses, routes, neighbours
 
-usage: fairlead-carrier monitor [--nft] [--xtables [--mangle]] [--set NAME]... [--link] [--address] [--route] [--neighbour] [--list]
+usage: fairlead-carrier monitor [--nft] [--xtables TABLE]... [--set NAME]... [--link] [--address] [--route] [--neighbour] [--list]
 
 The first line is {\"event\":\"ready\"}, with --nft also the ruleset's present \"generation\". Then, as they happen:
   {\"event\":\"nft-generation\",\"id\":7}    transactions were committed: as many as the number grew by; asked for each 100 ms
-  {\"event\":\"xtables\",\"family\":4,\"table\":\"nat\",\"entries\":9,\"bytes\":1500}    nat or filter (or, with --mangle, that) of legacy iptables; asked likewise
+  {\"event\":\"xtables\",\"family\":4,\"table\":\"nat\",\"entries\":9,\"bytes\":1500}    a table of legacy iptables that --xtables names, while it is there; asked likewise
   {\"event\":\"set\",\"name\":\"peers\",\"members\":3}    an ipset that --set names; null: it is not there; asked likewise
   {\"event\":\"link\",\"op\":..,\"index\":2,\"name\":\"eth0\",\"up\":true,\"running\":true,\"mtu\":1500,\"address\":\"02:..\",\"kind\":\"vxlan\"}
   {\"event\":\"address\",\"op\":..,\"index\":2,\"address\":\"10.0.0.1\",\"prefixLength\":24}

@@ -2,7 +2,7 @@ import { familyOf } from '../../cluster/address.ts'
 import type { Family } from '../../cluster/protocol.ts'
 import type { Delta, Drift, Refused, Target } from '../../core/delta.ts'
 import { HeldRows } from '../../core/held.ts'
-import { chainsText, judge, readChains, removalText, type Chains } from '../../kernel/chains.ts'
+import { chainsText, entriesOf, judge, readChains, removalText, type Chains } from '../../kernel/chains.ts'
 import { hasLegacyTable, PLACES, restore, type Variant } from '../../kernel/iptables.ts'
 import { exec } from '../../kernel/exec.ts'
 import { DNS_PORT, keyOf, type LocalAddress } from '../rows.ts'
@@ -18,11 +18,19 @@ export interface FilterOptions {
  */
 export class FilterTarget implements Target<LocalAddress> {
   readonly name = 'node-local filter'
+  readonly table = TABLE
   readonly #options: FilterOptions
   readonly #rows = new HeldRows<LocalAddress>()
+  /** How many entries there are of ours, by family. */
+  readonly #legacy = new Map<Family, number>()
 
   constructor(options: FilterOptions) {
     this.#options = options
+  }
+
+  /** Entries of a table of legacy iptables that are ours: a rule is one, a chain two. */
+  entries(family: Family, table: string): number {
+    return table === TABLE ? (this.#legacy.get(family) ?? 0) : 0
   }
 
   async apply(delta: Delta<LocalAddress>, signal: AbortSignal): Promise<readonly Refused[]> {
@@ -56,6 +64,7 @@ export class FilterTarget implements Target<LocalAddress> {
     const wanted = this.#wanted(family)
     const reading = read(variant, family, signal)
     const found = await (wanted === null ? reading.catch(() => null) : reading) // what cannot be read has nothing of ours
+    if (variant === 'legacy') this.#legacy.set(family, found === null || wanted === null ? 0 : entriesOf(wanted))
     if (found === null) return null
     const text = wanted === null ? (found.isEmpty ? '' : removalText(TABLE, found)) : chainsText(found, wanted)
     if (text === '') return null

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { PREFIX } from '../../kernel/iptables.ts'
 
-/** Other rooms' chains, and the jumps to them: src/egress, src/overlay. */
-export const OTHERS = /(?<=[ :])FAIRLEAD-(FORWARD|EGRESS|OVERLAY-\w+)(?= |$)/
+/** Other rooms' chains, and the jumps to them: src/egress, src/overlay, src/nodelocal. */
+export const OTHERS = /(?<=[ :])FAIRLEAD-(FORWARD|EGRESS|OVERLAY-\w+|DNS-\w+)(?= |$)/
 
 /** The chains with names of their own. All others are named by `chainName`. In table nat, but for `FILTER`. */
 export const CHAINS = {
