@@ -28,7 +28,7 @@ impl Extents {
     pub fn of<'a>(tables: impl Iterator<Item = &'a str>) -> Result<Extents, Failure> {
         let tables: Vec<String> = tables.map(str::to_string).collect();
         if let Some(other) = tables.iter().find(|name| !TABLES.contains(&name.as_str())) {
-            return Err(usage(&format!("--xtables {other}: there is {}", TABLES.join(", "))));
+            return Err(usage(format!("--xtables {other}: there is {}", TABLES.join(", "))));
         }
         let family = |number, any, names| Family { number, any, names, socket: None, last: vec![None; tables.len()] };
         let families = [
