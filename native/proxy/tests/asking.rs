@@ -177,7 +177,7 @@ fn pages_of_errors_come_from_their_cluster() {
     );
     assert_eq!((reply.status, reply.body.as_str(), reply.header("x-own")), (404, "page", None));
     let got = pages.last();
-    assert_eq!((got.line.as_str(), got.body.as_str()), ("GET /?q HTTP/1.1", ""));
+    assert_eq!((got.line.as_str(), got.body.as_str()), ("POST /?q HTTP/1.1", ""));
     for (name, value) in [
         ("x-code", "404"),
         ("x-format", "text/html"),

@@ -7,9 +7,9 @@ use crate::client::response::ResponseBody;
 use crate::client::scene::Scene;
 use crate::table::route::Timeouts;
 use crate::table::{Problem, State};
+use hyper::Response;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue, RANGE};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Response};
 use std::time::Duration;
 use wire::proxy::ErrorPages;
 
@@ -64,8 +64,8 @@ impl Errors {
         }
         let query = scene.asked.query.map_or(String::new(), |query| format!("?{query}"));
         Some(Question {
-            // The body has gone to the backend: without one, others mean less.
-            method: if scene.asked.method == Method::HEAD { Method::HEAD } else { Method::GET },
+            // A named location keeps it. The body has gone to the backend that answered.
+            method: scene.asked.method.clone(),
             target: PathAndQuery::try_from(format!("/{query}")).ok()?,
             host: HeaderValue::from_str(scene.host).ok()?,
             headers,
