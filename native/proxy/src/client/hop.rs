@@ -6,12 +6,17 @@ use hyper::header::{
     UPGRADE,
 };
 
-/// What an HTTP/1.1 client wants to speak instead (RFC 9110 7.8).
+/// What an HTTP/1.1 client wants to speak instead (RFC 9110 7.8). HTTP/2 it may not: its requests would go by our rules
+/// unread, and who wants it says so without asking (RFC 9113 3.1).
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let wanted = headers.get(UPGRADE)?;
-    let named = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
-    let named = named.flat_map(|line| line.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
-    named.then(|| wanted.clone())
+    let two = ["h2", "h2c"].iter().any(|name| lists(headers, UPGRADE, name));
+    (!two && lists(headers, CONNECTION, "upgrade")).then(|| wanted.clone())
+}
+
+fn lists(headers: &HeaderMap, field: HeaderName, wanted: &str) -> bool {
+    let mut words = headers.get_all(field).iter().flat_map(|line| line.as_bytes().split(|octet| *octet == b','));
+    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Of a request. gRPC's `te: trailers` stays.
@@ -25,6 +30,7 @@ pub fn strip_request(headers: &mut HeaderMap) {
     strip(headers);
     headers.remove(EXPECT); // hyper has answered it, or will: 100 when the body is asked for
     headers.remove(PROXY_AUTHORIZATION);
+    headers.remove(HTTP2_SETTINGS);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -56,6 +62,7 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// All that is taken away of a request or a response.
 const OWN: [HeaderName; 9] = [

@@ -6,8 +6,9 @@ use super::pool::Pooled;
 use crate::client::body::RequestBody;
 use crate::executor::LocalExecutor;
 use crate::timer::Timer;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::header::{HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
@@ -61,10 +62,17 @@ impl Sender {
 
     pub async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match self {
-            Sender::One(sender) => sender.try_send_request(request).await,
+            Sender::One(sender) => {
+                let body = request.body();
+                if !body.is_end_stream() && body.size_hint().exact().is_none() {
+                    // hyper would leave out that of a GET, unless it is told.
+                    request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                }
+                sender.try_send_request(request).await
+            }
             Sender::Two(sender) => sender.try_send_request(request).await,
         }
     }
