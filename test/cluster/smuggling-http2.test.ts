@@ -150,6 +150,11 @@ t.test('HTTP/2 in front of HTTP/1.1', { skip }, async (t) => {
     [],
     'nothing else is taken for a request',
   )
+  t.same(
+    heard.filter(({ upgrade }) => upgrade !== ''),
+    [],
+    'an Upgrade is none',
+  )
 })
 
 /** Sends the case, and a request behind it: whether that one is answered, or the connection ends before. */

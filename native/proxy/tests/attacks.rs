@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use wire::protocol::Question;
 
+const DATA: u8 = 0;
+const PRIORITY: u8 = 2;
+const UNKNOWN: u8 = 77;
 const SETTINGS: u8 = 4;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -73,7 +76,11 @@ fn serving(changes: &[(&str, Value)], rows: &[(&str, Value)]) -> Server {
 }
 
 fn told(server: &mut Server, reason: &str) -> bool {
-    let line = format!("fairlead_proxy_connections_refused_total{{listener=\"web\",reason=\"{reason}\"}} 1\n");
+    told_of(server, reason, 1)
+}
+
+fn told_of(server: &mut Server, reason: &str, times: usize) -> bool {
+    let line = format!("fairlead_proxy_connections_refused_total{{listener=\"web\",reason=\"{reason}\"}} {times}\n");
     server.worker.ask(&Question::Metrics).unwrap().as_str().unwrap().contains(&line)
 }
 
@@ -86,6 +93,36 @@ fn silent() -> Backend {
         ok("served")
     })
 }
+
+/// Reads what there is, and answers nobody but who asks for `/other`.
+fn mute() -> Backend {
+    Backend::raw(|mut client| {
+        let (mut head, mut piece) = (Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = client.stream.read(&mut piece) {
+            head.extend(&piece[..count]);
+            if head.starts_with(b"GET /other ") && head.ends_with(b"\r\n\r\n") {
+                client.say(&ok("served").unwrap());
+                head.clear();
+            }
+        }
+    })
+}
+
+/// Begins 64 MiB, but to who asks for `/other`; it holds no more of it than it says at once.
+fn vast() -> Backend {
+    Backend::raw(|mut client| {
+        while let Some(got) = request(&mut client) {
+            if got.line.contains("/other") {
+                client.say(&ok("served").unwrap());
+                continue;
+            }
+            client.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {VAST_BYTES}\r\n\r\n"));
+            while client.stream.write_all(&[b'x'; 16 << 10]).is_ok() {}
+        }
+    })
+}
+
+const VAST_BYTES: usize = 64 << 20;
 
 #[test]
 fn requests_that_are_taken_back_at_once_end_the_connection() {
@@ -218,17 +255,7 @@ fn frames_that_want_answers_wait_for_them_to_be_read() {
 #[test]
 fn who_takes_nothing_of_what_was_asked_for_is_cut_off() {
     let _alone = alone();
-    // It must not hold more of it than it says at once.
-    let backend = Backend::raw(|mut client| {
-        while let Some(got) = request(&mut client) {
-            if got.line.contains("/other") {
-                client.say(&ok("served").unwrap());
-                continue;
-            }
-            client.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 64 << 20));
-            while client.stream.write_all(&[b'x'; 16 << 10]).is_ok() {}
-        }
-    });
+    let backend = vast();
     let mut server = serving(&[("bodyTimeoutMs", json!(300))], &to(backend.address));
     let before = resident_bytes();
     // No window at all; and one of the connection that is soon full.
@@ -262,16 +289,101 @@ fn who_takes_nothing_of_what_was_asked_for_is_cut_off() {
 }
 
 #[test]
+fn frames_that_ask_for_nothing_end_the_connection() {
+    let _alone = alone();
+    let backend = mute();
+    let mut server = serving(&[], &to(backend.address));
+    let before = resident_bytes();
+    let kinds = [
+        frame(PING, 0, 0, &[7; 8]),
+        frame(PING, 1, 0, &[7; 8]),
+        frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff]),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
+        frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 16]),
+        frame(UNKNOWN, 0, 0, &[]),
+        frame(DATA, 0, 1, &[]),
+    ];
+    for octets in &kinds {
+        let mut attacker = Attacker::new(&server, &[]);
+        attacker.send(&frame(HEADERS, END_HEADERS, 1, REQUEST));
+        // What is answered is read: nothing is held up by it.
+        let mut answers = attacker.0.try_clone().unwrap();
+        let reading = std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut std::io::sink())));
+        let many = octets.repeat(1000);
+        let mut sent = 0;
+        while sent < 50 << 20 && attacker.send(&many) {
+            sent += many.len();
+        }
+        assert!(sent < 50 << 20, "{:?} is let go on", &octets[..9]);
+        reading.join().unwrap();
+        assert_eq!(server.get("a", "/other").body, "served");
+        assert!(resident_bytes() < before + (64 << 20), "{:?}", &octets[..9]);
+    }
+    // Of DATA without an octet h2 itself has enough.
+    eventually("it is told", || {
+        told_of(&mut server, "idle_frames", kinds.len() - 1) || told_of(&mut server, "idle_frames", kinds.len())
+    });
+}
+
+#[test]
+fn who_reads_nothing_of_a_response_is_cut_off() {
+    let _alone = alone();
+    let backend = vast();
+    let mut server = serving(&[("bodyTimeoutMs", json!(300))], &to(backend.address));
+    let before = resident_bytes();
+    let clients: Vec<Client> = (0..50)
+        .map(|_| {
+            let mut client = server.connect();
+            client.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            client
+        })
+        .collect();
+    assert_eq!(server.get("a", "/other").body, "served");
+    eventually("all are told of", || told_of(&mut server, "stalled", clients.len()));
+    assert!(resident_bytes() < before + (128 << 20));
+    for mut client in clients {
+        // What was on its way, and then the end.
+        let (mut taken, mut octets) = (0, vec![0; 1 << 20]);
+        while let Ok(count @ 1..) = client.stream.read(&mut octets) {
+            taken += count;
+        }
+        assert!(taken < VAST_BYTES, "{taken}");
+    }
+}
+
+#[test]
+fn bodies_that_do_not_come_end_their_requests_over_http2_too() {
+    let _alone = alone();
+    let backend = mute();
+    let server = serving(&[("bodyTimeoutMs", json!(1000))], &to(backend.address));
+    let before = resident_bytes();
+    let mut attacker = Attacker::new(&server, &[]);
+    for number in 0..50_u32 {
+        let stream = number * 2 + 1;
+        let post = [b"\x83", &REQUEST[1..]].concat();
+        attacker.send(&[frame(HEADERS, END_HEADERS, stream, &post), frame(DATA, 0, stream, b"a")].concat());
+    }
+    assert_eq!(server.get("a", "/other").body, "served");
+    attacker.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answered = 0;
+    while answered < 50 {
+        let mut head = [0; 9];
+        attacker.0.read_exact(&mut head).expect("each is answered");
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        attacker.0.read_exact(&mut payload).unwrap();
+        if head[3] == HEADERS {
+            answered += 1;
+        }
+    }
+    assert!(resident_bytes() < before + (64 << 20));
+}
+
+#[test]
 fn heads_and_bodies_that_drip_hold_up_nobody() {
     let _alone = alone();
-    let backend = Backend::raw(|mut client| {
-        let line = client.line();
-        while !client.line().is_empty() {}
-        if line.starts_with("GET") {
-            client.say(&ok("served").unwrap());
-        }
-        client.rest();
-    });
+    let backend = mute();
     let server = serving(&[("headTimeoutMs", json!(3000)), ("bodyTimeoutMs", json!(3000))], &to(backend.address));
     let before = resident_bytes();
     let begin = |number: usize| {
@@ -284,7 +396,7 @@ fn heads_and_bodies_that_drip_hold_up_nobody() {
         client
     };
     let mut clients: Vec<Client> = (0..200).map(begin).collect();
-    assert_eq!(server.get("a", "/").status, 200);
+    assert_eq!(server.get("a", "/other").status, 200);
     for client in &mut clients {
         assert_eq!(client.reply().status, 408);
         assert_eq!(client.rest(), "");

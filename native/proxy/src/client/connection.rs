@@ -5,6 +5,7 @@ use super::conduct::{Conduct, Misconduct};
 use super::exchange::answer;
 use super::exchanges::Exchanges;
 use super::forwarded;
+use super::frames::Frames;
 use super::guard::{Guard, Rules};
 use super::head::Limits;
 use super::transport::{Replay, Transport};
@@ -20,6 +21,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::Cell;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -232,7 +234,12 @@ async fn first(mut stream: TcpStream) -> io::Result<Option<(TcpStream, Vec<u8>)>
 
 async fn serve_one(client: Rc<Client>, http: &Http, transport: Transport, read: &[u8], closing: &Closing) {
     let limits = Limits { octets: http.head_max_bytes, fields: http.header_fields_max };
-    let rules = Rules { limits, head_timeout: http.head_timeout, idle_timeout: http.idle_timeout };
+    let rules = Rules {
+        limits,
+        head_timeout: http.head_timeout,
+        idle_timeout: http.idle_timeout,
+        send_timeout: http.body_timeout,
+    };
     let guard = Guard::new(transport, read, rules, client.exchanges.clone());
     let mut builder = http1::Builder::new();
     builder.max_buf_size(http.head_max_bytes.max(BUFFER_BYTES));
@@ -243,7 +250,7 @@ async fn serve_one(client: Rc<Client>, http: &Http, transport: Transport, read: 
     let mut connection = pin!(builder.serve_connection(guard, service).with_upgrades());
     let until = tokio::select! {
         biased;
-        _ = &mut connection => return,
+        ended = &mut connection => return stalled(&client, &ended),
         until = closing.until(&client.listener) => until,
     };
     client.closing.set(true);
@@ -264,7 +271,8 @@ async fn serve_two(client: Rc<Client>, http: &Http, transport: Transport, read: 
     builder.initial_stream_window_size(STREAM_WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
     builder.max_send_buf_size(SEND_BYTES).keep_alive_interval(PING).keep_alive_timeout(PING);
     let service = service_fn(|request| answer(client.clone(), request));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Replay::new(read, transport)), service));
+    let io = TokioIo::new(Frames::new(Replay::new(read, transport), client.clone()));
+    let mut connection = pin!(builder.serve_connection(io, service));
     let until = tokio::select! {
         biased;
         _ = &mut connection => return,
@@ -283,10 +291,20 @@ async fn serve_two(client: Rc<Client>, http: &Http, transport: Transport, read: 
     }
 }
 
+/// Tells of a connection that ended as the client took nothing any more (see `Guard`).
+fn stalled(client: &Client, ended: &hyper::Result<()>) {
+    let Err(error) = ended else { return };
+    let why = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if why.is_some_and(|why| why.kind() == io::ErrorKind::TimedOut) {
+        misbehaved(client, Misconduct::Stalled);
+    }
+}
+
 fn misbehaved(client: &Client, how: Misconduct) {
     let (why, detail) = match how {
         Misconduct::Resets => (Refusal::Resets, "most of its requests were taken back at once"),
         Misconduct::Stalled => (Refusal::Stalled, "nothing was taken of what it has asked for"),
+        Misconduct::Idle => (Refusal::Idle, "it sent frames that ask for nothing, again and again"),
     };
     client.thread.refuse(&client.listener, client.peer, why, detail);
 }

@@ -36,6 +36,8 @@ pub struct Rules {
     pub limits: Limits,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
+    /// Between two writes of which the client takes something.
+    pub send_timeout: Duration,
 }
 
 enum Stage {
@@ -235,7 +237,7 @@ impl Guard {
             self.writing.stop();
             return polled;
         }
-        self.writing.start(SEND_LIMIT);
+        self.writing.start(self.rules.send_timeout);
         match self.writing.poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -304,6 +306,5 @@ impl Write for Guard {
 
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 const BUFFER_BYTES: usize = 8 << 10;
-const SEND_LIMIT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_MAX_BYTES: usize = 4 << 20;

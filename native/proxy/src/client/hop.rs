@@ -65,7 +65,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// All that is taken away of a request or a response.
-const OWN: [HeaderName; 9] = [
+const OWN: [HeaderName; 10] = [
     CONNECTION,
     TE,
     TRANSFER_ENCODING,
@@ -75,6 +75,7 @@ const OWN: [HeaderName; 9] = [
     EXPECT,
     PROXY_AUTHORIZATION,
     PROXY_AUTHENTICATE,
+    HTTP2_SETTINGS,
 ];
 /// What a client must not have taken away by naming it in Connection: the backend relies on them.
 const KEPT: &[&str] = &["host", "content-length", "content-type", "authorization", "cookie", "forwarded"];

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod exchanges;
 pub mod forward;
 pub mod forwarded;
+pub mod frames;
 pub mod guard;
 pub mod head;
 pub mod hop;

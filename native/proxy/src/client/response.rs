@@ -100,7 +100,7 @@ impl Body for ResponseBody {
             Some(pace) => paced(pace, &mut this.source, cx),
         };
         if let (Poll::Ready(Some(Ok(frame))), Some(record)) = (&polled, &mut this.record) {
-            record.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            record.gave(frame.data_ref().map_or(0, Bytes::len));
             record.wait(true);
         }
         polled

@@ -17,6 +17,7 @@ pub enum Refusal {
     Full,
     Resets,
     Stalled,
+    Idle,
 }
 
 impl Refusal {
@@ -29,6 +30,7 @@ impl Refusal {
             Refusal::Full => "full",
             Refusal::Resets => "resets",
             Refusal::Stalled => "stalled",
+            Refusal::Idle => "idle_frames",
         }
     }
 
@@ -42,6 +44,7 @@ impl Refusal {
             Refusal::Connect => "see that the backend listens, and that it can be reached from here",
             Refusal::Resets => "see who it is: it looks like an attack (CVE-2023-44487)",
             Refusal::Stalled => "see who it is; client-body-timeout says how long it may take",
+            Refusal::Idle => "see who it is: it looks like an attack (CVE-2019-9512, CVE-2019-9515)",
             Refusal::Full => "raise the limits of the cluster, or see who connects so often",
         }
     }

@@ -124,6 +124,12 @@ impl Record {
         }
     }
 
+    /// A piece of the response is on its way.
+    pub fn gave(&mut self, octets: usize) {
+        self.sent_bytes += octets as u64;
+        self.client.conduct.serves(octets);
+    }
+
     fn log(&mut self) {
         let Some(entry) = self.entry.take() else { return };
         let Some(rule) = entry.listener.http().and_then(|http| http.access_log.as_ref()) else { return };
@@ -145,6 +151,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.client.exchanges.end();
+        self.client.conduct.serves(0);
         self.wait(false);
         if self.status == 0 {
             self.client.conduct.reset(self.began.elapsed(), self.client.seen.get());
