@@ -75,7 +75,7 @@ function podSpec(place: string): object {
           failureThreshold: 5,
         },
         // Until it is out of every node's rules, new connections come.
-        lifecycle: { preStop: { sleep: { seconds: 2 } } },
+        lifecycle: { preStop: { sleep: { seconds: 5 } } },
         volumeMounts: [folder],
       },
       {

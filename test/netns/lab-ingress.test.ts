@@ -1,12 +1,11 @@
 /** Ingresses in the lab: the shipped controller and proxy in a pod, from this machine by name, while things change. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent as HttpAgent, request as httpRequest } from 'node:http'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, constants } from 'node:http2'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannot, everybody, LabRun, tree, until } from './labrun.ts'
+import { cannot, everybody, LabRun, until } from './labrun.ts'
+import { Load, processOf, Shop } from './labshop.ts'
 
 t.setTimeout(300_000)
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-shop-'))
@@ -22,19 +21,14 @@ t.test('the example by its Ingress, from this machine', async (t) => {
   const up = await lab.cli('up', '--detach', '--nodes', '2')
   t.match(up, { kind: 'done', stdout: /programmed its services/ })
   const page = up.kind === 'done' ? up.stdout : ''
-  const [line, http, https] =
-    /^ {2}http:\/\/shop\.localhost:(\d+) {2}https:\/\/shop\.localhost:(\d+) {2}Ingress shop$/m.exec(page)!
-  t.ok(line, 'the page says where')
-  const authority = / by (\S+ca\.crt): /.exec(page)![1]!
-  const ca = readFileSync(authority, 'utf8')
-  const shop = new Shop({ http: Number(http), https: Number(https), ca })
+  const shop = Shop.of(page)
   t.teardown(() => shop.close())
 
   t.match(await shop.get('http', '/'), { status: 200, body: /^pod: web-/ })
   t.match(await shop.get('https', '/'), { status: 200, body: /^pod: web-[^]*^x-forwarded-proto: https$/m })
   t.match(await shop.get('https', '/api/x'), { status: 200, body: /^pod: api-[^]*^path: \/api\/x$/m })
   t.match(await shop.get('http', '/', 'nobody.localhost'), { status: 404 }, 'no other name')
-  const untrusting = new Shop({ http: 0, https: Number(https), ca: [] })
+  const untrusting = new Shop({ http: 0, https: shop.ports.https, ca: [] })
   t.teardown(() => untrusting.close())
   t.match(
     await untrusting.get('https', '/'),
@@ -88,7 +82,7 @@ t.test('the example by its Ingress, from this machine', async (t) => {
   }
 
   const pod = (await lab.json<{ items: Pod[] }>('pods', '-n', 'kube-system', '-l', LABEL)).items[0]!
-  process.kill(controllerOf(lab), 'SIGKILL')
+  process.kill(processOf(lab, 'ingress', '--publish-service'), 'SIGKILL')
   await load.moves()
   const restarts = async (): Promise<number> => {
     const now = await lab.json<Pod>('pod', pod.metadata.name, '-n', 'kube-system')
@@ -109,100 +103,6 @@ t.test('the example by its Ingress, from this machine', async (t) => {
 interface Pod {
   readonly metadata: { readonly name: string }
   readonly status: { readonly containerStatuses: readonly { readonly name: string; readonly restartCount: number }[] }
-}
-
-interface Answer {
-  /** 0: none; the body says why. */
-  readonly status: number
-  readonly body: string
-}
-
-/** A client that resolves names below localhost as browsers do. */
-class Shop {
-  readonly ports: { readonly http: number; readonly https: number }
-  readonly ca: string | string[]
-  readonly #http = new HttpAgent({ keepAlive: true })
-  readonly #https: HttpsAgent
-
-  constructor({ http, https, ca }: { http: number; https: number; ca: string | string[] }) {
-    this.ports = { http, https }
-    this.ca = ca
-    this.#https = new HttpsAgent({ keepAlive: true, ca })
-  }
-
-  get(scheme: 'http' | 'https', path: string, host = 'shop.localhost'): Promise<Answer> {
-    const to = { host: '127.0.0.1', port: this.ports[scheme], path, headers: { host }, timeout: PATIENCE_MS }
-    return new Promise((resolve) => {
-      const asked =
-        scheme === 'http'
-          ? httpRequest({ ...to, agent: this.#http })
-          : httpsRequest({ ...to, agent: this.#https, servername: host })
-      asked.on('response', (response) => {
-        let body = ''
-        response.on('data', (chunk: Buffer) => (body += chunk.toString()))
-        response.on('end', () => resolve({ status: response.statusCode!, body }))
-        response.on('error', ({ message: why }) => resolve({ status: 0, body: why }))
-      })
-      asked.on('timeout', () => asked.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)))
-      asked.on('error', ({ message: why }) => resolve({ status: 0, body: why }))
-      asked.end()
-    })
-  }
-
-  close(): void {
-    this.#http.destroy()
-    this.#https.destroy()
-  }
-}
-
-/** Requests one after the other over each scheme, without a pause, until it ends. */
-class Load {
-  /** The last body of each scheme. */
-  readonly last = ['', '']
-  count = 0
-  readonly #failed: string[] = []
-  readonly #rounds = [0, 0]
-  readonly #running: Promise<unknown>
-  readonly #shop: Shop
-  #path = '/'
-  #isOver = false
-
-  constructor(shop: Shop) {
-    this.#shop = shop
-    this.#running = Promise.all((['http', 'https'] as const).map((scheme, lane) => this.#run(scheme, lane)))
-  }
-
-  /** What went before is answered by then. */
-  async retarget(path: string): Promise<void> {
-    this.#path = path
-    await this.moves()
-  }
-
-  /** Each scheme has had some answers more. */
-  async moves(): Promise<void> {
-    const wanted = this.#rounds.map((rounds) => rounds + ROUNDS)
-    await until(() => this.#rounds.every((rounds, i) => rounds >= wanted[i]!), 'requests go on')
-  }
-
-  /** What failed. */
-  async end(): Promise<readonly string[]> {
-    this.#isOver = true
-    await this.#running
-    return this.#failed
-  }
-
-  async #run(scheme: 'http' | 'https', lane: number): Promise<void> {
-    while (!this.#isOver) {
-      const path = this.#path
-      const { status, body } = await this.#shop.get(scheme, path)
-      this.count++
-      this.#rounds[lane]!++
-      this.last[lane] = body
-      // What is no longer served is asked for until somebody says otherwise.
-      const isGone = status === 404 && path !== '/only'
-      if (status !== 200 && !isGone) this.#failed.push(`${scheme} ${path}: ${status} ${body.slice(0, 100)}`)
-    }
-  }
 }
 
 /** grpc.health.v1.Health/Watch: an answer that has no end. Resolves once it has begun. */
@@ -236,23 +136,6 @@ async function watch(t: Test, { ports, ca }: Shop): Promise<{ isOpen(): boolean 
 const loopback = ((_: string, options: { all?: boolean }, done: (...of: unknown[]) => void) =>
   options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)) as never
 
-/** The process of the controller, as this machine counts. */
-function controllerOf(lab: LabRun): number {
-  const pids = [...tree(lab.record.outerPid).pids].map((id) => Number(id.split(' ')[0]))
-  return pids.find((pid) => {
-    const [program = '', ...words] = commandOf(pid)
-    return program.endsWith('node') && words.includes('ingress') && words.includes('--publish-service')
-  })!
-}
-
-function commandOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-  } catch {
-    return [] // it has ended meanwhile
-  }
-}
-
 const ingress = (service: string, path = '/'): string => `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -278,5 +161,3 @@ spec:
 `
 const WATCH = '/grpc.health.v1.Health/Watch'
 const LABEL = 'app.kubernetes.io/name=fairlead-ingress'
-const ROUNDS = 20
-const PATIENCE_MS = 30_000

@@ -90,11 +90,16 @@ export class LabRun {
 }
 
 /** Waits for a condition. Throws when it does not come. */
-export async function until(isSo: () => boolean | Promise<boolean>, what: string, lab?: LabRun): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what: string,
+  lab?: LabRun,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs
   while (!(await isSo())) {
     if (performance.now() > deadlineMs)
-      throw new Error(`${what}: not within ${PATIENCE_MS} ms\n${lab?.output.join('') ?? ''}`)
+      throw new Error(`${what}: not within ${patienceMs} ms\n${lab?.output.join('') ?? ''}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
