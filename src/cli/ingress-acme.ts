@@ -8,6 +8,7 @@ import { Orders } from '../ingress/acme/orders.ts'
 import { Presence } from '../ingress/acme/presence.ts'
 import { checkBy } from '../ingress/acme/replicas.ts'
 import { openSolver } from '../ingress/acme/solvers.ts'
+import { Tenancy } from '../ingress/acme/tenancy.ts'
 import type { IngressOptions } from '../ingress/options.ts'
 import { HTTP } from '../ingress/rows.ts'
 import type { AcmeWords } from './ingress-acme-options.ts'
@@ -44,10 +45,16 @@ export function startAcme(parts: AcmeParts): Led & { readonly done: Promise<void
     },
     news.shown,
   )
+  const tenancy = new Tenancy({
+    ...{ connection, namespace: words.namespace, election: words.electionId, refused: news.refused },
+    object: `Pod ${words.namespace}/${words.name}`,
+    onChange: (isOurs) => orders.lead(isOurs),
+    onProblem: (reason, remedy) => log.warn('the Lease of the ingress that orders certificates', { reason, remedy }),
+  })
   const { wanted, revision } = service.proxying.certificates
   service.runner.attach(wanted, orders)
   service.runner.attach(revision, new After(new Acknowledging(presence), () => service.inPlace()))
-  return { does: 'it orders certificates', lead: (isLeader) => orders.lead(isLeader), done: presence.run(signal) }
+  return { does: 'it orders certificates', lead: (isLeader) => tenancy.lead(isLeader), done: presence.run(signal) }
 }
 
 function isProxied({ proxying }: IngressService): boolean {

@@ -1,13 +1,17 @@
 /** What becomes of the certificates that are ordered: log, metrics, Events, status. */
 import type { Happening } from '../ingress/acme/world.ts'
 import { showNothing } from '../ingress/acme/shown.ts'
+import type { Rejection } from '../cluster/rejection.ts'
 import type { PostEvent } from '../cluster/source/kube.ts'
+import { InputTable } from '../core/table.ts'
 import type { Log } from '../status/log.ts'
 import type { Counter, Metrics } from '../status/metrics.ts'
 import type { CertificateReport } from '../status/report.ts'
 
 export class CertificateNews {
   readonly shown = showNothing()
+  /** Why this ingress orders none. */
+  readonly refused = new InputTable<Rejection>('another ingress with ACME')
   readonly #log: Log
   readonly #post: PostEvent
   readonly #orders: Counter
@@ -17,6 +21,7 @@ export class CertificateNews {
   constructor(metrics: Metrics, log: Log, post: PostEvent) {
     this.#log = log
     this.#post = post
+    this.refused.markSynced()
     this.#orders = metrics.counter('fairlead_acme_orders_total', 'Orders made at the ACME server')
     this.#issued = metrics.counter('fairlead_acme_certificates_issued_total', 'Certificates that came of them')
     this.#failures = metrics.counter(

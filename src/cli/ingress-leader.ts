@@ -45,11 +45,7 @@ export async function takeTurns(all: readonly Led[], { connection, words, log, s
       log.info(what, { lease: words.electionId })
       for (const each of all) void each.lead(leads && !signal.aborted)
     },
-    onProblem: (problem) =>
-      log.warn('the Lease of the leader', {
-        reason: problem,
-        remedy: 'allow get, create and patch on leases in coordination.k8s.io (RBAC)',
-      }),
+    onProblem: (reason, remedy) => log.warn('the Lease of the leader', { reason, remedy }),
   })
   if (!signal.aborted) await once(signal, 'abort')
   // The next one shall find nothing under way; what hangs, it copes with.

@@ -38,7 +38,7 @@ export async function runIngress(options: IngressCommandOptions, log: Log): Prom
   const carrier = new Connection({ path: options.socket, onEvent: news.hear })
   const metrics = new Metrics()
   const certificates = new CertificateNews(metrics, log, (event) => service.source.post(event))
-  const problems = union('problems of the ingress', [news.problems, certificates.shown.problems])
+  const problems = union('problems of the ingress', [news.problems, certificates.shown.problems, certificates.refused])
   const parts = { carrier, problems, observer, log, signal, name: options.name }
   const service = await IngressService.start(told, options, parts)
   const connecting = carrier.run(signal)

@@ -50,7 +50,7 @@ export async function world(t: Test) {
   }
   await call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'x' } })
   return {
-    ...{ carrier, call, at },
+    ...{ carrier, call, at, connection },
     apply: async (...objects: readonly Raw[]) => {
       for (const object of objects) await call('POST', GROUPS[object['kind']]!, object)
     },

@@ -14,7 +14,7 @@ import { renewAt } from './renewal.ts'
 import type { Shown } from './shown.ts'
 import { Turnstile } from './turnstile.ts'
 import { NotInPlace, Steps, type Read } from './steps.ts'
-import { StoreError } from './store.ts'
+import { StoreError } from '../kubeobjects.ts'
 import type { Wanted } from './wanted.ts'
 import type { World } from './world.ts'
 

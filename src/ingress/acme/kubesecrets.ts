@@ -2,14 +2,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { Connection } from '../../cluster/source/kube/connection.ts'
 import { isRecord, type Raw } from '../../cluster/raw.ts'
-import { KubeObjects } from './kubeobjects.ts'
+import { KubeObjects, SECRETS } from '../kubeobjects.ts'
 import type { Secrets, StoredSecret } from './store.ts'
 
 export class KubeSecrets implements Secrets {
   readonly #objects: KubeObjects
 
   constructor(connection: Connection) {
-    this.#objects = new KubeObjects(connection, '/api/v1', 'secrets')
+    this.#objects = new KubeObjects(connection, SECRETS)
   }
 
   async get(path: string, signal: AbortSignal): Promise<StoredSecret | null> {

@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from '../../cluster/source/kube/connection.ts'
 import { isRecord, type Raw } from '../../cluster/raw.ts'
 import { microTime } from '../status/leader.ts'
-import { KubeObjects } from './kubeobjects.ts'
+import { KubeObjects, LEASES } from '../kubeobjects.ts'
 import { LABEL, type Replica, type Replicas } from './store.ts'
 
 export interface PresenceOptions {
@@ -44,7 +44,7 @@ export class Presence implements Replicas {
 
   constructor(options: PresenceOptions) {
     this.#options = options
-    this.#leases = new KubeObjects(options.connection, '/apis/coordination.k8s.io/v1', 'leases')
+    this.#leases = new KubeObjects(options.connection, LEASES)
     this.#times = options.times ?? TIMES
     this.#clock = options.now ?? (() => performance.now())
   }

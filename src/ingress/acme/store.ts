@@ -12,16 +12,6 @@ export interface StoredSecret {
   readonly version: string
 }
 
-/** The API server cannot be asked, or says no. */
-export class StoreError extends Error {
-  readonly remedy: string
-
-  constructor(message: string, remedy: string) {
-    super(message)
-    this.remedy = remedy
-  }
-}
-
 /** Each rejects with a StoreError. */
 export interface Secrets {
   get(path: string, signal: AbortSignal): Promise<StoredSecret | null>

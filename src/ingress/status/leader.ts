@@ -1,8 +1,8 @@
 /** One of several controllers is the leader: who holds a Lease (coordination.k8s.io/v1), as client-go's leaderelection does. */
-import { json } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from '../../cluster/source/kube/connection.ts'
 import { isRecord, type Raw } from '../../cluster/raw.ts'
+import { KubeObjects, LEASES, StoreError } from '../kubeobjects.ts'
 
 export interface LeaderOptions {
   readonly connection: Connection
@@ -14,8 +14,10 @@ export interface LeaderOptions {
   readonly signal: AbortSignal
   /** Called at each change. */
   readonly onChange: (isLeader: boolean) => void
+  /** Called at each change of who else leads. */
+  readonly onOther?: (identity: string) => void
   /** Once for each thing that goes wrong. */
-  readonly onProblem: (problem: string) => void
+  readonly onProblem: (problem: string, remedy: string) => void
   readonly times?: Times
   /** ms of a clock that never goes back. */
   readonly now?: () => number
@@ -42,6 +44,8 @@ export async function lead(options: LeaderOptions): Promise<void> {
 
 class Candidate {
   readonly #options: LeaderOptions
+  readonly #leases: KubeObjects
+  readonly #path: string
   readonly #times: Times
   readonly #clock: () => number
   #isLeader = false
@@ -51,122 +55,102 @@ class Candidate {
   #seen = ''
   #seenAt = 0
   #told = ''
+  #other = ''
 
   constructor(options: LeaderOptions) {
     this.#options = options
+    this.#leases = new KubeObjects(options.connection, LEASES)
+    this.#path = `${options.namespace}/${options.name}`
     this.#times = options.times ?? TIMES
     this.#clock = options.now ?? (() => performance.now())
   }
 
   async step(): Promise<void> {
-    const wrong = await this.#renew(AbortSignal.any([this.#options.signal, AbortSignal.timeout(this.#times.renewMs)]))
-    if (this.#options.signal.aborted) return
-    if (wrong !== null && wrong !== this.#told) this.#options.onProblem(wrong)
-    this.#told = wrong ?? ''
+    const { signal, onProblem } = this.#options
+    try {
+      await this.#renew(AbortSignal.any([signal, AbortSignal.timeout(this.#times.renewMs)]))
+      this.#told = ''
+    } catch (error) {
+      const { message } = error as Error
+      if (signal.aborted) return
+      if (message !== this.#told) onProblem(message, error instanceof StoreError ? error.remedy : '')
+      this.#told = message
+    }
     if (this.#clock() - this.#renewedAt > this.#times.renewMs) this.#become(false)
   }
 
   async resign(): Promise<void> {
     if (!this.#isLeader) return
     const signal = AbortSignal.timeout(RESIGN_MS)
-    const held = await this.#call('GET', this.#path, signal)
-    if (isRecord(held) && specOf(held)['holderIdentity'] === this.#options.identity)
-      await this.#write(held, { holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() }, signal)
+    try {
+      const held = await this.#leases.get(this.#path, signal)
+      const free = { holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() }
+      if (held !== null && specOf(held)['holderIdentity'] === this.#options.identity)
+        await this.#write(held, free, signal)
+    } catch {
+      // It lapses by itself.
+    }
     this.#become(false)
   }
 
-  /** null, or what went wrong. */
-  async #renew(signal: AbortSignal): Promise<string | null> {
-    const held = await this.#call('GET', this.#path, signal)
-    if (held === 404) return this.#took(await this.#create(signal))
-    if (!isRecord(held)) return String(held)
-    const { holderIdentity, renewTime } = specOf(held)
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { identity } = this.#options
+    const ours = {
+      holderIdentity: identity,
+      leaseDurationSeconds: this.#times.leaseMs / 1000,
+      renewTime: microTime(),
+    }
+    const held = await this.#leases.get(this.#path, signal)
+    if (held === null) {
+      const { namespace, name } = this.#options
+      const spec = { ...ours, acquireTime: ours.renewTime, leaseTransitions: 0 }
+      const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name }, spec }
+      return this.#took(await this.#leases.create(this.#path, lease, signal))
+    }
+    const { holderIdentity, renewTime, leaseTransitions } = specOf(held)
     const saying = `${String(holderIdentity)} ${String(renewTime)}`
     if (saying !== this.#seen) {
       this.#seen = saying
       this.#seenAt = this.#clock()
     }
-    const { identity } = this.#options
     const isFree = !holderIdentity || this.#clock() - this.#seenAt > this.#times.leaseMs
     if (holderIdentity !== identity && !isFree) {
       this.#become(false)
-      return null
+      this.#meet(String(holderIdentity))
+      return
     }
     const acquired =
       holderIdentity === identity
         ? {}
-        : { acquireTime: microTime(), leaseTransitions: Number(specOf(held)['leaseTransitions'] ?? 0) + 1 }
-    return this.#took(
-      await this.#write(
-        held,
-        {
-          holderIdentity: identity,
-          renewTime: microTime(),
-          leaseDurationSeconds: this.#times.leaseMs / 1000,
-          ...acquired,
-        },
-        signal,
-      ),
-    )
+        : { acquireTime: ours.renewTime, leaseTransitions: Number(leaseTransitions ?? 0) + 1 }
+    this.#took(await this.#write(held, { ...ours, ...acquired }, signal))
   }
 
-  #took(answer: Raw | number | string): string | null {
-    if (answer === 409) return null // somebody was quicker
-    if (!isRecord(answer)) return String(answer)
+  /** null: somebody was quicker. */
+  #took(lease: Raw | null): void {
+    if (lease === null) return
     this.#renewedAt = this.#clock()
+    this.#other = ''
     this.#become(true)
-    return null
   }
 
-  #create(signal: AbortSignal): Promise<Raw | number | string> {
-    const { namespace, name, identity } = this.#options
-    const spec = {
-      holderIdentity: identity,
-      leaseDurationSeconds: this.#times.leaseMs / 1000,
-      acquireTime: microTime(),
-      renewTime: microTime(),
-      leaseTransitions: 0,
-    }
-    const body = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name }, spec }
-    return this.#call('POST', this.#path.slice(0, this.#path.lastIndexOf('/')), signal, body)
+  #meet(other: string): void {
+    if (other === this.#other) return
+    this.#other = other
+    this.#options.onOther?.(other)
   }
 
   /** Only if nobody changed it meanwhile: a patch with another resourceVersion is a conflict. */
-  #write(held: Raw, spec: object, signal: AbortSignal): Promise<Raw | number | string> {
+  #write(held: Raw, spec: object, signal: AbortSignal): Promise<Raw | null> {
     const metadata = isRecord(held['metadata']) ? held['metadata'] : {}
-    return this.#call('PATCH', this.#path, signal, { metadata: { resourceVersion: metadata['resourceVersion'] }, spec })
-  }
-
-  /** The object; a status that decides something; or what went wrong. */
-  async #call(
-    method: 'GET' | 'POST' | 'PATCH',
-    path: string,
-    signal: AbortSignal,
-    body?: object,
-  ): Promise<Raw | number | string> {
-    const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-    const answer = await this.#options.connection.request(path, { method, signal, ...(body && { body, contentType }) })
-    if (answer.kind === 'failed') {
-      const { status, message } = answer.problem
-      return (status === 404 && method === 'GET') || status === 409 ? status : message
-    }
-    try {
-      const found: unknown = await json(answer.body)
-      return isRecord(found) ? found : 'the API server sent a Lease that is none'
-    } catch (error) {
-      return (error as Error).message
-    }
+    const body = { metadata: { resourceVersion: metadata['resourceVersion'] }, spec }
+    return this.#leases.patch(this.#path, body, signal)
   }
 
   #become(isLeader: boolean): void {
     if (isLeader === this.#isLeader) return
     this.#isLeader = isLeader
     this.#options.onChange(isLeader)
-  }
-
-  get #path(): string {
-    const { namespace, name } = this.#options
-    return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases/${encodeURIComponent(name)}`
   }
 }
 

@@ -1,19 +1,42 @@
-/** Objects of an API server, as those who order certificates read and write them: one by one, by name. */
+/** Objects of an API server that controllers write, and read back: Secrets of certificates, Leases. One by one, by name. */
 import { json } from 'node:stream/consumers'
-import type { Connection } from '../../cluster/source/kube/connection.ts'
-import { isRecord, type Raw } from '../../cluster/raw.ts'
-import { StoreError } from './store.ts'
+import type { Connection } from '../cluster/source/kube/connection.ts'
+import { isRecord, type Raw } from '../cluster/raw.ts'
 
-/** `collection`: of all namespaces, `/api/v1` and `secrets`. */
+/** The API server cannot be asked, or says no. */
+export class StoreError extends Error {
+  readonly remedy: string
+
+  constructor(message: string, remedy: string) {
+    super(message)
+    this.remedy = remedy
+  }
+}
+
+export interface Collection {
+  /** `/api/v1` */
+  readonly root: string
+  /** `secrets` */
+  readonly plural: string
+  /** The file that allows it. */
+  readonly manifest: string
+}
+
+export const SECRETS: Collection = { root: '/api/v1', plural: 'secrets', manifest: 'manifests/rbac-ingress-acme.yaml' }
+export const LEASES: Collection = {
+  root: '/apis/coordination.k8s.io/v1',
+  plural: 'leases',
+  manifest: 'manifests/rbac-ingress.yaml, for ACME rbac-ingress-acme.yaml',
+}
+
+/** Those of all namespaces. */
 export class KubeObjects {
   readonly #connection: Connection
-  readonly #root: string
-  readonly #plural: string
+  readonly #collection: Collection
 
-  constructor(connection: Connection, root: string, plural: string) {
+  constructor(connection: Connection, collection: Collection) {
     this.#connection = connection
-    this.#root = root
-    this.#plural = plural
+    this.#collection = collection
   }
 
   /** null: there is none. Each rejects with a StoreError. */
@@ -57,7 +80,8 @@ export class KubeObjects {
   #at(path: string): string {
     const slash = path.indexOf('/')
     const [namespace, name] = [path.slice(0, slash), path.slice(slash + 1)].map(encodeURIComponent)
-    return `${this.#root}/namespaces/${namespace}/${this.#plural}/${name}`
+    const { root, plural } = this.#collection
+    return `${root}/namespaces/${namespace}/${plural}/${name}`
   }
 
   async #ask(
@@ -86,7 +110,8 @@ export class KubeObjects {
   #allow(method: Method, at: string): string {
     const namespace = /\/namespaces\/([^/?]*)/.exec(at)?.[1] ?? ''
     const verb = method === 'GET' && at.includes('?') ? 'list' : VERBS[method]
-    return `allow "${verb}" on ${this.#plural} in namespace ${decodeURIComponent(namespace)} (RBAC, manifests/rbac-ingress-acme.yaml)`
+    const { plural, manifest } = this.#collection
+    return `allow "${verb}" on ${plural} in namespace ${decodeURIComponent(namespace)} (RBAC, ${manifest})`
   }
 }
 
