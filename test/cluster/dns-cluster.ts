@@ -33,6 +33,8 @@ export function clusterOf(chance: Chance): Cluster {
       const slices = slicesOf(chance, service, pods)
       objects.push(service, ...slices)
     }
+  for (const namespace of NAMESPACES.slice(0, 2))
+    for (const name of WORDS.slice(0, 6)) objects.push(...importOf(chance, namespace, name))
   for (const object of [...objects, ...FIXED]) for (const name of namesOf(object)) names.add(name)
   for (const host of Object.keys(OUTSIDE)) names.add(host)
   for (const name of APEX) names.add(name)
@@ -141,6 +143,37 @@ function slicesOf(chance: Chance, { metadata, spec }: Raw, pods: readonly Raw[])
   }))
 }
 
+/** A Service of other clusters, and what these say of its endpoints. */
+function importOf(chance: Chance, namespace: string, name: string): readonly Raw[] {
+  const isHeadless = chance.below(2) === 0
+  const ports = portsOf(chance, true)
+  const ips = [`10.99.${chance.below(4)}.${1 + chance.below(250)}`, `fd00:10:99::${1 + chance.below(250)}`]
+  const spec = {
+    type: isHeadless ? 'Headless' : 'ClusterSetIP',
+    ports,
+    ips: isHeadless ? [] : ips.slice(0, 1 + chance.below(2)),
+  }
+  const slices = CLUSTERS.filter(() => chance.below(4) > 0).map((cluster, at) => ({
+    ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType: 'IPv4' },
+    metadata: { name: `${name}-of-${cluster}`, namespace, labels: importedFrom(cluster, name) },
+    endpoints: Array.from({ length: chance.below(4) }, (_, i) => ({
+      addresses: [`10.${100 + at}.${namespace.length}.${10 * name.length + i}`],
+      conditions: chance.of([{}, { ready: true }, { ready: false }]),
+      ...(chance.below(2) === 0 && { hostname: `far-${i}` }),
+    })),
+    ports: ports.map(({ name: port, protocol, port: number }) => ({ name: port ?? '', protocol, port: number + 8000 })),
+  }))
+  return [serviceImport(namespace, name, spec), ...slices]
+}
+
+const serviceImport = (namespace: string, name: string, spec: Raw): Raw => ({
+  ...{ apiVersion: 'multicluster.x-k8s.io/v1alpha1', kind: 'ServiceImport', metadata: { name, namespace }, spec },
+})
+const importedFrom = (cluster: string, name: string): Raw => ({
+  'multicluster.kubernetes.io/service-name': name,
+  'multicluster.kubernetes.io/source-cluster': cluster,
+})
+
 function endpointOf(chance: Chance, family: string, pods: readonly Raw[]): Raw {
   const { metadata, status } = chance.of(pods)
   const found = (status.podIPs as { ip: string }[]).find(({ ip }) => ip.includes(':') === (family === 'IPv6'))
@@ -216,7 +249,16 @@ function namesOf({ kind, metadata, spec, status, endpoints, ports }: Raw): reado
         ]),
         ...(spec.clusterIPs ?? []).filter((ip: string) => ip !== 'None').map(reversed),
       ]
+    case 'ServiceImport':
+      return namesOfImport(`${name}.${namespace}.svc.clusterset.local`, spec.ports)
     default: {
+      const imported = metadata.labels['multicluster.kubernetes.io/service-name']
+      if (imported !== undefined) {
+        const cluster = metadata.labels['multicluster.kubernetes.io/source-cluster']
+        const base = `${cluster}.${imported}.${namespace}.svc.clusterset.local`
+        const hosts = endpoints.flatMap(({ addresses: [ip], hostname }: Raw) => [dashed(ip), hostname].filter(Boolean))
+        return [base, ...hosts.map((host: string) => `${host}.${base}`)]
+      }
       const of = metadata.labels['kubernetes.io/service-name']
       return endpoints.flatMap(({ addresses: [ip], hostname, targetRef }: Raw) => [
         ...[dashed(ip), hostname, targetRef?.name].filter(Boolean).map((label) => `${label}.${of}.${service}`),
@@ -226,6 +268,11 @@ function namesOf({ kind, metadata, spec, status, endpoints, ports }: Raw): reado
     }
   }
 }
+
+const namesOfImport = (base: string, ports: readonly Raw[]): readonly string[] => [
+  base,
+  ...ports.map((port) => `_${port['name'] ?? ''}._${port['protocol']}.${base}`.replace('_.', '')),
+]
 
 function dashed(ip: string): string {
   const label = ip.replaceAll(/[.:]/g, '-')
@@ -241,7 +288,10 @@ function reversed(ip: string): string {
 }
 
 const WORDS = ['web', 'db', 'cache', 'queue', 'auth', 'mail', 'log', 'pay', 'cart', 'stock', 'img', 'old'] as const
+const CLUSTERS = ['east', 'west'] as const
 const APEX = [
+  ...['clusterset.local', 'svc.clusterset.local', 'pod.clusterset.local', 'shop.svc.clusterset.local'],
+  ...['dns-version.clusterset.local', 'ns.dns.clusterset.local', 'lone.svc.clusterset.local'],
   ...['cluster.local', 'svc.cluster.local', 'pod.cluster.local', 'dns-version.cluster.local', 'ns.dns.cluster.local'],
   ...['dns.cluster.local', 'in-addr.arpa', 'ip6.arpa', 'example.org', 'local', ''],
 ]
@@ -263,8 +313,15 @@ const large = (name: string, count: number): readonly Raw[] => [
     spec: { clusterIP: 'None', ports: [{ name: 'http', port: 80 }] },
   },
 ]
-/** The same for all seeds, made last, and of each kind the last here is a sign that all are there: to-outside, fixed-0, 10.244.250.1. */
+/** The same for all seeds, made last, and of each kind the last here is a sign that all are there: to-outside, fixed-0, 10.244.250.1, far-0. */
 export const FIXED: readonly Raw[] = [
+  serviceImport('shop', 'far', { type: 'Headless', ports: [{ name: 'http', protocol: 'TCP', port: 80 }] }),
+  {
+    ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType: 'IPv4' },
+    metadata: inShop('far-0', { labels: importedFrom('east', 'far') }),
+    endpoints: [{ addresses: ['10.244.250.9'], hostname: 'far-0' }],
+    ports: [{ name: 'http', port: 80, protocol: 'TCP' }],
+  },
   ...large('many', 7),
   ...large('many-more', 40),
   {

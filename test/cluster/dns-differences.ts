@@ -127,7 +127,7 @@ export const DIFFERENCES: readonly Difference[] = [
     example: ['fixed-0.fixed.shop.svc.cluster.local', TYPES.SRV],
     holds: ({ question, name, theirs, ours, alive }) =>
       question.type === TYPES.SRV &&
-      /^([^.]+\.){3}svc\./.test(name) &&
+      /^([^.]+\.){3,4}svc\./.test(name) &&
       alive.has(name) &&
       theirs.answer.every((record) => record.startsWith(`${name} `) && record.endsWith(` ${name}`)) &&
       isNoData(ours),
@@ -138,7 +138,7 @@ export const DIFFERENCES: readonly Difference[] = [
     example: ['lone.svc.cluster.local', TYPES.TXT],
     holds: ({ question, name, theirs, ours }) =>
       question.type === TYPES.TXT &&
-      /^(([^.]+\.)?(svc|pod)\.)?cluster\.local\.$/.test(name) &&
+      /^(([^.]+\.)?(svc|pod)\.)?cluster(set)?\.local\.$/.test(name) &&
       isDenied(theirs, NXDOMAIN) &&
       isNoData(ours),
   },
@@ -147,7 +147,7 @@ export const DIFFERENCES: readonly Difference[] = [
     reason: 'dns-version has a TXT record and ns.dns addresses; it denies them to who asks for other types',
     example: ['dns-version.cluster.local', TYPES.A],
     holds: ({ name, theirs, ours }) =>
-      (name === 'dns-version.cluster.local.' || name === NAME_SERVER) && isDenied(theirs, NXDOMAIN) && isNoData(ours),
+      /^(dns-version|ns\.dns)\.cluster(set)?\.local\.$/.test(name) && isDenied(theirs, NXDOMAIN) && isNoData(ours),
   },
   {
     name: 'name server in mixed case',
@@ -214,6 +214,13 @@ export const DIFFERENCES: readonly Difference[] = [
     example: ['svc.ip6.arpa', TYPES.PTR, 'verified'],
     holds: ({ question, name, theirs, ours }) =>
       isReverse(question) && /^([^.]+\.)?(svc|pod)\./.test(name) && isNoData(theirs) && isDenied(ours, NXDOMAIN),
+  },
+  {
+    name: 'pods of a set of clusters',
+    reason: 'KEP-1645: it has Services only; it answers for pods there, too',
+    example: ['10-1-2-3.shop.pod.clusterset.local', TYPES.A, 'imported'],
+    holds: ({ name, theirs, ours }) =>
+      /(^|\.)pod\.clusterset\.local\.$/.test(name) && theirs.rcode === NOERROR && isDenied(ours, NXDOMAIN),
   },
   {
     name: 'below a pod',

@@ -62,6 +62,9 @@ const BLOCKS: Readonly<Record<string, string>> = {
   bare: `
     pods insecure
     noendpoints`,
+  imported: `
+    pods insecure
+    multicluster clusterset.local`,
 }
 const PATIENCE_MS = 120_000
 const QUESTIONS = 8000
@@ -70,9 +73,9 @@ const OURS = 1053
 const THEIRS = 2053
 
 const corefile = (first: number, api: string): string =>
-  Object.values(BLOCKS)
+  Object.entries(BLOCKS)
     .map(
-      (options, i) => `.:${first + i} {
+      ([name, options], i) => `.:${first + i} {
   errors
   bufsize 1232
   hosts {
@@ -82,7 +85,7 @@ const corefile = (first: number, api: string): string =>
     ttl 60
     fallthrough
   }
-  kubernetes cluster.local in-addr.arpa ip6.arpa {${api}${options}
+  kubernetes cluster.local ${name === 'imported' ? 'clusterset.local ' : ''}in-addr.arpa ip6.arpa {${api}${options}
   }
 }
 `,
@@ -96,6 +99,14 @@ t.test('both serve the same cluster', { skip }, async (t) => {
   t.comment(`seed ${seed}`)
   await exec(['ip', 'address', 'add', `${DNS_ENDPOINT}/32`, 'dev', 'lo'])
   server = await startApiServer({ say: (line) => t.comment(line) })
+  await server.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', SERVICE_IMPORTS)
+  await until('ServiceImports may be made', async () => {
+    const path = '/apis/multicluster.x-k8s.io/v1alpha1/serviceimports'
+    return server.call('GET', path).then(
+      () => true,
+      () => false,
+    )
+  })
   for (const object of objects) await create(object)
   const built = await build('coredns')
   if (built.kind !== 'built') throw new Error(built.hint)
@@ -202,6 +213,7 @@ async function hasAll(port: number): Promise<boolean> {
     const codes = [
       await rcode('to-outside.shop.svc.cluster.local', TYPES.CNAME),
       block === 'bare' ? 0 : await rcode('fixed-0.fixed.shop.svc.cluster.local'),
+      block !== 'imported' ? 0 : await rcode('far-0.east.far.shop.svc.clusterset.local'),
       block !== 'verified' ? 0 : await rcode('10-244-250-1.shop.pod.cluster.local'),
     ]
     return codes.every((code) => code === 0)
@@ -227,5 +239,25 @@ function run(command: readonly [string, ...string[]]): void {
   running.push(start(command, { stdio: ['ignore', 'inherit', 'inherit'] }))
 }
 
-const PLURALS: Readonly<Record<string, string>> = { Pod: 'pods', Service: 'services', EndpointSlice: 'endpointslices' }
+const PLURALS: Readonly<Record<string, string>> = {
+  ...{ Pod: 'pods', Service: 'services', EndpointSlice: 'endpointslices', ServiceImport: 'serviceimports' },
+}
+/** As sigs.k8s.io/mcs-api has it, but for the schema. */
+const SERVICE_IMPORTS = {
+  ...{ apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' },
+  metadata: {
+    name: 'serviceimports.multicluster.x-k8s.io',
+    annotations: { 'api-approved.kubernetes.io': 'https://github.com/kubernetes/enhancements/pull/1748' },
+  },
+  spec: {
+    ...{ group: 'multicluster.x-k8s.io', scope: 'Namespaced' },
+    names: { plural: 'serviceimports', singular: 'serviceimport', kind: 'ServiceImport' },
+    versions: [
+      {
+        ...{ name: 'v1alpha1', served: true, storage: true, subresources: { status: {} } },
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+}
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
