@@ -132,7 +132,7 @@ t.test('metrics, as dashboards of CoreDNS want them', async (t) => {
   for (const line of text.split('\n')) t.match(line, SAMPLE, 'is no line of Prometheus')
   const programmed = 'coredns_kubernetes_dns_programming_duration_seconds_count'
   t.equal(value(text, `${programmed}{service_kind="headless_with_selector"}`), 1)
-  const server = `server="dns://:${ports.dns}"`
+  const server = `server="dns://127.0.0.1:${ports.dns}"`
   for (const name of ['errors', 'kubernetes', 'forward', 'cache', 'loop', 'loadbalance', 'prometheus'])
     t.equal(value(text, `coredns_plugin_enabled{${server},zone=".",view="",name="${name}"}`), 1, name)
   t.notMatch(text, new RegExp(`coredns_plugin_enabled.*(name="health"|:${ports.other}")`))

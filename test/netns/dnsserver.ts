@@ -15,8 +15,11 @@ export interface ServerOptions {
   readonly namespace: string
   /** The address of `who.test`, which is all that it knows. */
   readonly who?: string
-  /** Or lines of its Corefile. */
+  /** Or lines of its Corefile, or all of it. */
   readonly lines?: readonly string[]
+  readonly corefile?: string
+  /** Manifests of its cluster. */
+  readonly directory?: string
   /** Words of `bind`; '': all addresses. */
   readonly bind?: string
   /** More words for the carrier. */
@@ -33,15 +36,16 @@ export class DnsServer {
 
   constructor(options: ServerOptions) {
     const { folder, namespace, who, bind = '', lines: own = [`hosts {\n${who} who.test\n}`] } = options
+    const { directory, corefile: whole } = options
     this.#options = options
     this.#socket = join(folder, `${namespace}.sock`)
     const corefile = join(folder, `${namespace}.Corefile`)
     const lines = [bind === '' ? '' : `bind ${bind}`, ...own, 'health 127.0.0.1:8080']
-    writeFileSync(corefile, `.:53 {\n${lines.join('\n')}\n}\n`)
+    writeFileSync(corefile, whole ?? `.:53 {\n${lines.join('\n')}\n}\n`)
     this.carrier = this.startCarrier()
     const main = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN]
     const words = ['dns', '--corefile', corefile, '--socket', this.#socket, '--metrics-bind-address', '127.0.0.1:0']
-    const command = [...within(namespace), ...main, ...words, '--directory', corefile, '--log', 'debug']
+    const command = [...within(namespace), ...main, ...words, '--directory', directory ?? corefile, '--log', 'debug']
     this.controller = this.#start(command)
   }
 

@@ -1,10 +1,11 @@
 //! The acl step: who may ask what.
 
-use crate::name::{Name, within};
+use crate::name::{Name, names, within};
 use crate::packet;
 use crate::reply::Reply;
-use crate::step::{Given, Problem, names};
+use crate::step::Given;
 use std::net::IpAddr;
+use supervisor::Problem;
 use wire::corefile::{self, AclAction};
 use wire::network::Network;
 

@@ -4,12 +4,13 @@
 use crate::asker::Asker;
 use crate::layer::{Answered, Layers, Request};
 use crate::message::{Message, Record, moved};
-use crate::name::{Name, within};
+use crate::name::{Name, names, not_absolute, within, zone_of};
 use crate::packet;
-use crate::step::{Problem, Tables, names, zone_of};
+use crate::step::Tables;
 use crate::table::Set;
 use crate::trace::{Trace, Voice};
 use crate::zone::reverse_name;
+use supervisor::Problem;
 use wire::corefile;
 
 pub struct Autopath {
@@ -24,7 +25,7 @@ impl Autopath {
     pub fn new(step: &corefile::Autopath, mut set: impl FnMut(&str) -> usize) -> Result<Autopath, Problem> {
         let search = step.search.iter().map(|text| Name::parse(text)).collect::<Result<_, _>>();
         let pods = step.pods.as_ref().map(|pods| Ok((set(&pods.set), names(&pods.zones)?))).transpose()?;
-        Ok(Autopath { zones: names(&step.zones)?, search: search.map_err(Problem::name)?, pods })
+        Ok(Autopath { zones: names(&step.zones)?, search: search.map_err(not_absolute)?, pods })
     }
 
     pub fn concerns(&self, tables: &Tables, name: &[u8], asker: &Asker) -> bool {

@@ -1,15 +1,15 @@
 //! Answers of upstreams, for as long as they may be kept: shared by all threads, in shards so that they seldom meet.
 
 use crate::forward::stored::Stored;
-use crate::name::{NAME_MAX, Name, within};
+use crate::name::{NAME_MAX, Name, names, within};
 use crate::packet;
-use crate::step::{Problem, names};
 use crate::table::hash;
 use foldhash::quality::RandomState;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use supervisor::Problem;
 use wire::corefile;
 
 /// Name in lower case, type, DO, CD: who has asked for less must not get what was fetched for more.

@@ -5,15 +5,15 @@
 use crate::answer::Asker;
 use crate::forward::random;
 use crate::later::{Later, Reach};
-use crate::name::Name;
+use crate::name::{Name, not_absolute};
 use crate::packet::{self, HEADER_BYTES};
 use crate::reply::Transport;
-use crate::step::{Chain, Problem};
+use crate::step::Chain;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use supervisor::Place;
+use supervisor::{Place, Problem};
 use tokio::time::sleep;
 
 pub struct Circle {
@@ -24,8 +24,8 @@ pub struct Circle {
 
 impl Circle {
     pub fn new(zone: &str) -> Result<Circle, Problem> {
-        let zone = Name::parse(zone).map_err(Problem::name)?;
-        let name = zone.child(&format!("{}.{}", random(), random())).map_err(Problem::name)?;
+        let zone = Name::parse(zone).map_err(not_absolute)?;
+        let name = zone.child(&format!("{}.{}", random(), random())).map_err(not_absolute)?;
         Ok(Circle { name, seen: AtomicU32::new(0), closed: AtomicBool::new(false) })
     }
 

@@ -4,9 +4,9 @@ use crate::asker::Asker;
 use crate::layer::{Answered, Layers, Request};
 use crate::message::{Message, Record};
 use crate::packet;
-use crate::step::Problem;
 use crate::trace::Trace;
 use std::net::Ipv6Addr;
+use supervisor::Problem;
 use wire::corefile;
 
 pub struct Dns64 {

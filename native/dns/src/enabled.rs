@@ -1,6 +1,6 @@
 //! Which program this is, and what its server blocks are made of, under CoreDNS's names.
 
-use crate::kind::places;
+use crate::kind::{places, server};
 use crate::metrics::{head, line};
 use wire::corefile::Step;
 use wire::servers::ServerRow;
@@ -18,7 +18,7 @@ pub fn render<'a>(text: &mut String, blocks: impl Iterator<Item = &'a ServerRow>
     for row in blocks.filter(|row| row.steps.iter().any(|step| matches!(step, Step::Prometheus(_)))) {
         for place in places(row) {
             for zone in &row.zones {
-                let server = format!("{}://:{}", place.transport, place.address.port());
+                let server = server(&place);
                 for plugin in row.steps.iter().filter_map(plugin) {
                     let labels = format!("server=\"{server}\",zone=\"{zone}\",view=\"\",name=\"{plugin}\"");
                     line(text, name, &labels, 1);

@@ -4,11 +4,11 @@
 use crate::log::print;
 use crate::metrics::TYPES;
 use crate::name::Shown;
-use crate::step::Problem;
 use regex::Regex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use supervisor::Problem;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 use wire::corefile::{self, LogLevel};

@@ -2,13 +2,14 @@
 //! RFC 4592, DNAME of RFC 6672). Zones are served as they are: nothing is signed, and nothing is transferred.
 
 use crate::kubernetes::{ALIASES_MAX, any};
-use crate::name::{Name, labels, within};
+use crate::name::{Name, labels, names, not_absolute, within};
 use crate::packet::{self, LowerName};
 use crate::record::FIXED_BYTES;
 use crate::reply::{Reply, Section, pointer, zone_pointer};
-use crate::step::{Given, Problem, Tables, names};
+use crate::step::{Given, Tables};
 use crate::table::{Entry, RecordSet, Set};
 use crate::zone::{Place, add_targets};
+use supervisor::Problem;
 use wire::corefile;
 
 pub struct File {
@@ -40,7 +41,7 @@ enum Found<'a> {
 
 impl File {
     pub fn new(step: &corefile::File, mut set: impl FnMut(&str) -> usize) -> Result<File, Problem> {
-        let zone = |zone: &corefile::FileZone| Ok((Name::parse(&zone.zone).map_err(Problem::name)?, set(&zone.set)));
+        let zone = |zone: &corefile::FileZone| Ok((Name::parse(&zone.zone).map_err(not_absolute)?, set(&zone.set)));
         let mut zones = step.zones.iter().map(zone).collect::<Result<Vec<_>, _>>()?;
         zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.wire().len()));
         Ok(File { zones, fallthrough: names(step.fallthrough.as_deref().unwrap_or_default())? })

@@ -5,13 +5,14 @@
 //! zone that somebody else has. Were it NODATA here, `fallthrough` would stop at it, and the real `example.org` would be gone.
 //! CoreDNS does the same.
 
-use crate::name::{Name, parent, within};
+use crate::name::{Name, names, parent, within, zone_of};
 use crate::packet;
 use crate::record::OWNER;
 use crate::reply::{Reply, Section, pointer};
-use crate::step::{Given, Problem, Tables, names, zone_of};
+use crate::step::{Given, Tables};
 use crate::table::{Entry, Set};
 use crate::zone::Place;
+use supervisor::Problem;
 use wire::corefile;
 
 pub struct Hosts {

@@ -1,13 +1,13 @@
 //! What the supervisor asks of DNS: rows in compact form, and which sockets and pages they need.
 
-use crate::name::Name;
+use crate::name::{Name, not_absolute};
 use crate::record::Records;
-use crate::step::{Chain, Problem};
+use crate::step::Chain;
 use crate::table::encode;
 use crate::worker::DnsWorker;
 use std::net::SocketAddr;
 use std::time::Duration;
-use supervisor::{Kind, KnownAs, Page, PageAt, Place, Refusal, Wants, Worker};
+use supervisor::{Kind, KnownAs, Page, PageAt, Place, Problem, Wants, Worker};
 use wire::corefile::{HttpListen, Step};
 use wire::names::NameRow;
 use wire::servers::{ServerRow, ServerTransport};
@@ -25,12 +25,12 @@ impl Kind for Dns {
         &[names::TABLE, servers::TABLE]
     }
 
-    fn pack(&self, table: &str, key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn pack(&self, table: &str, key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
         let start = packed.len();
         let done = if table == names::TABLE { pack_name(key, row, packed) } else { pack_server(row, packed) };
         done.map_err(|problem| {
             packed.truncate(start);
-            Refusal { reason: problem.reason, remedy: problem.remedy }
+            problem
         })
     }
 
@@ -66,6 +66,14 @@ pub fn places(row: &ServerRow) -> impl Iterator<Item = Place> {
     })
 }
 
+/// What metrics call a server by, as CoreDNS does: `dns://:53`; with `bind`, `dns://169.254.20.10:53`.
+pub fn server(Place { transport, address, .. }: &Place) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("{transport}://:{}", address.port()),
+        false => format!("{transport}://{address}"),
+    }
+}
+
 /// A name row as an entry of a table. Its key is `SET NAME`.
 fn pack_name(key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
     let row: NameRow = serde_json::from_str(row).map_err(unread)?;
@@ -73,7 +81,7 @@ fn pack_name(key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> 
     if !matches {
         return Err(Problem::new(format!("the key {key:?} is not {:?}", format!("{} {}", row.set, row.name)), REPORT));
     }
-    let name = Name::parse(&row.name).map_err(Problem::name)?;
+    let name = Name::parse(&row.name).map_err(not_absolute)?;
     let wrong = |reason| Problem::new(reason, "correct the object that the row comes from");
     let records = Records::of(&row).map_err(wrong)?;
     encode(name.wire(), row.dashed, row.object.as_deref().unwrap_or_default(), &records, packed).map_err(wrong)
@@ -82,7 +90,7 @@ fn pack_name(key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> 
 /// A server row as it is, once it is known to be servable.
 fn pack_server(row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
     let read: ServerRow = serde_json::from_str(row).map_err(unread)?;
-    crate::step::names(&read.zones)?;
+    crate::name::names(&read.zones)?;
     let chain = Chain::new(&read.steps, |_| 0)?;
     chain.load()?;
     if chain.tls.is_none() && read.listen.iter().any(|listen| listen.transport == ServerTransport::Tls) {

@@ -1,12 +1,13 @@
 //! The kubernetes step: names of a cluster from one set of table `names`, as the Kubernetes DNS specification 1.1.0 has
 //! them answered. What a name is was decided by the controller; here is only how DNS says it.
 
-use crate::name::{Name, within};
+use crate::name::{Name, names, not_absolute, within, zone_of};
 use crate::packet;
 use crate::record::OWNER;
 use crate::reply::{Reply, Section, pointer};
-use crate::step::{Given, Problem, Tables, names, zone_of};
+use crate::step::{Given, Tables};
 use crate::zone::{Found, Place, StartOfAuthority, add_targets, find};
+use supervisor::Problem;
 
 pub struct Kubernetes {
     pub set: usize,
@@ -21,7 +22,7 @@ pub struct Kubernetes {
 impl Kubernetes {
     pub fn new(step: &wire::corefile::Kubernetes, set: usize) -> Result<Kubernetes, Problem> {
         let below = |text: &str| -> Result<Vec<u8>, Problem> {
-            let name = Name::parse(&format!("{text}.")).map_err(Problem::name)?;
+            let name = Name::parse(&format!("{text}.")).map_err(not_absolute)?;
             Ok(name.wire()[..name.wire().len() - 1].to_vec())
         };
         let soa = &step.soa;

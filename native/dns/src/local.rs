@@ -1,11 +1,12 @@
 //! The local step: names that mean this host, and zones that no server outside should be asked for (RFC 6303, RFC 6761).
 
-use crate::name::{Name, within};
+use crate::name::{Name, not_absolute, within};
 use crate::packet;
 use crate::reply::{Reply, Section, pointer, zone_pointer};
-use crate::step::{Given, Problem};
+use crate::step::Given;
 use crate::zone::Place;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use supervisor::Problem;
 use wire::corefile;
 
 pub struct Local {
@@ -16,7 +17,7 @@ pub struct Local {
 
 impl Local {
     pub fn new(step: &corefile::Local) -> Result<Local, Problem> {
-        let zones = ZONES.iter().map(|zone| Name::parse(zone)).collect::<Result<_, _>>().map_err(Problem::name)?;
+        let zones = ZONES.iter().map(|zone| Name::parse(zone)).collect::<Result<_, _>>().map_err(not_absolute)?;
         Ok(Local { zones, prefix: step.localhost_prefix })
     }
 

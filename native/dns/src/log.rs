@@ -3,11 +3,10 @@
 
 use crate::asker::Asker;
 use crate::metadata::{Facts, type_of};
-use crate::name::{Name, Shown, within};
+use crate::name::{Name, Shown, not_absolute, within};
 use crate::names::{Class, Code, Kind};
 use crate::packet::{self, Query};
 use crate::reply::Transport;
-use crate::step::Problem;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
+use supervisor::Problem;
 use wire::corefile::{self, LogClass, LogField, LogPart};
 
 pub struct Log {
@@ -40,7 +40,7 @@ pub struct Event<'a> {
 impl Log {
     pub fn new(step: &corefile::Log) -> Result<Log, Problem> {
         let rule = |rule: &corefile::LogRule| {
-            let zone = Name::parse(&rule.zone).map_err(Problem::name)?;
+            let zone = Name::parse(&rule.zone).map_err(not_absolute)?;
             Ok((zone, rule.classes.clone(), rule.format.clone()))
         };
         Ok(Log { rules: step.rules.iter().map(rule).collect::<Result<_, _>>()? })

@@ -2,11 +2,12 @@
 //! asked for, and only then.
 
 use crate::asker::Asker;
-use crate::name::{Name, Shown};
+use crate::name::{Name, Shown, names, zone_of};
 use crate::packet::{self, HEADER_BYTES};
-use crate::step::{Problem, Tables, names, zone_of};
+use crate::step::Tables;
 use crate::zone::reverse_name;
 use std::net::SocketAddr;
+use supervisor::Problem;
 use wire::corefile;
 
 pub struct Metadata {

@@ -2,6 +2,7 @@
 //! octets in all (RFC 1035 3.1). Held in lower case: ASCII only, since labels are binary (RFC 4343).
 
 use std::fmt;
+use supervisor::Problem;
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Box<[u8]>);
@@ -86,6 +87,23 @@ pub fn parent(wire: &[u8]) -> Option<&[u8]> {
         Some(0) | None => None,
         Some(length) => wire.get(usize::from(*length) + 1..),
     }
+}
+
+/// Zones, the longest first.
+pub fn names(texts: &[String]) -> Result<Vec<Name>, Problem> {
+    let mut names = texts.iter().map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>().map_err(not_absolute)?;
+    names.sort_by_key(|name| std::cmp::Reverse(name.wire().len()));
+    Ok(names)
+}
+
+/// The longest of `zones`, which has the longest first, that holds a name.
+pub fn zone_of<'a>(zones: &'a [Name], name: &[u8]) -> Option<&'a Name> {
+    zones.iter().find(|zone| within(name, zone.wire()))
+}
+
+/// Of a name that a row has.
+pub fn not_absolute(reason: String) -> Problem {
+    Problem::new(reason, "write names absolute, with their final dot")
 }
 
 /// Whether a name is `zone` or below it, both in lower case.

@@ -3,8 +3,8 @@
 use crate::acl::network;
 use crate::message::{Message, Record};
 use crate::packet;
-use crate::step::Problem;
 use std::net::IpAddr;
+use supervisor::Problem;
 use wire::network::Network;
 
 pub struct Prefer(Vec<Network>);

@@ -16,7 +16,6 @@ use crate::layer::Layer;
 use crate::local::Local;
 use crate::log::Log;
 use crate::metadata::Metadata;
-use crate::name::{Name, within};
 use crate::packet::{self, Query};
 use crate::prefer::Prefer;
 use crate::reply::{Reply, pointer};
@@ -31,6 +30,7 @@ use crate::zone::Place;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use supervisor::Problem;
 use wire::corefile;
 
 /// What steps answer from.
@@ -94,23 +94,6 @@ impl Step {
     /// Whether it has a say in other classes than IN.
     fn serves_any_class(&self) -> bool {
         matches!(self, Step::Acl(_) | Step::Chaos(_) | Step::Template(_) | Step::Whoami)
-    }
-}
-
-/// Why a server block cannot be served, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub reason: String,
-    pub remedy: String,
-}
-
-impl Problem {
-    pub fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Problem {
-        Problem { reason: reason.into(), remedy: remedy.into() }
-    }
-
-    pub fn name(reason: String) -> Problem {
-        Problem::new(reason, "write names absolute, with their final dot")
     }
 }
 
@@ -269,16 +252,4 @@ impl Chain {
     pub fn code_of_nobody(&self, class: u16) -> u16 {
         if self.steps.is_empty() || class != packet::IN { packet::REFUSED } else { packet::SERVER_FAILURE }
     }
-}
-
-/// Zones, the longest first.
-pub fn names(texts: &[String]) -> Result<Vec<Name>, Problem> {
-    let mut names = texts.iter().map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>().map_err(Problem::name)?;
-    names.sort_by_key(|name| std::cmp::Reverse(name.wire().len()));
-    Ok(names)
-}
-
-/// The longest of `zones`, which has the longest first, that holds a name.
-pub fn zone_of<'a>(zones: &'a [Name], name: &[u8]) -> Option<&'a Name> {
-    zones.iter().find(|zone| within(name, zone.wire()))
 }

@@ -1,13 +1,14 @@
 //! The template step: answers made from the name that was asked for.
 
-use crate::name::{Name, Shown, within};
+use crate::name::{Name, Shown, names, within, zone_of};
 use crate::packet;
 use crate::record::{FIXED_BYTES, encode};
 use crate::reply::{Reply, Section, pointer};
-use crate::step::{Given, Problem, names, zone_of};
+use crate::step::Given;
 use crate::zone::Place;
 use regex::{Captures, Regex};
 use std::net::IpAddr;
+use supervisor::Problem;
 use wire::corefile::{self, ExtendedError, TemplatePart, TemplateRecord};
 use wire::names::NameRecord;
 

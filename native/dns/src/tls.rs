@@ -1,7 +1,6 @@
 //! TLS (RFC 7858, 8310): what files hold, read again when they change. A connection keeps what it began with.
 
 use crate::metrics::head;
-use crate::step::Problem;
 use arc_swap::ArcSwapOption;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
@@ -13,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
+use supervisor::Problem;
 
 /// What is made of files.
 pub struct Renewed<T> {

@@ -1,6 +1,5 @@
 //! The tls step: how a server whose transport is tls proves who it is, and what it asks of clients.
 
-use crate::step::Problem;
 use crate::tls::{Renewed, identity, provider, roots, unusable};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::verify_server_name;
@@ -11,6 +10,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use supervisor::Problem;
 use wire::corefile::{self, ClientAuth};
 
 pub type ServerTls = Renewed<Identity>;

@@ -5,14 +5,15 @@ use crate::cache_metrics;
 use crate::enabled;
 use crate::explain::explain;
 use crate::forward::figures;
-use crate::kind::places;
+use crate::kind::{places, server};
 use crate::later::Later;
 use crate::metrics::{Counters, render};
+use crate::name::names;
 use crate::notes::{self, Notes};
 use crate::offline::answer_offline;
 use crate::serving::{Order, Serving};
 use crate::sets::Sets;
-use crate::step::{Chain, Observers, Problem, Step, names};
+use crate::step::{Chain, Observers, Step};
 use crate::stream::Timeouts;
 use crate::table::Set;
 use crate::tls;
@@ -25,7 +26,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use supervisor::{Change, Changes, Committed, Place, Sockets, Worker};
+use supervisor::{Change, Changes, Committed, Place, Problem, Sockets, Worker};
 use wire::protocol::{Question, RefusedRow, Tallied, Tally};
 use wire::servers::{ServerRow, TABLE as SERVERS};
 
@@ -135,7 +136,7 @@ impl DnsWorker {
         let mut listeners: Vec<Listener> = Vec::new();
         for block in self.blocks.values() {
             for place in places(&block.row) {
-                let server = format!("{}://:{}", place.transport, place.address.port());
+                let server = server(&place);
                 let at = listeners.iter().position(|listener| listener.place == place).unwrap_or_else(|| {
                     listeners.push(Listener {
                         place,
@@ -204,9 +205,8 @@ impl Worker for DnsWorker {
                 let mut text = render(self.counters.values().map(|counters| &**counters));
                 enabled::render(&mut text, self.blocks.values().map(|block| &block.row));
                 let caches = self.blocks.values().filter_map(|block| {
-                    let place = places(&block.row).next()?;
-                    let (transport, port) = (&place.transport, place.address.port());
-                    let labels = format!("server=\"{transport}://:{port}\",zones=\"{}\"", block.row.zones.join(","));
+                    let server = server(&places(&block.row).next()?);
+                    let labels = format!("server=\"{server}\",zones=\"{}\"", block.row.zones.join(","));
                     Some((labels, block.chain.cache.as_ref()?))
                 });
                 cache_metrics::render(&mut text, caches);

@@ -171,7 +171,7 @@ fn queries_are_counted() {
         (r#"coredns_dns_responses_total{S,rcode="NOERROR",plugin="kubernetes"}"#, 2),
         (r#"coredns_dns_responses_total{S,rcode="NXDOMAIN",plugin="kubernetes"}"#, 1),
     ] {
-        let labels = format!(r#"{{server="dns://:{port}",zone=".",view="","#);
+        let labels = format!(r#"{{server="dns://127.0.0.1:{port}",zone=".",view="","#);
         let line = format!("{} {count}\n", what.replace("{S,", &labels));
         assert!(text.contains(&line), "{line}\n{text}");
     }

@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use supervisor::{Kind, Refusal};
+use supervisor::{Kind, Problem};
 
 const A: u16 = 1;
 const TEMPLATE: &str = r#"{"plugin":"template","templates":[{"class":1,"type":1,"zones":["."],"patterns":[],"answer":[{"owner":["name"],"ttl":60,
@@ -50,7 +50,7 @@ fn metrics(server: &mut Server) -> String {
     answer.as_str().unwrap().to_string()
 }
 
-fn pack(steps: &str) -> Result<(), Refusal> {
+fn pack(steps: &str) -> Result<(), Problem> {
     let row = format!(
         r#"{{"listen":[{{"transport":"tls","address":"127.0.0.1","port":853}}],"zones":["."],"steps":[{steps}]}}"#
     );

@@ -1,6 +1,5 @@
 //! What the supervisor asks of the proxy: whether a row can be served, and which sockets it needs.
 
-use crate::table::Problem;
 use crate::table::listener::Listener;
 use crate::table::route::Route;
 use crate::tls::secret::Secret;
@@ -9,7 +8,7 @@ use crate::upstream::cluster::ClusterRow;
 use crate::worker::ProxyWorker;
 use std::net::SocketAddr;
 use std::time::Duration;
-use supervisor::{Kind, KnownAs, Place, Refusal, Wants, Worker};
+use supervisor::{Kind, KnownAs, Place, Problem, Wants, Worker};
 use wire::proxy::{self, ProxyRow, SECRETS, Serves, TABLE};
 
 pub struct Proxy;
@@ -24,9 +23,9 @@ impl Kind for Proxy {
         &[SECRETS, TABLE]
     }
 
-    fn pack(&self, table: &str, _key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn pack(&self, table: &str, _key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
         let done = if table == SECRETS { Secret::parse(row.as_bytes()).map(drop) } else { check(row) };
-        done.map_err(|Problem { reason, remedy }| Refusal { reason, remedy })?;
+        done?;
         packed.extend_from_slice(row.as_bytes());
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A delta on its way: from `begin` to `commit`. What is wrong with a row is its own fault; what is wrong with the delta
 //! ends it, and the rest of its lines is passed over.
 
-use crate::kind::{Kind, Refusal};
+use crate::kind::{Kind, Problem};
 use crate::log::Log;
 use crate::ports::Asked;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Delta {
                 }
                 log.put(key, &self.packed)
             }
-            Err(Refusal { reason, remedy }) => self.refuse(log, RefusedRow { key: key.to_string(), reason, remedy }),
+            Err(Problem { reason, remedy }) => self.refuse(log, RefusedRow { key: key.to_string(), reason, remedy }),
         }
     }
 
@@ -69,9 +69,9 @@ impl Delta {
     }
 }
 
-fn acceptable(key: &str) -> Result<(), Refusal> {
+fn acceptable(key: &str) -> Result<(), Problem> {
     if key.is_empty() || key.len() > KEY_MAX_BYTES {
-        return Err(Refusal {
+        return Err(Problem {
             reason: format!("its key has {} octets", key.len()),
             remedy: format!("a key has 1 to {KEY_MAX_BYTES}"),
         });

@@ -19,7 +19,7 @@ pub trait Kind: Sync {
 
     /// Reads one row (JSON text), strictly, and appends to `packed` what the worker is to get of it: the compact form that
     /// is held in the log of the table, on disk too. `packed` is left as it was when the row is refused.
-    fn pack(&self, table: &str, key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Refusal>;
+    fn pack(&self, table: &str, key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem>;
 
     /// What a packed row needs of the supervisor. Called for every row of the tables named by `asks`.
     fn wants(&self, table: &str, key: &str, packed: &[u8]) -> Wants;
@@ -81,10 +81,22 @@ pub struct Committed {
     pub rows: usize,
 }
 
+/// Why a row is refused, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Problem {
     pub reason: String,
     pub remedy: String,
+}
+
+impl Problem {
+    pub fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem { reason: reason.into(), remedy: remedy.into() }
+    }
+
+    /// For what the row type has and this version of the carrier does not do.
+    pub fn unbuilt(what: &str) -> Problem {
+        Problem::new(format!("{what} is not built yet"), "remove it, or wait for a version that has it")
+    }
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@ mod worker;
 
 pub use changes::{Change, Changes};
 pub use controller::Connection;
-pub use kind::{Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
+pub use kind::{Committed, Kind, KnownAs, Page, PageAt, Place, Problem, Sockets, Wants, Worker};
 
 use cli::{Failure, Outcome, failed, parse, usage};
 use nix::sys::memfd::{MFdFlags, memfd_create};

@@ -1,6 +1,5 @@
 //! How an upstream is reached: TCP, and TLS on it (RFC 7858, 8310 5: the certificate is verified, always).
 
-use crate::step::Problem;
 use crate::tls::{Renewed, identity, provider, roots, unusable};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, Error};
@@ -8,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use supervisor::Problem;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;

@@ -10,11 +10,10 @@ pub mod stored;
 mod upstream;
 
 use crate::known::Wanted;
-use crate::name::{Name, within};
+use crate::name::{Name, names, not_absolute, within};
 use crate::packet;
 use crate::record::OWNER;
 use crate::reply::{Head, Reply, Transport, UDP_SIZE};
-use crate::step::{Problem, names};
 use dial::{ClientTls, client_tls};
 use exchange::{Ask, Failure};
 use std::cell::Cell;
@@ -23,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use stored::Stored;
+use supervisor::Problem;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use upstream::Upstream;
@@ -66,7 +66,7 @@ impl Forward {
         }
         let attempts = step.max_connect_attempts.map_or(upstreams.len() * 2, |count| count as usize);
         Ok(Forward {
-            from: Name::parse(&step.from).map_err(Problem::name)?,
+            from: Name::parse(&step.from).map_err(not_absolute)?,
             except: names(&step.except)?,
             upstreams,
             policy: step.policy,

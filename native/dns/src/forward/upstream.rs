@@ -5,12 +5,12 @@ use super::exchange::{Ask, Failure};
 use super::figures::Figures;
 use super::pool::Pool;
 use super::stored::Stored;
-use crate::name::Name;
+use crate::name::{Name, not_absolute};
 use crate::packet;
-use crate::step::Problem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use supervisor::Problem;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 use wire::corefile;
@@ -47,7 +47,7 @@ impl Upstream {
             max_fails: step.max_fails,
             checking: AtomicBool::new(false),
             interval: Duration::from_millis(step.health_check.interval_ms.max(100).into()),
-            check_name: Name::parse(&step.health_check.domain).map_err(Problem::name)?,
+            check_name: Name::parse(&step.health_check.domain).map_err(not_absolute)?,
             check_recursive: step.health_check.recursion_desired,
         })
     }

@@ -5,8 +5,8 @@ use crate::lookup::Lookup;
 use crate::name::Shown;
 use crate::packet;
 use crate::reply::Transport;
-use crate::step::Problem;
 use std::net::IpAddr;
+use supervisor::Problem;
 use wire::corefile::{Edns0Action, Edns0Data, Edns0Option, Edns0Variable};
 
 pub struct Edns0 {

@@ -1,8 +1,8 @@
 //! Names by rules: compared and written in presentation form, in lower case and with their final dot. `regex` is the syntax
 //! of RE2, in linear time.
 
-use crate::step::Problem;
 use regex::{Captures, Regex};
+use supervisor::Problem;
 use wire::corefile::{self, How, TextPart};
 
 pub enum Matching {

@@ -10,12 +10,12 @@ use crate::lookup::Lookup;
 use crate::message::Message;
 use crate::name::Shown;
 use crate::packet;
-use crate::step::Problem;
 use crate::trace::Trace;
 use answer::{Back, Undo, redirected};
 use edns0::Edns0;
 use matching::{Matching, pattern};
 use std::borrow::Cow;
+use supervisor::Problem;
 use wire::corefile::{self, AnswerPart, TextPart};
 
 pub struct Rewrite {
