@@ -28,10 +28,7 @@ impl Kind for Dns {
     fn pack(&self, table: &str, key: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
         let start = packed.len();
         let done = if table == names::TABLE { pack_name(key, row, packed) } else { pack_server(row, packed) };
-        done.map_err(|problem| {
-            packed.truncate(start);
-            problem
-        })
+        done.inspect_err(|_| packed.truncate(start))
     }
 
     fn wants(&self, table: &str, _key: &str, packed: &[u8]) -> Wants {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use supervisor::{Change, Changes, Committed, Kind, KnownAs, Page, PageAt, Place, Refusal, Sockets, Wants, Worker};
+use supervisor::{Change, Changes, Committed, Kind, KnownAs, Page, PageAt, Place, Problem, Sockets, Wants, Worker};
 use wire::protocol::{Question, RefusedRow};
 
 struct Toy;
@@ -44,9 +44,9 @@ impl Kind for Toy {
         &["words", "doors", "whispers"]
     }
 
-    fn pack(&self, table: &str, _: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn pack(&self, table: &str, _: &str, row: &str, packed: &mut Vec<u8>) -> Result<(), Problem> {
         let wrong =
-            |error: serde_json::Error| Refusal { reason: error.to_string(), remedy: "write it right".to_string() };
+            |error: serde_json::Error| Problem { reason: error.to_string(), remedy: "write it right".to_string() };
         if table == "doors" {
             serde_json::from_str::<Door>(row).map_err(wrong)?;
             packed.extend_from_slice(row.as_bytes());
