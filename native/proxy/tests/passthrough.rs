@@ -132,7 +132,8 @@ fn what_cannot_be_read_goes_nowhere() {
         let mut client = front.connect();
         let _ = std::io::Write::write_all(&mut client.stream, &octets);
         let rest = client.rest();
-        assert!(rest == alert || rest.is_empty(), "{rest:?}");
+        // What is not read when the connection ends may take the alert along.
+        assert!(rest == alert || (rest.is_empty() && octets.len() > 100), "{rest:?}");
     }
     // It is counted when the connection has ended.
     eventually("both are told", || refused(&mut front, "client_hello", 2));

