@@ -133,6 +133,20 @@ fn an_endpoint_that_does_not_take_it_is_passed_over() {
 }
 
 #[test]
+fn an_endpoint_that_did_not_take_one_is_left_alone_for_a_while() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    let mut rows = to_each(&[socket.local_addr().unwrap().as_socket().unwrap(), echo("2").address]);
+    let rule = json!({ "failures": 1, "baseMs": 600_000, "maxMs": 600_000, "maxPercent": 50 });
+    rows.last_mut().unwrap().1["ejection"] = rule;
+    let server = Server::with(&relayed("tcp", &[]), &rows);
+    // Each thread has its turn, and comes by it.
+    (0..4).for_each(|_| assert_eq!(server.connect().exactly(1), b"2"));
+    socket.listen(100).unwrap();
+    (0..8).for_each(|_| assert_eq!(server.connect().exactly(1), b"2"));
+}
+
+#[test]
 fn a_connection_outlives_its_endpoint_and_new_ones_go_elsewhere() {
     let (one, two) = (echo("1"), echo("2"));
     let mut server = Server::with(&relayed("tcp", &[]), &to_each(&[one.address]));
@@ -285,16 +299,18 @@ fn an_answer_comes_from_the_address_that_was_asked() {
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let asked: Vec<SocketAddr> = (1..4).map(|last| ([127, 0, 0, last], server.address.port()).into()).collect();
-    let mut heard = BTreeSet::new();
-    for address in &asked {
-        client.send_to(address.to_string().as_bytes(), address).unwrap();
+    for _ in 0..2 {
+        let mut heard = BTreeSet::new();
+        for address in &asked {
+            client.send_to(address.to_string().as_bytes(), address).unwrap();
+        }
+        for _ in &asked {
+            let mut data = [0; 100];
+            let (length, from) = client.recv_from(&mut data).expect("an answer comes");
+            heard.insert((from, String::from_utf8_lossy(&data[..length]).into_owned()));
+        }
+        assert_eq!(heard, asked.iter().map(|address| (*address, format!("a1 {address}"))).collect());
     }
-    for _ in &asked {
-        let mut data = [0; 100];
-        let (length, from) = client.recv_from(&mut data).expect("an answer comes");
-        heard.insert((from, String::from_utf8_lossy(&data[..length]).into_owned()));
-    }
-    assert_eq!(heard, asked.iter().map(|address| (*address, format!("a1 {address}"))).collect());
     assert!(server.flows(3), "each is a flow of its own");
 }
 
