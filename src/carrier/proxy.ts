@@ -483,7 +483,7 @@ export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
 
 /** W3C trace context, made or continued, and exported by OTLP over HTTP. */
 export type Tracing = {
-  /** `http://collector.monitoring:4318/v1/traces`. */
+  /** `http://collector.monitoring:4318/v1/traces`, or https; `grpc://collector.monitoring:4317`, or grpcs. */
   endpoint: string
   service: string
   /** Requests whose route says nothing of it are traced, too. */

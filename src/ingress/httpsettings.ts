@@ -116,9 +116,8 @@ function accessLog(read: Reader): Pick<Http, 'accessLog'> {
 
 function tracing(read: Reader): Pick<Http, 'tracing'> {
   const isOn = read.flag('enable-opentelemetry', false)
-  const host = read.text('otlp-collector-host')
+  const named = read.text('otlp-collector-host')
   const port = read.integer('otlp-collector-port', [1, 65_535], 4318)
-  if (port === 4317) read.changed('otlp-collector-port', 'OTLP is sent over HTTP, to port 4318')
   const service = read.text('otel-service-name') ?? 'nginx'
   const sampler = read.oneOf(
     'otel-sampler',
@@ -138,18 +137,22 @@ function tracing(read: Reader): Pick<Http, 'tracing'> {
     read.text(name)
     read.changed(name, 'not needed')
   }
-  if (host === null) {
+  if (named === null) {
     const problem = 'is true, but otlp-collector-host is missing; no traces are sent'
     if (isOn) read.refuse('enable-opentelemetry', problem, 'name the collector')
     return {}
   }
+  const isSecure = named.startsWith(SECURE) // ours: ingress-nginx sends traces in the clear only
+  const host = isSecure ? named.slice(SECURE.length) : named
   if (!/^[A-Za-z0-9._:[\]-]+$/.test(host)) {
-    read.refuse('otlp-collector-host', 'is not the name of a host; no traces are sent', 'write a name or an address')
+    const remedy = 'write a name or an address, with https:// before it where the collector speaks TLS'
+    read.refuse('otlp-collector-host', 'is not the name of a host; no traces are sent', remedy)
     return {}
   }
   const share = sampler === 'AlwaysOn' ? 1 : sampler === 'AlwaysOff' ? 0 : ratio >= 0 && ratio <= 1 ? ratio : 0.01
   const authority = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
-  const endpoint = `http://${authority}:${port === 4317 ? 4318 : port}/v1/traces`
+  const s = isSecure ? 's' : ''
+  const endpoint = port === GRPC ? `grpc${s}://${authority}:${port}` : `http${s}://${authority}:${port}/v1/traces`
   return {
     tracing: {
       endpoint,
@@ -161,6 +164,9 @@ function tracing(read: Reader): Pick<Http, 'tracing'> {
   }
 }
 
+const SECURE = 'https://'
+/** The port of OTLP over gRPC; at others it is HTTP. */
+const GRPC = 4317
 const EVERYBODY = ['0.0.0.0/0', '::/0']
 const BOTH: readonly TlsVersion[] = ['TLSv1.2', 'TLSv1.3']
 const HEAD_MAX = 32 * 1024

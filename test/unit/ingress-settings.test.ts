@@ -93,6 +93,12 @@ t.test('keys of the ConfigMap', (t) => {
     endpoint: 'http://[fd00::1]:4318/v1/traces',
     always: false,
   })
+  for (const [host, port, endpoint] of [
+    ['otel.x', '4317', 'grpc://otel.x:4317'],
+    ['https://otel.x', '4317', 'grpcs://otel.x:4317'],
+    ['https://otel.x', '443', 'https://otel.x:443/v1/traces'],
+  ] as const)
+    t.equal(httpOf({ 'otlp-collector-host': host, 'otlp-collector-port': port }).tracing?.endpoint, endpoint)
   t.equal(httpOf({ 'enable-opentelemetry': 'true', 'otlp-collector-host': 'a b' }).tracing, undefined)
   t.equal(httpOf({ 'server-tokens': 'false' }).server, '')
   t.match(

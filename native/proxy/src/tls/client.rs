@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::KeyUsage;
-use wire::proxy::{BackendProtocol, BackendTls, VerifyBackend};
+use wire::proxy::{BackendProtocol, BackendTls, TlsVersion, VerifyBackend};
 
 pub struct BackendEnd {
     /// Err: why there can be no connection.
@@ -43,6 +43,18 @@ impl BackendEnd {
             Secret::Users(_) => None,
         });
         BackendEnd { config, used: used.collect(), name: name.and_then(Result::ok) }
+    }
+
+    /// One whose certificate is to be good for this name, or address, by the authorities of this machine.
+    pub fn trusted(name: &str, protocol: BackendProtocol) -> BackendEnd {
+        let row = BackendTls {
+            server_name: Some(name.to_string()),
+            verify: VerifyBackend::System,
+            depth: None,
+            certificate: None,
+            protocols: vec![TlsVersion::Tls12, TlsVersion::Tls13],
+        };
+        BackendEnd::new(&row, protocol, &HashMap::new())
     }
 
     /// It has the same secrets, of two that are made of the same row.

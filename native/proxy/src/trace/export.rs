@@ -1,23 +1,29 @@
-//! The thread that sends spans to collectors, by OTLP over HTTP. It starts with the first span; whoever is sampled never
+//! The thread that sends spans to collectors, by OTLP over HTTP or gRPC. It starts with the first span; whoever is sampled never
 //! waits for it: what does not fit into its queue is lost, and counted.
 
 use super::otlp::encode;
 use super::{Collector, Span};
 use crate::client::body::RequestBody;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode};
+use crate::executor::LocalExecutor;
+use crate::tls::client::BackendEnd;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::header::{CONTENT_TYPE, HOST, TE};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::fmt::Write;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use wire::proxy::BackendProtocol;
 
 pub fn send(span: Box<Span>) {
     static QUEUE: LazyLock<mpsc::Sender<Box<Span>>> = LazyLock::new(begin);
@@ -70,7 +76,7 @@ async fn deliver(collector: &Arc<Collector>, spans: Vec<Span>, well: &mut bool) 
     let octets = Bytes::from(encode(collector, &spans));
     let mut wait = FIRST_WAIT;
     for last in [false, false, true] {
-        let why = match timeout(PATIENCE, post(collector, octets.clone())).await {
+        let why = match timeout(PATIENCE, post(collector, &octets)).await {
             Ok(Ok(status)) if status.is_success() => {
                 EXPORTED.fetch_add(spans.len() as u64, Relaxed);
                 if !std::mem::replace(well, true) {
@@ -89,8 +95,14 @@ async fn deliver(collector: &Arc<Collector>, spans: Vec<Span>, well: &mut bool) 
             if std::mem::replace(well, false) {
                 let at = &collector.authority;
                 eprintln!(
-                    "proxy: traces are lost: the collector {at}: {}; see that it takes OTLP over HTTP there",
-                    why.0
+                    "proxy: traces are lost: the collector {at}: {}; see that it takes OTLP over {} there",
+                    why.0,
+                    match (collector.grpc, collector.secure) {
+                        (true, true) => "gRPC with TLS",
+                        (true, false) => "gRPC",
+                        (false, true) => "HTTPS",
+                        (false, false) => "HTTP",
+                    }
                 );
             }
             return;
@@ -100,18 +112,86 @@ async fn deliver(collector: &Arc<Collector>, spans: Vec<Span>, well: &mut bool) 
     }
 }
 
-async fn post(collector: &Collector, octets: Bytes) -> Result<StatusCode, String> {
+/// Returns the status, of gRPC as HTTP would have it.
+async fn post(collector: &Collector, octets: &Bytes) -> Result<StatusCode, String> {
     let stream = TcpStream::connect((collector.host.as_str(), collector.port)).await.map_err(|e| e.to_string())?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    if !collector.secure {
+        return exchange(stream, collector, octets).await;
+    }
+    let protocol = if collector.grpc { BackendProtocol::Http2 } else { BackendProtocol::Http1 };
+    let tls = BackendEnd::trusted(&collector.host, protocol);
+    let address = stream.peer_addr().map_err(|error| error.to_string())?.ip();
+    let stream = tls.connect(stream, address).await.map_err(|error| format!("TLS: {error}"))?;
+    exchange(stream, collector, octets).await
+}
+
+async fn exchange<T>(stream: T, collector: &Collector, octets: &Bytes) -> Result<StatusCode, String>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let wrong = |error: hyper::Error| error.to_string();
+    let io = TokioIo::new(stream);
+    let request = Request::post(collector.path.as_str());
+    if !collector.grpc {
+        let (mut sender, connection) = http1::handshake(io).await.map_err(wrong)?;
+        let driving = spawn_local(connection);
+        let request = request
+            .header(HOST, collector.authority.as_str())
+            .header(CONTENT_TYPE, "application/x-protobuf")
+            .body(RequestBody::Whole(Some(octets.clone())))
+            .map_err(|error| error.to_string())?;
+        let answered = sender.send_request(request).await.map(|response| response.status());
+        driving.abort();
+        return answered.map_err(wrong);
+    }
+    let (mut sender, connection) = http2::handshake(LocalExecutor, io).await.map_err(wrong)?;
     let driving = spawn_local(connection);
-    let request = Request::post(collector.path.as_str())
-        .header(HOST, collector.authority.as_str())
-        .header(CONTENT_TYPE, "application/x-protobuf")
-        .body(RequestBody::Whole(Some(octets)))
+    let scheme = if collector.secure { "https" } else { "http" };
+    // Not compressed, and its length (gRPC over HTTP/2, Length-Prefixed-Message).
+    let message = [&[0][..], &(octets.len() as u32).to_be_bytes(), octets].concat();
+    let request = request
+        .uri(format!("{scheme}://{}{}", collector.authority, collector.path))
+        .header(CONTENT_TYPE, "application/grpc")
+        .header(TE, "trailers")
+        .body(RequestBody::Whole(Some(message.into())))
         .map_err(|error| error.to_string())?;
-    let answered = sender.send_request(request).await.map(|response| response.status());
+    let answered = async {
+        let response = sender.send_request(request).await.map_err(wrong)?;
+        match response.status() {
+            StatusCode::OK => result(response).await,
+            status => Ok(status),
+        }
+    };
+    let answered = answered.await;
     driving.abort();
-    answered.map_err(|error| error.to_string())
+    answered
+}
+
+/// What grpc-status says: in the trailers, or, where there is no message, in the head.
+async fn result(response: Response<Incoming>) -> Result<StatusCode, String> {
+    let (head, mut body) = response.into_parts();
+    let mut fields = head.headers;
+    let mut octets = 0;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        octets += frame.data_ref().map_or(0, Bytes::len);
+        if octets > ANSWER_MAX_BYTES {
+            return Err("its answer is too long".to_string());
+        }
+        if let Ok(trailers) = frame.into_trailers() {
+            fields.extend(trailers);
+        }
+    }
+    let field = |name: &str| fields.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match field("grpc-status") {
+        "0" => Ok(StatusCode::OK),
+        // Cancelled, deadline, resources, aborted, out of range, unavailable, data loss: may be tried again (OTLP/gRPC, Failures).
+        "1" | "4" | "8" | "10" | "11" | "14" | "15" => Ok(StatusCode::SERVICE_UNAVAILABLE),
+        "12" => Ok(StatusCode::NOT_IMPLEMENTED),
+        "16" => Ok(StatusCode::UNAUTHORIZED),
+        "7" => Ok(StatusCode::FORBIDDEN),
+        _ => Ok(StatusCode::BAD_REQUEST),
+    }
 }
 
 static EXPORTED: AtomicU64 = AtomicU64::new(0);
@@ -122,4 +202,5 @@ const QUEUE_MAX: usize = 2048;
 const BATCH_MAX: usize = 512;
 const DELAY: Duration = Duration::from_secs(1);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+const ANSWER_MAX_BYTES: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);

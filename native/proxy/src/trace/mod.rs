@@ -11,7 +11,7 @@ use crate::record::request::Record;
 use crate::table::Problem;
 use context::{Context, TRACEPARENT, TRACESTATE};
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
-use hyper::http::uri::{Scheme, Uri};
+use hyper::http::uri::Uri;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::proxy;
@@ -33,6 +33,10 @@ pub struct Collector {
     pub port: u16,
     pub path: String,
     pub service: String,
+    /// Its certificate is to be good for the host, by the authorities of this machine.
+    pub secure: bool,
+    /// gRPC, else Protobuf in requests of HTTP/1.1.
+    pub grpc: bool,
 }
 
 /// A request that is traced, and sampled.
@@ -54,15 +58,25 @@ pub enum Value {
 impl Tracing {
     pub fn new(row: &proxy::Tracing) -> Result<Tracing, Problem> {
         let remedy = "write it as http://collector.example:4318/v1/traces";
-        let wrong = || Problem::new(format!("tracing.endpoint {:?} is no URL of http", row.endpoint), remedy);
+        let schemes = "http, https, grpc or grpcs";
+        let wrong = || Problem::new(format!("tracing.endpoint {:?} is no URL of {schemes}", row.endpoint), remedy);
         let uri: Uri = row.endpoint.parse().map_err(|_| wrong())?;
-        let authority = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTP)).ok_or_else(wrong)?;
+        let (secure, grpc) = match uri.scheme_str() {
+            Some("http") => (false, false),
+            Some("https") => (true, false),
+            Some("grpc") => (false, true),
+            Some("grpcs") => (true, true),
+            _ => return Err(wrong()),
+        };
+        let authority = uri.authority().ok_or_else(wrong)?;
         let collector = Collector {
             authority: authority.to_string(),
             host: authority.host().trim_matches(['[', ']']).to_string(),
-            port: authority.port_u16().unwrap_or(80),
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_string(),
+            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            path: if grpc { EXPORT.into() } else { uri.path_and_query().map_or("/", |path| path.as_str()).into() },
             service: row.service.clone(),
+            secure,
+            grpc,
         };
         Ok(Tracing {
             always: row.always,
@@ -152,3 +166,6 @@ fn hex(octets: &[u8], text: &mut String) {
 fn sendable(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("hex digits can be sent")
 }
+
+/// opentelemetry/proto/collector/trace/v1/trace_service.proto.
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";

@@ -150,7 +150,7 @@ pub struct AccessLog {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(TS))]
 pub struct Tracing {
-    /// `http://collector.monitoring:4318/v1/traces`.
+    /// `http://collector.monitoring:4318/v1/traces`, or https; `grpc://collector.monitoring:4317`, or grpcs.
     pub endpoint: String,
     pub service: String,
     /// Requests whose route says nothing of it are traced, too.
