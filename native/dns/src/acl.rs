@@ -1,9 +1,9 @@
 //! The acl step: who may ask what.
 
+use crate::given::Given;
 use crate::name::{Name, names, within};
 use crate::packet;
 use crate::reply::Reply;
-use crate::step::Given;
 use std::net::IpAddr;
 use supervisor::Problem;
 use wire::corefile::{self, AclAction};

@@ -3,7 +3,8 @@
 use crate::answer::Listener;
 use crate::name::within;
 use crate::packet::{HEADER_BYTES, LowerName, plain_name};
-use crate::step::{Step, Tables};
+use crate::step::Step;
+use crate::tables::Tables;
 
 /// `packets` are taken as they come: what is wrong with them is found when they are answered.
 pub fn look<'a>(tables: &Tables, listener: &Listener, packets: impl Iterator<Item = &'a [u8]>) {

@@ -1,10 +1,10 @@
 //! What a server says about itself, and about who asks: the steps chaos and whoami.
 
 use crate::asker::Asker;
+use crate::given::Given;
 use crate::name::NAME_MAX;
 use crate::packet;
 use crate::reply::{Reply, Section, Transport, pointer};
-use crate::step::Given;
 use crate::zone::Place;
 use std::net::IpAddr;
 use wire::corefile;

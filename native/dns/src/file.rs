@@ -1,13 +1,14 @@
 //! The file step: zones whose records are rows of a set, as an authoritative server answers them (RFC 1034 4.3.2, wildcards of
 //! RFC 4592, DNAME of RFC 6672). Zones are served as they are: nothing is signed, and nothing is transferred.
 
+use crate::given::Given;
 use crate::kubernetes::{ALIASES_MAX, any};
 use crate::name::{Name, labels, names, not_absolute, within};
 use crate::packet::{self, LowerName};
 use crate::record::FIXED_BYTES;
 use crate::reply::{Reply, Section, pointer, zone_pointer};
-use crate::step::{Given, Tables};
 use crate::table::{Entry, RecordSet, Set};
+use crate::tables::Tables;
 use crate::zone::{Place, add_targets};
 use supervisor::Problem;
 use wire::corefile;

@@ -5,12 +5,13 @@
 //! zone that somebody else has. Were it NODATA here, `fallthrough` would stop at it, and the real `example.org` would be gone.
 //! CoreDNS does the same.
 
+use crate::given::Given;
 use crate::name::{Name, names, parent, within, zone_of};
 use crate::packet;
 use crate::record::OWNER;
 use crate::reply::{Reply, Section, pointer};
-use crate::step::{Given, Tables};
 use crate::table::{Entry, Set};
+use crate::tables::Tables;
 use crate::zone::Place;
 use supervisor::Problem;
 use wire::corefile;

@@ -1,11 +1,12 @@
 //! The kubernetes step: names of a cluster from one set of table `names`, as the Kubernetes DNS specification 1.1.0 has
 //! them answered. What a name is was decided by the controller; here is only how DNS says it.
 
+use crate::given::Given;
 use crate::name::{Name, names, not_absolute, within, zone_of};
 use crate::packet;
 use crate::record::OWNER;
 use crate::reply::{Reply, Section, pointer};
-use crate::step::{Given, Tables};
+use crate::tables::Tables;
 use crate::zone::{Found, Place, StartOfAuthority, add_targets, find};
 use supervisor::Problem;
 

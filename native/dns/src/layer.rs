@@ -12,7 +12,7 @@ use crate::packet::{self, LowerName, Query};
 use crate::prefer::Prefer;
 use crate::reply::{Reply, Transport, UDP_SIZE};
 use crate::rewrite::Rewrite;
-use crate::step::Tables;
+use crate::tables::Tables;
 use std::cell::{Cell, RefCell};
 
 pub enum Layer {

@@ -1,9 +1,9 @@
 //! The local step: names that mean this host, and zones that no server outside should be asked for (RFC 6303, RFC 6761).
 
+use crate::given::Given;
 use crate::name::{Name, not_absolute, within};
 use crate::packet;
 use crate::reply::{Reply, Section, pointer, zone_pointer};
-use crate::step::Given;
 use crate::zone::Place;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use supervisor::Problem;

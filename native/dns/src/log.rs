@@ -175,7 +175,7 @@ const FLAGS: [(u16, &str); 8] =
 mod tests {
     use super::*;
     use crate::metadata::Metadata;
-    use crate::step::Tables;
+    use crate::tables::Tables;
     use std::time::Instant;
 
     #[test]

@@ -3,12 +3,14 @@
 use crate::asker::Asker;
 use crate::cache::{Hit, Key, count};
 use crate::circle::Circle;
+use crate::given::Given;
 use crate::known::{Fetched, Known, Wanted};
 use crate::message::Message;
 use crate::metadata::Facts;
 use crate::packet::{self, HEADER_BYTES, Query};
 use crate::reply::{Head, Reply, pointer};
-use crate::step::{Chain, Given, Tables};
+use crate::step::Chain;
+use crate::tables::Tables;
 use crate::trace::Trace;
 use crate::zone::Place;
 use std::net::SocketAddr;

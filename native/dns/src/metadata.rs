@@ -4,7 +4,7 @@
 use crate::asker::Asker;
 use crate::name::{Name, Shown, names, zone_of};
 use crate::packet::{self, HEADER_BYTES};
-use crate::step::Tables;
+use crate::tables::Tables;
 use crate::zone::reverse_name;
 use std::net::SocketAddr;
 use supervisor::Problem;

@@ -10,6 +10,7 @@ use crate::dns64::Dns64;
 use crate::errors::Errors;
 use crate::file::File;
 use crate::forward::Forward;
+use crate::given::Given;
 use crate::hosts::Hosts;
 use crate::kubernetes::{Kubernetes, any};
 use crate::layer::Layer;
@@ -21,51 +22,15 @@ use crate::prefer::Prefer;
 use crate::reply::{Reply, pointer};
 use crate::rewrite::Rewrite;
 use crate::stream::Timeouts;
-use crate::table::Set;
+use crate::tables::Tables;
 use crate::template::Template;
 use crate::tls_server::{ServerTls, server_tls};
-use crate::top::Top;
-use crate::watch::Watch;
 use crate::zone::Place;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use supervisor::Problem;
 use wire::corefile;
-
-/// What steps answer from.
-#[derive(Clone, Default)]
-pub struct Tables {
-    /// By the number that a set got when it was first named.
-    pub sets: Vec<Arc<Set>>,
-    /// The first whole table has come.
-    pub synced: bool,
-    /// When the table was last changed, in seconds since 1970: the serial of the zones.
-    pub serial: u32,
-    pub observers: Arc<Observers>,
-}
-
-/// Who looks on while answers are given; nobody, most of the time.
-#[derive(Default)]
-pub struct Observers {
-    pub watch: Arc<Watch>,
-    pub top: Top,
-}
-
-/// What a step says to a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Given {
-    /// Nothing: the next step is asked.
-    Pass,
-    /// The reply is written, with this response code.
-    Done(u16),
-    /// The reply ends with an alias of a name that lies at this offset, and is to be looked up by the whole chain.
-    Elsewhere { offset: usize },
-    /// The forward step with this index into the chain is to be asked.
-    Upstream(usize),
-    /// No answer at all.
-    Drop,
-}
 
 pub enum Step {
     Acl(Acl),

@@ -1,10 +1,10 @@
 //! The template step: answers made from the name that was asked for.
 
+use crate::given::Given;
 use crate::name::{Name, Shown, names, within, zone_of};
 use crate::packet;
 use crate::record::{FIXED_BYTES, encode};
 use crate::reply::{Reply, Section, pointer};
-use crate::step::Given;
 use crate::zone::Place;
 use regex::{Captures, Regex};
 use std::net::IpAddr;

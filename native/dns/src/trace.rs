@@ -1,7 +1,7 @@
 //! Who had a say in an answer, in order: noted while it is made, when somebody wants to know.
 
+use crate::given::Given;
 use crate::layer::Request;
-use crate::step::Given;
 use std::cell::RefCell;
 
 #[derive(Default)]
