@@ -3,6 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import t, { type Test } from 'tap'
 import { exec } from '../../src/kernel/exec.ts'
 import { everybody, LabRun } from '../netns/labrun.ts'
@@ -31,7 +32,8 @@ async function start(t: Test, name: string, ...manifests: readonly string[]) {
     'm',
   )
   const [, http, https] = line.exec(page) ?? [page]
-  const authority = new X509Certificate(readFileSync(/ by (\S+ca\.crt): /.exec(page)![1]!))
+  const ca = readFileSync(/ by (\S+ca\.crt): /.exec(page)![1]!)
+  const authority = new X509Certificate(ca)
   const key = createHash('sha256')
     .update(authority.publicKey.export({ type: 'spki', format: 'der' }))
     .digest('base64')
@@ -45,13 +47,26 @@ async function start(t: Test, name: string, ...manifests: readonly string[]) {
     return result.kind === 'done' ? result.stdout : JSON.stringify(result)
   }
   let profiles = 0
-  return { http: http!, https: https!, open, trust: `--ignore-certificate-errors-spki-list=${key}` }
+  /** The browser is told whose key to trust, and looks at no signature then. This does. */
+  const isVerified = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: Number(new URL(https!).port),
+        servername: `${name}.localhost`,
+        ca,
+      })
+      socket.once('secureConnect', () => resolve(socket.destroy().authorized))
+      socket.once('error', () => resolve(false))
+    })
+  return { http: http!, https: https!, open, isVerified, trust: `--ignore-certificate-errors-spki-list=${key}` }
 }
 
 t.test('the shop of the example', { skip }, async (t) => {
-  const { http, https, open, trust } = await start(t, 'shop')
+  const { http, https, open, trust, isVerified } = await start(t, 'shop')
   t.match(await open(http), /<pre[^>]*>pod: web-/)
   t.match(await open(https, trust), /<pre[^>]*>pod: web-[^]*x-forwarded-proto: https/)
+  t.equal(await isVerified(), true, 'its certificate is signed by the authority, for its name')
   t.match(await open(`${http}/api/x`), /<pre[^>]*>pod: api-[^]*path: \/api\/x/)
   t.notMatch(await open(https), /pod: web-/, 'not without the authority')
 })
@@ -61,7 +76,8 @@ const noBoutique = existsSync(real) ? false : `${real} is not there`
 
 t.test('the boutique', { skip: skip || noBoutique }, async (t) => {
   const ingress = join(import.meta.dirname, '../../manifests/example-boutique.yaml')
-  const { http, https, open, trust } = await start(t, 'boutique', real, ingress)
+  const { http, https, open, trust, isVerified } = await start(t, 'boutique', real, ingress)
   t.match(await open(http), /<pre[^>]*>pod: frontend-/)
   t.match(await open(https, trust), /<pre[^>]*>pod: frontend-[^]*x-forwarded-proto: https/)
+  t.equal(await isVerified(), true, 'its certificate is signed by the authority, for its name')
 })

@@ -169,6 +169,9 @@ t.test('bad input', async (t) => {
       const line = `fairlead_rejected{object="${object}",field="${field}"} 1`
       t.ok((await controller.ask('/metrics'))[1].split('\n').includes(line), line)
     })
+  const cases = Object.keys(CASES).length
+  const counted = Number(/^fairlead_rejections (\d+)$/m.exec((await controller.ask('/metrics'))[1])?.[1])
+  t.ok(counted >= cases, `${counted} are counted`)
   t.same(good(), before, 'what was right is as it was')
   t.match(carrier.tables.get('proxy')?.rows.get('sni missing.org'), {
     shows: { certificate: { certificate: 'pair default' } },
