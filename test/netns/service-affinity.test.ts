@@ -80,10 +80,12 @@ t.test('it is forgotten after the timeout, and each new connection begins it ane
   const begun = await remembered(OUTSIDE)
   t.ok(begun! > 1_000_000, `a new connection has the new timeout: ${begun}`)
   await until('some of it has passed', async () => (await remembered(OUTSIDE))! < begun! - 200)
-  const before = await remembered(OUTSIDE)
-  await asks(OUTSIDE, [VIP, 80], 1)
-  const after = await remembered(OUTSIDE)
-  t.ok(after! > before!, `${before} ms left, after another connection ${after}`)
+  const before = (await remembered(OUTSIDE))!
+  // ipset tells whole seconds, and they pass: what began anew may be read when its first one is over.
+  await until(`more than ${before} ms left, after another connection`, async () => {
+    await asks(OUTSIDE, [VIP, 80], 1)
+    return (await remembered(OUTSIDE))! > before
+  })
   await stage.close()
 })
 
