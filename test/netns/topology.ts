@@ -67,7 +67,8 @@ export async function announce(address: string): Promise<void> {
 
 /** An address of nobody else's becomes one more of the host outside. */
 export async function addOutside(address: string): Promise<void> {
-  await ip(`${at('outside')} addr add ${address}/${address.includes(':') ? 128 : 32} dev lo`)
+  const length = address.includes(':') ? 128 : 32
+  await ip(`${at('outside')} addr add ${address}/${length} dev lo nodad`) // also on loopback an address is tentative for a moment
   await route('n2', address, 'outside')
 }
 
