@@ -73,7 +73,10 @@ export class Stage {
 async function follow<Row>(cursor: Cursor<Row>, target: Target<Row>): Promise<readonly Refused[]> {
   const delta = cursor.take()
   if (delta === null) return []
-  const refused = await target.apply(delta, SIGNAL)
+  const refused = await target.apply(delta, SIGNAL).catch((error: unknown) => {
+    cursor.lost()
+    throw error
+  })
   cursor.landed(refused)
   return refused
 }
