@@ -31,6 +31,6 @@ const BUILT = [...WHERE, '--locked', '--target-dir', 'native/target']
 const STEPS: readonly (readonly [string, readonly string[]])[] = [
   ['fmt', ['fmt', '--all', '--check', ...WHERE]],
   ['clippy', ['clippy', '--workspace', '--all-targets', ...BUILT, '--', '-D', 'warnings']],
-  ['test', ['test', '--workspace', ...BUILT]],
+  ['test', ['test', '--workspace', '--no-fail-fast', ...BUILT]],
 ]
 const LIMIT_MS = 15 * 60_000
