@@ -152,7 +152,7 @@ class Stage {
       await answers(proxy, ...last)
       starts.push(performance.now() - begun)
     }
-    return { size, residentMB: residentBefore, requests, changed, churned: churned.told, kept, starts }
+    return { size, residentMB: residentBefore, requests, changed, churned, kept, starts }
   }
 
   async #small(short: boolean): Promise<Answers[]> {
@@ -197,17 +197,14 @@ class Stage {
   }
 }
 
-async function during<T>(
-  meanwhile: (signal: AbortSignal) => Promise<unknown>,
-  use: () => Promise<T>,
-): Promise<{ told: T }> {
+async function during<T>(meanwhile: (signal: AbortSignal) => Promise<unknown>, use: () => Promise<T>): Promise<T> {
   const ending = new AbortController()
   const running = meanwhile(ending.signal)
   await wait(200)
   const told = await use()
   ending.abort()
   await running
-  return { told }
+  return told
 }
 
 function freshState(): string {
