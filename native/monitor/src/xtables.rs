@@ -72,10 +72,11 @@ impl Family {
 
     fn extent(&mut self, table: &str) -> Result<Option<Extent>, Failure> {
         let why = "cannot ask for tables of iptables (this needs NET_ADMIN and NET_RAW)";
-        if self.socket.is_none() {
-            self.socket = Some(Tables::open(self.any).map_err(failed(why))?);
-        }
-        self.socket.as_ref().map_or(Ok(None), |socket| socket.extent(table).map_err(failed(why)))
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => Tables::open(self.any).map_err(failed(why))?,
+        };
+        self.socket.insert(socket).extent(table).map_err(failed(why))
     }
 }
 

@@ -108,8 +108,8 @@ async fn receive(kind: &'static dyn Kind, mut channel: Channel) -> io::Result<(H
 }
 
 impl Claim {
-    /// Starts a worker, which serves when it is as ready as the other one's, and ends when that has ended, or is about to. Returns the socket of
-    /// agents, if the other one had it.
+    /// Starts a worker, which serves when it is as ready as the other one's, and ends when that has ended, or is about to.
+    /// Returns the socket of agents, if the other one had it.
     pub async fn complete(mut self, supervisor: &mut Supervisor) -> Result<Option<OwnedFd>, Failure> {
         let kind = supervisor.kind;
         let until = Instant::now() + READY_LIMIT;

@@ -5,7 +5,7 @@ use super::conduct::{Conduct, Misconduct};
 use super::exchange::answer;
 use super::exchanges::Exchanges;
 use super::forwarded;
-use super::frames::Frames;
+use super::frames::counted;
 use super::guard::{Guard, Rules};
 use super::head::Limits;
 use super::transport::{Replay, Transport};
@@ -271,7 +271,7 @@ async fn serve_two(client: Rc<Client>, http: &Http, transport: Transport, read: 
     builder.initial_stream_window_size(STREAM_WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
     builder.max_send_buf_size(SEND_BYTES).keep_alive_interval(PING).keep_alive_timeout(PING);
     let service = service_fn(|request| answer(client.clone(), request));
-    let io = TokioIo::new(Frames::new(Replay::new(read, transport), client.clone()));
+    let io = TokioIo::new(counted(Replay::new(read, transport), client.clone()));
     let mut connection = pin!(builder.serve_connection(io, service));
     let until = tokio::select! {
         biased;

@@ -22,7 +22,7 @@ pub fn origin(http: &Http, client: &Client, headers: &mut HeaderMap) -> Origin {
         return Origin { address, trusted: true };
     }
     if headers.keys().any(|name| is_spoofed(name) || *name == http.forwarded_header) {
-        for name in SPOOFED {
+        for name in &SPOOFED {
             headers.remove(name);
         }
         headers.remove(&http.forwarded_header);
@@ -125,7 +125,7 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
 /// Fields that `set` and an exchange add.
 const ADDED: usize = 10;
-const SPOOFED: [HeaderName; 14] = [
+static SPOOFED: [HeaderName; 14] = [
     FORWARDED,
     VERIFY,
     SUBJECT,

@@ -2,62 +2,17 @@
 //! the client nothing, and us an answer, or at least a look.
 
 use super::connection::Client;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncRead;
+use tokio_util::io::InspectReader;
 
-/// A connection from its first octet on.
-pub struct Frames<T> {
-    inner: T,
-    reader: FrameReader,
-    client: Rc<Client>,
-}
-
-impl<T> Frames<T> {
-    pub fn new(inner: T, client: Rc<Client>) -> Frames<T> {
-        Frames { inner, reader: FrameReader::new(), client }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Frames<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = out.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, out))?;
-        match this.reader.read(&out.filled()[before..]) {
-            0 => {}
-            idle => this.client.conduct.idles(idle),
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Frames<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, octets)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
-    }
+/// A connection whose frames are counted, from its first octet on.
+pub fn counted<T: AsyncRead>(inner: T, client: Rc<Client>) -> InspectReader<T, impl FnMut(&[u8])> {
+    let mut reader = FrameReader::new();
+    InspectReader::new(inner, move |octets| match reader.read(octets) {
+        0 => {}
+        idle => client.conduct.idles(idle),
+    })
 }
 
 struct FrameReader {

@@ -65,7 +65,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// All that is taken away of a request or a response.
-const OWN: [HeaderName; 10] = [
+static OWN: [HeaderName; 10] = [
     CONNECTION,
     TE,
     TRANSFER_ENCODING,
