@@ -100,6 +100,11 @@ async function ready(call: ApiServer['call'], signal?: AbortSignal): Promise<voi
   // /readyz says yes before the hook that makes it has run; nothing can be created until it is there.
   const path = '/api/v1/namespaces/default'
   await until('namespace default exists', async () => (await call('GET', path)).kind === 'Namespace', options)
+  // Nor does it wait for who gives addresses, of either family: until then "range is full".
+  const spec = { ipFamilyPolicy: 'RequireDualStack', ports: [{ port: 80 }] }
+  const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'any' }, spec }
+  const create = async () => (await call('POST', `${path}/services?dryRun=All`, service)).kind === 'Service'
+  await until('Services get addresses', create, options)
 }
 
 function caller(url: string, dispatcher: Agent): ApiServer['call'] {

@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -36,21 +37,37 @@ export function startDaemon(command: readonly [string, ...string[]], log: string
   return { pid: child.pid ?? 0, failed, stop: () => stop(child, ended) }
 }
 
-/** Ports nobody listens on now. Somebody may take one before it is used: callers start over then. */
+/**
+ * Ports nobody listens on now, for TCP and UDP, of a block of this process' own: below those that the kernel gives to
+ * whoever asks for any, so that none is taken before it is used, nor while its server is away for a moment.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
-        server.listen(0, '127.0.0.1', resolve)
-      })
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  const ports: number[] = []
+  for (let looked = 0; ports.length < count; looked++) {
+    if (looked === PORTS_EACH) throw new Error(`fewer than ${count} free ports from ${FIRST_PORT} on`)
+    const port = FIRST_PORT + (nextPort++ % PORTS_EACH)
+    if (await isFree(port)) ports.push(port)
+  }
   return ports
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const stream = createServer()
+  const datagrams = createSocket('udp4')
+  try {
+    await Promise.all([
+      new Promise<void>((resolve, reject) => stream.once('error', reject).listen(port, resolve)),
+      new Promise<void>((resolve, reject) => datagrams.once('error', reject).bind(port, resolve)),
+    ])
+    return true
+  } catch {
+    return false
+  } finally {
+    await Promise.all([
+      new Promise((resolve) => stream.close(resolve)),
+      new Promise<void>((resolve) => datagrams.close(resolve)),
+    ])
+  }
 }
 
 /** Polls `condition` until it holds. Errors count as not yet; the last one is told at the deadline. */
@@ -77,3 +94,8 @@ async function stop(child: ReturnType<typeof start>, ended: Promise<unknown>): P
   child.kill('SIGKILL')
   await ended
 }
+
+const PORTS_EACH = 16
+/** Of 11000 to 29999: behind what servers like to have by themselves, before the ports of nodes. */
+const FIRST_PORT = 11_000 + (process.pid % 1180) * PORTS_EACH
+let nextPort = 0
