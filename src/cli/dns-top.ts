@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Connection } from '../carrier/connection.ts'
 import type { Tables } from '../cluster/tables.ts'
 import { json, type Answer } from '../status/server.ts'
-import { systemClock } from '../core/clock.ts'
+import { systemClock, type Clock } from '../core/clock.ts'
 import { columns, wantsColour } from './columns.ts'
 import { askServer, serversOf } from './dns-servers.ts'
 import type { DnsService } from './dns-service.ts'
@@ -72,12 +72,13 @@ export async function countFor(
   query: URLSearchParams,
   carrier: Connection,
   service: DnsService | null,
+  clock: Clock = systemClock,
 ): Promise<Answer> {
   const seconds = Number(query.get('seconds') ?? 10)
   if (!(seconds >= 1 && seconds <= SECONDS_MAX)) return json(400, { message: `seconds: 1 to ${SECONDS_MAX}` })
   try {
     const id = (await carrier.ask({ tally: { seconds } }, AbortSignal.timeout(LIMIT_MS))) as number
-    await systemClock.after(seconds * 1000, new AbortController().signal)
+    await clock.after(seconds * 1000, new AbortController().signal)
     const counted = (await carrier.ask({ tallied: { id } }, AbortSignal.timeout(LIMIT_MS))) as Counted
     const owners = service === null ? new Map<string, string>() : ownersOf(service.clusters)
     const clients = counted.clients.map(([ip, count]) => [owners.has(ip) ? `${ip} ${owners.get(ip)}` : ip, count])

@@ -1,6 +1,5 @@
 /** A real carrier process, and a controller's end of it, for tests. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
@@ -14,6 +13,7 @@ import { Runner } from '../../src/core/runner.ts'
 import { InputTable } from '../../src/core/table.ts'
 import { carrier } from '../../src/kernel/carrier.ts'
 import { start } from '../../src/kernel/exec.ts'
+import { freePorts } from '../cluster/process.ts'
 
 type Names = InputTable<NameRow>
 type Servers = InputTable<ServerRow>
@@ -42,7 +42,7 @@ export async function makeWorld(t: { teardown(end: () => Promise<void>): void })
       rmSync(dir, { recursive: true, force: true })
     }
   })
-  const port = await freePort()
+  const [port] = (await freePorts(1)) as [number]
   const socket = join(dir, 'socket')
   const readers = join(dir, 'readers')
   let said = ''
@@ -121,13 +121,13 @@ export class Controller {
   /** What the tables say now is in force. */
   async settled(): Promise<void> {
     for (const binding of [this.names, this.servers]) {
-      const deadline = Date.now() + 30_000
+      const deadline = performance.now() + 60_000
       while (
         binding.status().pending > 0 ||
         binding.status().pendingSince !== null ||
         binding.status().applied === null
       ) {
-        if (Date.now() > deadline) throw new Error(`not in force: ${binding.status().lastError?.message}`)
+        if (performance.now() > deadline) throw new Error(`not in force: ${binding.status().lastError?.message}`)
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
     }
@@ -171,17 +171,5 @@ export function server(port: number): ServerRow {
     listen: [{ transport: 'dns', address: '127.0.0.1', port }],
     zones: ['.'],
     steps: [{ ...step, zones: [...step.zones] }],
-  }
-}
-
-/** Free for TCP, and very likely for UDP; below those that the kernel gives to clients. */
-export async function freePort(from = 30_000 + (process.pid % 2500)): Promise<number> {
-  for (let port = from; ; port++) {
-    const probe = createServer()
-    const free = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
-    })
-    await new Promise((resolve) => probe.close(resolve))
-    if (free) return port
   }
 }

@@ -17,7 +17,7 @@ import { carrier } from '../../src/kernel/carrier.ts'
 import { exec, start } from '../../src/kernel/exec.ts'
 import { MAIN } from '../netns/shipped.ts'
 import { ended, until } from '../netns/waiting.ts'
-import { freePort } from './carrier-process.ts'
+import { freePorts } from '../cluster/process.ts'
 import type { Raw } from './service-objects.ts'
 
 export interface Ports {
@@ -55,11 +55,7 @@ export class ShippedDns {
     t: { teardown(end: () => Promise<void>): void },
     corefile: (ports: Ports) => string = ofCluster(),
   ): Promise<ShippedDns> {
-    const dns = await freePort()
-    const health = await freePort(dns + 1)
-    const ready = await freePort(health + 1)
-    const metrics = await freePort(ready + 1)
-    const other = await freePort(metrics + 1)
+    const [dns, health, ready, metrics, other] = (await freePorts(5)) as [number, number, number, number, number]
     const made = new ShippedDns({ dns, health, ready, metrics, other })
     t.teardown(() => made.end())
     made.corefile(corefile(made.ports))
@@ -147,6 +143,7 @@ export class ShippedDns {
         let text = ''
         response.on('data', (chunk: Buffer) => (text += chunk.toString()))
         response.once('end', () => resolve({ status: response.statusCode ?? 0, text }))
+        response.once('close', () => resolve(null)) // killed before it had said all
       })
       asked.once('error', () => resolve(null))
       asked.end()

@@ -3,6 +3,7 @@ import t from 'tap'
 import { AnswerReader, type ReaderEvent } from '../../src/carrier/reader.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { Names } from '../../src/core/names.ts'
+import { until } from '../netns/waiting.ts'
 import { entry, host, makeWorld, type World } from './carrier-process.ts'
 import { ask } from './dns-client.ts'
 
@@ -74,13 +75,5 @@ class Reader {
   async end(): Promise<void> {
     this.#ending.abort()
     await this.#running
-  }
-}
-
-async function until(what: string, is: () => boolean): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!is()) {
-    if (Date.now() > deadline) throw new Error(what)
-    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

@@ -175,12 +175,17 @@ impl Supervisor {
 
     /// The sockets that the table wants now, and no others of it. Err: the worker is dead.
     async fn open(&mut self, table: &str, plan: Plan) -> Result<(), String> {
-        if self.kind.asks(table) {
-            let (opened, closed) = self.ports.commit(table, plan);
-            self.open_pages();
-            self.keeper.listen(&self.ports, opened, closed).await?;
+        if !self.kind.asks(table) {
+            return self.keeper.probe().await;
         }
-        self.keeper.probe().await
+        let (opened, closed) = self.ports.commit(table, plan);
+        let served = match self.keeper.listen(&self.ports, opened, closed).await {
+            Ok(()) => self.keeper.probe().await,
+            Err(why) => Err(why),
+        };
+        // Now that it is known how ready the worker is with these: /ready must not say more in its first answers.
+        self.open_pages();
+        served
     }
 
     fn acknowledge(&mut self, delta: &Delta) {
