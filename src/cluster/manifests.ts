@@ -70,6 +70,15 @@ function folder(path: string, stat: BigIntStats, depth: number, walk: Walk): voi
   }
 }
 
+/** Of a file as it is now; null: it cannot be told. */
+export function stampOf(path: string): string | null {
+  try {
+    return stamp(statSync(path, { bigint: true }))
+  } catch {
+    return null
+  }
+}
+
 function file(path: string, stat: BigIntStats, walk: Walk): void {
   const id = `${stat.dev} ${stat.ino}` // one file by several links is one file
   if (walk.files.has(id) || walk.full) return
@@ -87,9 +96,10 @@ function file(path: string, stat: BigIntStats, walk: Walk): void {
       'put more objects into each file',
     )
   }
-  const stamp = `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`
-  walk.files.set(id, { file: path, stamp, size: Number(stat.size) })
+  walk.files.set(id, { file: path, stamp: stamp(stat), size: Number(stat.size) })
 }
+
+const stamp = (stat: BigIntStats): string => `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`
 
 function statOf(path: string, walk: Walk, mayVanish = false): BigIntStats | null {
   try {

@@ -19,6 +19,8 @@ export async function askHttps(
     ...['--url', url],
   ] as unknown as readonly [string, ...string[]]
   const result = await exec(command, { timeoutMs: timeoutMs + LATE_MS })
+  if (result.kind === 'failed' && result.killedBy !== null)
+    return { ok: false, detail: `timed out after ${timeoutMs} ms` }
   if (result.kind !== 'done') return { ok: false, detail: describe(result) }
   const code = Number(result.stdout)
   return code >= 200 && code < 400 ? { ok: true, detail: `${code}` } : { ok: false, detail: `HTTP ${code}` }

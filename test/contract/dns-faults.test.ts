@@ -11,7 +11,7 @@ import { ofCluster, residentKiB, ShippedDns } from './dns-shipped.ts'
 import { Garbage } from './garbage.ts'
 import type { Raw } from './service-objects.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 const host = (name: string): string => `${name}.x.svc.cluster.local.`
 

@@ -5,7 +5,7 @@ import type { DnsReport } from '../../src/status/dnsreport.ts'
 import { ask } from './dns-client.ts'
 import { ShippedDns, type Ports } from './dns-shipped.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 const WEB = `
 apiVersion: v1

@@ -8,7 +8,7 @@ import { CLASS } from './ingress-objects.ts'
 import { world } from './ingress-world.ts'
 import type { Raw } from './service-objects.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 
 t.test('who orders certificates in a namespace', async (t) => {

@@ -16,7 +16,7 @@ import { until } from '../cluster/process.ts'
 
 /** One API server for a test file; null (and the file skipped) where it has not been built: see test/cluster/build.ts. */
 export async function sharedApiServer(t: Test, flags: readonly string[] = []): Promise<ApiServer | null> {
-  t.setTimeout(5 * 60_000)
+  t.setTimeout(570_000)
   const missing = await whyNotBuilt()
   if (missing !== null) {
     t.test('on a real API server', { skip: `there is none to test with: ${missing}` }, () => {})

@@ -1,5 +1,5 @@
 /** Agents as they ship, in the network namespace of the test, on a file of objects. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
@@ -14,10 +14,11 @@ export class Shipped {
   readonly #file = join(this.folder, 'objects.json')
   readonly #agents = new Set<Agent>()
 
-  /** What the cluster says. */
+  /** What the cluster says. In one step: agents take a file that stays empty for a moment for one that is. */
   write(...objects: readonly Raw[]): void {
     const items = [...NODES, SERVICE_CIDR, ...objects]
-    writeFileSync(this.#file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
+    writeFileSync(`${this.#file}.fresh`, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
+    renameSync(`${this.#file}.fresh`, this.#file)
   }
 
   /** Does not wait. `enter`: words before the command. */

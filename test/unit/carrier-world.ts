@@ -142,11 +142,11 @@ interface Begun extends Table {
   dead: boolean
 }
 
-/** Waits until it is true; fails after 20 s. */
+/** Waits until it is true; fails after 60 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 60_000
+  const deadline = performance.now() + 60_000
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`did not come true within 60 s: ${what}`)
+    if (performance.now() > deadline) throw new Error(`did not come true within 60 s: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

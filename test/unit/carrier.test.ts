@@ -305,6 +305,7 @@ t.test('a question is answered, or says why not', async (t) => {
   fake.onLine = () => 'die'
   await t.rejects(carrier.ask('stats', never), /closed the connection/)
   await fake.stop()
+  await until('the end is noticed', () => !carrier.connected)
   await t.rejects(carrier.ask('stats', AbortSignal.timeout(50)), /there is no connection to the carrier at .*socket/)
   await fake.listen()
 })

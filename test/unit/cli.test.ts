@@ -12,7 +12,7 @@ import { startTime, writeRecord } from '../../src/lab/place.ts'
 import { statusSocketOf } from '../../src/cli/status.ts'
 import { serve, json } from '../../src/status/server.ts'
 
-t.setTimeout(120_000) // each command is a process of its own
+t.setTimeout(570_000) // each command is a process of its own
 
 const runtime = mkdtempSync(join(tmpdir(), 'hou-cli-'))
 const place = join(runtime, 'fairlead')

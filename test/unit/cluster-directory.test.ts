@@ -13,7 +13,7 @@ const service = (name: string, port = 80) =>
   `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {ports: [{port: ${port}}]}\n`
 
 /** A folder with some files, and a source that follows it (or the paths below it that are given). */
-async function follow(t: Test, files: Record<string, string>, { paths = [''], watchFolder }: Options = {}) {
+async function follow(t: Test, files: Record<string, string>, { paths = [''], watchFolder, doubtMs }: Options = {}) {
   const folder = fs.mkdtempSync(join(tmpdir(), 'clu-directory-'))
   const write = (name: string, content: string) => fs.writeFileSync(join(folder, name), content)
   for (const [name, content] of Object.entries(files)) write(name, content)
@@ -28,6 +28,7 @@ async function follow(t: Test, files: Record<string, string>, { paths = [''], wa
     signal: stopping.signal,
     onProblem: (problem) => said.push(problem),
     ...(watchFolder && { watchFolder }),
+    ...(doubtMs !== undefined && { doubtMs }),
   })
   t.teardown(async () => {
     stopping.abort()
@@ -45,6 +46,7 @@ const nameOf = (object: unknown) => String((object as Reference).metadata.name)
 interface Options {
   readonly paths?: readonly string[]
   readonly watchFolder?: typeof fs.watch
+  readonly doubtMs?: number
 }
 
 t.test('a broken file is reported with its line, and stays as it last was', async (t) => {
@@ -159,6 +161,23 @@ t.test('a file that is gone or empty for a moment is being saved', async (t) => 
   t.ok(together, 'what went in the same moment had not gone yet')
   await until(t, 'but goes when it stays away', () => gone.length === 2)
   t.same(it.problems(), [])
+})
+
+t.test('however often somebody looks meanwhile', async (t) => {
+  const it = await follow(t, { 'a.yaml': service('a'), 'c.yaml': service('c') }, { doubtMs: 3_600_000 })
+  const seen: (number | undefined)[] = []
+  it.tables.services.watch({ changed: (key, _, now) => void (key === 'default/b' || seen.push(now?.ports[0]?.port)) })
+  fs.rmSync(it.at('a.yaml'))
+  fs.truncateSync(it.at('c.yaml'))
+  for (const port of [81, 82, 83]) {
+    it.write('b.yaml', service('b', port))
+    await until(t, 'another file', () => it.port('b') === port)
+  }
+  it.write('a.yaml', service('a', 84))
+  await until(t, 'it was being saved', () => it.port('a') === 84)
+  it.write('c.yaml', service('c', 85))
+  await until(t, 'the other one, too', () => it.port('c') === 85)
+  t.same(seen, [84, 85], 'they were never away')
 })
 
 t.test('one object in two files: the first stands, and when it goes the other does', async (t) => {

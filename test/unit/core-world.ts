@@ -125,8 +125,8 @@ export class World<Row> implements Target<Row> {
 
 /** Waits for a condition, with fake time passing if a clock is given. */
 export async function until(condition: () => boolean, what: string, clock?: FakeClock, stepMs = 20): Promise<void> {
-  for (const end = Date.now() + 10_000; !condition();) {
-    if (Date.now() > end) throw new Error(`waited in vain: ${what}`)
+  for (const end = performance.now() + 60_000; !condition();) {
+    if (performance.now() > end) throw new Error(`waited in vain: ${what}`)
     await turn()
     clock?.advance(stepMs)
   }

@@ -34,16 +34,16 @@ t.test('httpGet with scheme HTTPS: whatever the certificate', async (t) => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => (server.close(), server.closeAllConnections()))
   const { port } = server.address() as AddressInfo
-  const ask = (get: Partial<HttpGet>, timeoutMs = 5000): Promise<ProbeAnswer> =>
+  const ask = (get: Partial<HttpGet>, timeoutMs = 60_000): Promise<ProbeAnswer> =>
     handle({ httpGet: { scheme: 'HTTPS', port, ...get } }, subject(), timeoutMs)
 
   t.same(await ask({ path: 'healthz', httpHeaders: [{ name: 'X-A', value: '1' }] }), { ok: true, detail: '200' })
   t.same(seen, ['GET /healthz kube-probe/fairlead 1'])
   t.match(await ask({ path: '/302' }), { ok: true }, 'redirects are not followed')
   for (const code of [404, 503]) t.same(await ask({ path: `/${code}` }), { ok: false, detail: `HTTP ${code}` })
-  t.match(await ask({ path: '/never' }, 200), { ok: false, detail: /timed out/i })
+  t.match(await ask({ path: '/never' }, 200), { ok: false, detail: /tim(ed |e)out/i }) // in words of curl: some of TLS differ
   t.match(await ask({ httpHeaders: [{ name: '@/etc/passwd', value: '' }] }), { ok: false, detail: /begins with @/ })
-  const plain = await handle({ httpGet: { scheme: 'HTTPS', port: 1 } }, subject(), 1000)
+  const plain = await handle({ httpGet: { scheme: 'HTTPS', port: 1 } }, subject(), 60_000)
   t.match(plain, { ok: false, detail: /connect/i }, 'nobody listens')
 })
 

@@ -7,6 +7,7 @@ import { Health, type Progress } from '../../src/status/health.ts'
 import { HealthPorts, type HealthPort } from '../../src/status/healthport.ts'
 import { Metrics } from '../../src/status/metrics.ts'
 import { parseWhere, serve } from '../../src/status/server.ts'
+import { freePorts } from '../cluster/process.ts'
 
 t.test('healthz and livez: fresh, late, repaired, node leaving', (t) => {
   let now = 1_000_000
@@ -130,19 +131,6 @@ function delta(from: number, put: Record<string, HealthPort>, drop: string[] = [
   return { from, to, put: new Map(Object.entries(put)), drop: new Set(drop), was: new Map() }
 }
 
-/** Ports nobody uses right now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer()
-      return new Promise<typeof server>((resolve) => server.listen(0, () => resolve(server)))
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
-}
-
 t.test('health check node ports', async (t) => {
   let healthy = true
   const target = new HealthPorts(() => healthy)
@@ -187,18 +175,17 @@ t.test('health check node ports', async (t) => {
 t.test('a port that is taken harms itself only', async (t) => {
   const target = new HealthPorts(() => true)
   t.teardown(() => target.cleanup())
-  const [free] = await freePorts(1)
+  const [free, port] = (await freePorts(2)) as [number, number]
   const other = createServer()
-  await new Promise<void>((resolve) => void other.listen(0, resolve))
-  const { port } = other.address() as { port: number }
+  await new Promise<void>((resolve) => void other.listen(port, resolve))
   const rows = {
     bad: { port, namespace: 'a', name: 'bad', localReadyEndpoints: 1 },
-    good: { port: free!, namespace: 'a', name: 'good', localReadyEndpoints: 1 },
+    good: { port: free, namespace: 'a', name: 'good', localReadyEndpoints: 1 },
   }
   const refused = await target.apply(delta(0, rows))
   t.match(refused, [{ key: 'bad', reason: `port ${port} is taken by another process`, remedy: /ss -ltnp/ }])
   t.equal(refused.length, 1)
-  t.equal((await get(free!))?.code, 200)
+  t.equal((await get(free))?.code, 200)
   await new Promise((resolve) => other.close(resolve))
   t.strictSame(await target.apply(delta(1, rows)), [], 'tried again')
   t.equal((await get(port))?.code, 200)

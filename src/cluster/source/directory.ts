@@ -23,6 +23,7 @@ export interface DirectoryOptions {
   readonly rejections?: InputTable<Rejection>
   /** For tests. */
   readonly watchFolder?: typeof watch
+  readonly doubtMs?: number
 }
 
 /** A source that reads manifest files and follows their changes. Kinds without an inlet are none of its business. */

@@ -1,7 +1,7 @@
-import { statSync, type watch } from 'node:fs'
+import type { watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeProblem, readText, type Problem } from '../manifest.ts'
-import { findManifests, type Found, type FoundFile } from '../manifests.ts'
+import { findManifests, stampOf, type Found, type FoundFile } from '../manifests.ts'
 import { FolderWatch } from './folders.ts'
 import { Holdings, type Change, type Identify, type Loaded } from './holdings.ts'
 
@@ -18,6 +18,7 @@ export interface WatchOptions {
   readonly onProblems?: (problems: readonly Problem[]) => void
   /** For tests. */
   readonly watchFolder?: typeof watch
+  readonly doubtMs?: number
 }
 
 export interface Watched {
@@ -29,7 +30,7 @@ export interface Watched {
 
 /**
  * Follows manifest files: what is saved is seen within 100 ms. A file that is broken stays as it last was, and is reported;
- * what a deleted file had is gone. Where the kernel cannot tell (inotify limits, network file systems), it polls.
+ * what a deleted file had is gone, a moment later. Where the kernel cannot tell (inotify limits, network file systems), it polls.
  */
 export function watchManifests(options: WatchOptions): Watched {
   const files = new Files(options)
@@ -44,8 +45,8 @@ class Files {
   readonly #stamps = new Map<string, string>()
   /** Of files that could not be read. */
   readonly #broken = new Map<string, readonly Problem[]>()
-  /** Files that were empty or gone a moment ago: perhaps only while they are being saved. */
-  #doubtful = new Set<string>()
+  /** Files that are empty or gone, or changed while they were read, and since when: perhaps they are being saved. */
+  #doubtful = new Map<string, number>()
   /** What the last look at all names and times took. */
   #lookMs = 0
   #again = false
@@ -56,6 +57,10 @@ class Files {
     this.#options = options
     this.#holdings = new Holdings(options.identify)
     this.#folders = new FolderWatch(() => this.#ring(), options.watchFolder)
+  }
+
+  get #doubtMs(): number {
+    return this.#options.doubtMs ?? DOUBT_MS
   }
 
   async run(): Promise<void> {
@@ -71,7 +76,7 @@ class Files {
   }
 
   #pause(): number {
-    if (this.#doubtful.size > 0) return DOUBT_MS
+    if (this.#doubtful.size > 0) return this.#doubtMs
     const watched = this.#folders.failure === null
     return Math.max(watched ? POLL_MS : POLL_ONLY_MS, this.#lookMs * (watched ? POLL_COST : POLL_ONLY_COST))
   }
@@ -104,7 +109,7 @@ class Files {
     const found = findManifests(paths)
     this.#lookMs = performance.now() - started
     if (this.#folders.set(found.folders, paths)) this.#again = true
-    const doubtful = new Set<string>()
+    const doubtful = new Map<string, number>()
     const loaded = await this.#load(found.files, doubtful, first)
     const gone = this.#gone(found, doubtful)
     if (signal.aborted) return
@@ -117,20 +122,18 @@ class Files {
   }
 
   /** Files that are new or changed, and can be read. */
-  async #load(files: readonly FoundFile[], doubtful: Set<string>, first: boolean): Promise<Map<string, Loaded>> {
+  async #load(
+    files: readonly FoundFile[],
+    doubtful: Map<string, number>,
+    first: boolean,
+  ): Promise<Map<string, Loaded>> {
     const loaded = new Map<string, Loaded>()
     for (const { file, stamp, size } of files) {
       if (this.#stamps.get(file) === stamp || this.#options.signal.aborted) continue
-      if (size === 0 && !first && this.#holdings.has(file) && !this.#doubtful.has(file)) {
-        doubtful.add(file)
-        continue
-      }
+      if (size === 0 && !first && this.#holdings.has(file) && this.#doubts(file, doubtful)) continue
       const text = await readText(file)
-      // Still being written: half a YAML file often is a valid one.
-      if (this.#holdings.has(file) && sizeOf(file) !== size && !this.#doubtful.has(file)) {
-        doubtful.add(file)
-        continue
-      }
+      // Still being written: half a YAML file often is a valid one, and no file at all is.
+      if (this.#holdings.has(file) && stampOf(file) !== stamp && this.#doubts(file, doubtful)) continue
       this.#stamps.set(file, stamp)
       const read = typeof text === 'string' ? this.#holdings.read(file, text) : [text]
       if ('sections' in read) {
@@ -141,13 +144,21 @@ class Files {
     return loaded
   }
 
-  #gone({ files, unread }: Found, doubtful: Set<string>): readonly string[] {
+  /** Whether to wait and see: it is perhaps only being saved. */
+  #doubts(file: string, doubtful: Map<string, number>): boolean {
+    const now = performance.now()
+    const since = this.#doubtful.get(file) ?? now
+    if (now - since >= this.#doubtMs) return false
+    doubtful.set(file, since)
+    return true
+  }
+
+  #gone({ files, unread }: Found, doubtful: Map<string, number>): readonly string[] {
     const there = new Set(files.map(({ file }) => file))
     const gone: string[] = []
     for (const file of this.#stamps.keys()) {
       if (there.has(file) || unread.some((path) => file === path || file.startsWith(`${path}/`))) continue
-      if (this.#holdings.has(file) && !this.#doubtful.has(file)) doubtful.add(file)
-      else gone.push(file)
+      if (!this.#holdings.has(file) || !this.#doubts(file, doubtful)) gone.push(file)
     }
     for (const file of gone) {
       this.#stamps.delete(file)
@@ -177,15 +188,11 @@ class Files {
   }
 }
 
-function sizeOf(file: string): number | null {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? null
-}
-
 /** Events of one save come within a few ms; 100 ms is the promise, so this is bounded. */
 const SETTLE_MS = 15
 const SETTLE_MAX_MS = 45
-/** Editors that truncate and write, or rename and write, are done by then. */
-const DOUBT_MS = 40
+/** Editors that truncate and write, or rename and write, are done by then, on a busy machine too. */
+const DOUBT_MS = 250
 /** For what inotify does not see: targets of links, network file systems. */
 const POLL_MS = 2000
 const POLL_ONLY_MS = 50

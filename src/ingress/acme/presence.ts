@@ -149,5 +149,5 @@ const TIMES: PresenceTimes = { leaseMs: 15_000, renewMs: 5_000 }
 /** Whatever a Lease says of itself. */
 const LEASE_MAX_MS = 60_000
 const SWEEP_MS = 10 * 60_000
-const LEAVE_MS = 2_000
+const LEAVE_MS = 10_000
 const NAME_MAX = 200

@@ -161,4 +161,5 @@ export const microTime = (): string => new Date().toISOString().replace(/Z$/, '0
 
 /** client-go's. */
 const TIMES: Times = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000 }
-const RESIGN_MS = 2_000
+/** Less than a Lease lasts. */
+const RESIGN_MS = 10_000
