@@ -7,7 +7,7 @@
  *         └ Secrets, Leases    └──ACME──> pebble ──HTTP, TLS──> 127.0.0.2
  */
 import type { ChildProcess } from 'node:child_process'
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -167,6 +167,15 @@ export class ReplicaProcess {
     await gone
   }
 
+  /** Its proxy says nothing any more, until `go`; nor does what would put another worker in the place of one that hangs. */
+  hold(): void {
+    for (const pid of this.#proxy) process.kill(pid, 'SIGSTOP')
+  }
+
+  go(): void {
+    for (const pid of this.#proxy.toReversed()) process.kill(pid, 'SIGCONT')
+  }
+
   /** As a rolling update ends it. */
   async end(): Promise<void> {
     const gone = new Promise((resolve) => this.#controller.once('exit', resolve))
@@ -224,6 +233,13 @@ export class ReplicaProcess {
       })
       socket.on('error', () => resolve(''))
     })
+  }
+
+  /** The supervisor, then its worker. */
+  get #proxy(): readonly number[] {
+    const pid = this.#carrier.pid!
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    return [pid, ...children.split(' ').map(Number)]
   }
 
   get #socket(): string {

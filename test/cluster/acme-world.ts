@@ -6,6 +6,7 @@
  *
  * In a network namespace of its own: ports are fixed.
  */
+import { Resolver } from 'node:dns/promises'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
@@ -101,7 +102,10 @@ export class Pebble {
       ),
     ]
     await Promise.race([
-      Promise.all([ACME, MANAGEMENT, NAMES].map((port) => until(`port ${port}`, () => accepts(port)))),
+      Promise.all([
+        ...[ACME, MANAGEMENT, NAMES].map((port) => until(`port ${port}`, () => accepts(port))),
+        until('names are answered', async () => (await resolver().resolve4('up.example.test')).length > 0),
+      ]),
       ...daemons.map((daemon) => daemon.failed),
     ])
     return new Pebble(folder, daemons)
@@ -120,15 +124,6 @@ export class Pebble {
   /** Of the certificate that its own interface shows. */
   get authority(): string {
     return join(this.#folder, 'cert.pem')
-  }
-
-  /** Nothing is answered any more, until `go`. */
-  hold(): void {
-    process.kill(this.#daemons[0]!.pid, 'SIGSTOP')
-  }
-
-  go(): void {
-    process.kill(this.#daemons[0]!.pid, 'SIGCONT')
   }
 
   get log(): string {
@@ -325,6 +320,12 @@ export function manage(path: string, body?: object): Promise<string> {
     asked.on('error', reject)
     asked.end(body && JSON.stringify(body))
   })
+}
+
+function resolver(): Resolver {
+  const found = new Resolver()
+  found.setServers([`127.0.0.1:${DNS}`])
+  return found
 }
 
 function accepts(port: number): Promise<boolean> {

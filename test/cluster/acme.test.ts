@@ -112,7 +112,7 @@ async function dieAt(shared: Shared, point: number): Promise<{ where: string; ar
       return risen.promise
     }),
   )
-  await Promise.race([dead.promise, until(`point ${point}`, () => isDone(leader))])
+  await Promise.race([dead.promise, until(`point ${point}`, () => isDone(leader), { deadlineMs: 120_000 })])
   const stopped = leader.stop()
   const arise = (): Promise<void> => {
     risen.resolve()

@@ -97,13 +97,16 @@ export async function startApiServer(options: {
 async function ready(call: ApiServer['call'], signal?: AbortSignal): Promise<void> {
   const options = { deadlineMs: READY_DEADLINE_MS, ...(signal && { signal }) }
   await until('kube-apiserver is ready', async () => (await call('GET', '/readyz')) === 'ok', options)
-  // /readyz says yes before the hook that makes it has run; nothing can be created until it is there.
-  const path = '/api/v1/namespaces/default'
-  await until('namespace default exists', async () => (await call('GET', path)).kind === 'Namespace', options)
+  // /readyz says yes before the hook that makes them has run; nothing can be created in them until they are there.
+  for (const name of ['default', 'kube-system']) {
+    const path = `/api/v1/namespaces/${name}`
+    await until(`namespace ${name} exists`, async () => (await call('GET', path)).kind === 'Namespace', options)
+  }
   // Nor does it wait for who gives addresses, of either family: until then "range is full".
   const spec = { ipFamilyPolicy: 'RequireDualStack', ports: [{ port: 80 }] }
   const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'any' }, spec }
-  const create = async () => (await call('POST', `${path}/services?dryRun=All`, service)).kind === 'Service'
+  const create = async () =>
+    (await call('POST', '/api/v1/namespaces/default/services?dryRun=All', service)).kind === 'Service'
   await until('Services get addresses', create, options)
 }
 
@@ -180,4 +183,4 @@ const apiServerFlags = (folder: string, etcd: number, port: number): string[] =>
 
 const ADMIN = 'admin-token'
 const NOBODY = 'nobody-token'
-const READY_DEADLINE_MS = 90_000
+const READY_DEADLINE_MS = 180_000

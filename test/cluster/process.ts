@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { createWriteStream } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -14,13 +14,15 @@ export interface Daemon {
   readonly failed: Promise<never>
 }
 
-/** Starts a server that dies with this process, also when that is killed. Output goes to `log`. */
+/**
+ * Starts a server that dies with this process, also when that is killed. It writes to `log` itself: what it said before it
+ * answered stands there when the answer comes.
+ */
 export function startDaemon(command: readonly [string, ...string[]], log: string): Daemon {
+  const file = openSync(log, 'a')
   // setpriv (util-linux) sets the signal that the kernel sends when the parent goes, then becomes the command.
-  const child = start(['setpriv', '--pdeathsig', 'KILL', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const file = createWriteStream(log, { flags: 'a' })
-  child.stdout!.pipe(file, { end: false })
-  child.stderr!.pipe(file, { end: false })
+  const child = start(['setpriv', '--pdeathsig', 'KILL', ...command], { stdio: ['ignore', file, file] })
+  closeSync(file)
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
     child.once('close', (code, signal) => resolve(`exit code ${code ?? signal}`))
@@ -29,7 +31,6 @@ export function startDaemon(command: readonly [string, ...string[]], log: string
   process.once('exit', kill)
   const failed = ended.then(async (how): Promise<never> => {
     process.off('exit', kill)
-    file.end()
     const tail = (await readFile(log, 'utf8').catch(() => '')).slice(-2000)
     throw new Error(`${command.slice(0, 2).join(' ')} ended (${how}):\n${tail}`)
   })
