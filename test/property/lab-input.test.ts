@@ -84,6 +84,7 @@ const change = fc.record({
       [null],
       [[]],
       [{}],
+      { toString: 0, valueOf: 0 }, // String() throws
     ),
     fc.jsonValue({ maxDepth: 2 }),
   ),

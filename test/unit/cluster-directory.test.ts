@@ -292,6 +292,13 @@ t.test('an object without a name is complained about, and others are not lost', 
   await until(t, 'mended', () => it.tables.rejections.size === 0 && it.port('a') === 81)
 })
 
+t.test('names that are none, twice', async (t) => {
+  const nameless = 'apiVersion: v1\nkind: Service\nmetadata: {name: {toString: 0}}\n'
+  const it = await follow(t, { 'a.yaml': `${service('a')}---\n${nameless}---\n${nameless}` })
+  t.equal(it.port('a'), 80)
+  t.match(it.problems(), [/^a\.yaml:10: has Service an object again, which a\.yaml:6 has already/])
+})
+
 t.test('a file that is too large', async (t) => {
   const it = await follow(t, { 'a.yaml': service('a'), 'b.yaml': service('b') })
   fs.truncateSync(it.at('a.yaml'), 64 * 1024 * 1024 + 1)

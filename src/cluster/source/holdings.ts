@@ -2,6 +2,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { parseManifest, type Manifest, type Manifests, type Problem } from '../manifest.ts'
 import { identity } from '../metadata.ts'
 import { isRecord, type Raw } from '../raw.ts'
+import { show } from '../rejection.ts'
 import { readSections, sectionText, type Section } from './sections.ts'
 
 /** Names an object: what is left of it when it is gone. */
@@ -248,12 +249,13 @@ function referenceTo(object: Raw): Reference {
 }
 
 function duplicate(file: string, line: number, { kind, metadata }: Reference, winner: string): Problem {
-  const name =
-    metadata.namespace === undefined ? metadata.name : `${String(metadata.namespace)}/${String(metadata.name)}`
-  const problem = `has ${String(kind)} ${String(name).slice(0, NAME_SHOWN_MAX)} again, which ${winner} has already; not used`
+  const name = [metadata.namespace, metadata.name].flatMap((part) => (part === undefined ? [] : [text(part)])).join('/')
+  const problem = `has ${text(kind)} ${name.slice(0, NAME_SHOWN_MAX)} again, which ${winner} has already; not used`
   return { file, line, problem, remedy: 'remove one of the two' }
 }
 
+/** String() throws of what has a `toString` of its own. */
+const text = (value: unknown): string => (typeof value === 'string' ? value : show(value))
 const NONE: readonly Problem[] = []
 const DEFLATE_MIN = 16 * 1024
 const NAME_SHOWN_MAX = 100

@@ -4,7 +4,7 @@
  */
 import { badRequest, type Failure } from './failure.ts'
 import { isKeyed, itemKey } from './list-keys.ts'
-import { draft, isObject, title, type ApiObject, type Fields, type Ref } from './object.ts'
+import { draft, isObject, textOf, title, type ApiObject, type Fields, type Ref } from './object.ts'
 import { refKey } from './owned.ts'
 import { refOf, type Outcome, type Store } from './store.ts'
 
@@ -50,7 +50,7 @@ export function applyObjects(store: Store, raws: readonly unknown[], options: Ap
 
 /** What the live object becomes when the file said `last` before and says `next` now. */
 export function threeWay(last: Fields, live: Fields, next: Fields): Fields {
-  return mergeFields(String(next['kind']), last, live, next)
+  return mergeFields(textOf(next['kind']), last, live, next)
 }
 
 function applyOne(
@@ -165,13 +165,13 @@ function inOrder(raws: readonly unknown[]): unknown[] {
 
 function open(raw: unknown): unknown[] {
   if (raw === null || raw === undefined) return [] // an empty document
-  const isList = isObject(raw) && String(raw['kind']).endsWith('List') && Array.isArray(raw['items'])
+  const isList = isObject(raw) && textOf(raw['kind']).endsWith('List') && Array.isArray(raw['items'])
   return isList ? (raw['items'] as unknown[]).filter((item) => item !== null) : [raw]
 }
 
 function rejected(raw: unknown, ref: Ref | null, { message }: Failure): Applied {
   const fields = isObject(raw) ? raw : {}
-  const name = title(String(fields['kind'] ?? 'object'), isObject(fields['metadata']) ? fields['metadata'] : undefined)
+  const name = title(textOf(fields['kind'] ?? 'object'), isObject(fields['metadata']) ? fields['metadata'] : undefined)
   return { object: name, ref, action: 'rejected', message }
 }
 

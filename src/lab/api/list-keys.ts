@@ -2,18 +2,18 @@
  * Which lists of the API are maps in disguise, so that a patch or a second apply changes one item and keeps the others
  * (patchMergeKey in k8s.io/api). Unlike there, ports are told apart by protocol too: 53/TCP and 53/UDP are two ports.
  */
-import { isObject } from './object.ts'
+import { isObject, textOf } from './object.ts'
 
 /** The key of an item within the list `field` of an object of this kind; null: the list is replaced as a whole. */
 export function itemKey(kind: string, field: string, item: unknown): string | null {
   if (!isObject(item)) return null
   if (field === 'ports') {
     const port = kind === 'Service' ? item['port'] : item['containerPort']
-    return port === undefined ? null : `${port}/${item['protocol'] ?? 'TCP'}`
+    return port === undefined ? null : `${textOf(port)}/${textOf(item['protocol'] ?? 'TCP')}`
   }
   const by = KEYS[field]
   const value = by === undefined ? undefined : item[by]
-  return value === undefined ? null : String(value)
+  return value === undefined ? null : textOf(value)
 }
 
 /** True when every item of a non-empty list has a key. */

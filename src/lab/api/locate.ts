@@ -1,6 +1,6 @@
 /** Where a raw object belongs: its resource, namespace and name. Kinds nobody knows are learnt. */
 import { badRequest, type Failure } from './failure.ts'
-import { excess, isObject, title, type ApiObject } from './object.ts'
+import { excess, isObject, textOf, title, type ApiObject } from './object.ts'
 import { apiVersionOf, splitApiVersion, type Resource, type Resources } from './resource.ts'
 
 export type Located =
@@ -11,7 +11,7 @@ export function locate(raw: unknown, resources: Resources, definitions: () => re
   if (!isObject(raw)) return { failure: badRequest('an object was expected') }
   const { apiVersion, kind, metadata } = raw
   if (typeof apiVersion !== 'string' || typeof kind !== 'string' || !isObject(metadata)) {
-    return { failure: badRequest(`${title(String(kind), undefined)} has no apiVersion, kind or metadata; add them`) }
+    return { failure: badRequest(`${title(textOf(kind), undefined)} has no apiVersion, kind or metadata; add them`) }
   }
   const tooMuch = excess(raw)
   if (tooMuch !== null) return { failure: badRequest(`${title(kind, metadata)}: ${tooMuch}`) }
@@ -25,7 +25,7 @@ export function locate(raw: unknown, resources: Resources, definitions: () => re
   }
   const given = metadata['namespace']
   const namespace = !resource.namespaced ? '' : typeof given === 'string' && given !== '' ? given : 'default'
-  return { resource, namespace, name: String(metadata['name'] ?? '') }
+  return { resource, namespace, name: textOf(metadata['name'] ?? '') }
 }
 
 /** What the kind's definition says, else a guess: most kinds are. */

@@ -99,9 +99,14 @@ export function keyOf(object: { metadata: { namespace?: string; name: string } }
 
 /** For people: `Service shop/frontend`. Long names are cut. */
 export function title(kind: string, metadata: Fields | undefined): string {
-  const name = String(metadata?.['name'] ?? metadata?.['generateName'] ?? '(no name)')
+  const name = textOf(metadata?.['name'] ?? metadata?.['generateName'] ?? '(no name)')
   const namespace = metadata?.['namespace']
   return `${kind} ${cut(typeof namespace === 'string' && namespace !== '' ? `${namespace}/${name}` : name)}`
+}
+
+/** A value where a text belongs. Never throws, as String() does of `{"toString": 0}`. */
+export function textOf(value: unknown): string {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
 }
 
 /** A value as an error shows it: JSON, at most 80 characters. */

@@ -1,6 +1,6 @@
 /** Label and field selectors: as text in a query (`app=web,tier!=db,env in (a,b)`) and as objects in specs. */
 import { holds as meets } from '../../cluster/selector.ts'
-import { isObject, type ApiObject, type Fields } from './object.ts'
+import { isObject, textOf, type ApiObject, type Fields } from './object.ts'
 
 export interface Requirement {
   readonly key: string
@@ -32,8 +32,8 @@ export function mapSelector(raw: unknown): Selector | null {
 
 /** A node selector term's matchExpressions: also Gt and Lt. */
 export function requirementOf(raw: Fields): Requirement {
-  const values = Array.isArray(raw['values']) ? raw['values'].map(String) : []
-  return { key: String(raw['key']), operator: raw['operator'] as Requirement['operator'], values }
+  const values = Array.isArray(raw['values']) ? raw['values'].map(textOf) : []
+  return { key: textOf(raw['key']), operator: raw['operator'] as Requirement['operator'], values }
 }
 
 /** The query parameter labelSelector. null: not a selector. */
@@ -96,14 +96,14 @@ function parseRequirement(text: string): Requirement | null {
 
 function equalTo(labels: unknown): Requirement[] {
   if (!isObject(labels)) return []
-  return Object.entries(labels).map(([key, value]) => ({ key, operator: 'In', values: [String(value)] }))
+  return Object.entries(labels).map(([key, value]) => ({ key, operator: 'In', values: [textOf(value)] }))
 }
 
 /** An absent field is '' (`spec.nodeName=` selects the pods that no node has yet). */
 function fieldAt(object: ApiObject, path: string): string {
   let value: unknown = object
   for (const step of path.split('.')) value = isObject(value) ? value[step] : undefined
-  return value === undefined || value === null ? '' : String(value)
+  return value === undefined || value === null ? '' : textOf(value)
 }
 
 const OPERATORS: Readonly<Record<string, Requirement['operator']>> = {

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { discover } from './discovery.ts'
 import { badRequest, notFound, statusOf, type Failure } from './failure.ts'
-import { isObject, type ApiObject, type Fields, type Ref } from './object.ts'
+import { cut, isObject, type ApiObject, type Fields, type Ref } from './object.ts'
 import type { DeleteOptions } from './ending.ts'
 import { filterOf, Pages } from './page.ts'
 import { patched } from './patch.ts'
@@ -178,10 +178,12 @@ function inPlace(place: Place, body: unknown): { object: ApiObject } | { failure
   const { resource, namespace, name } = place
   const metadata = body['metadata']
   if (body['kind'] !== resource.kind) {
-    return { failure: badRequest(`a ${resource.kind} was expected here, not a ${String(body['kind'])}`) }
+    return { failure: badRequest(`a ${resource.kind} was expected here, not a ${cut(body['kind'])}`) }
   }
   if (resource.namespaced && namespace !== undefined && metadata['namespace'] && metadata['namespace'] !== namespace) {
-    return { failure: badRequest(`the namespace of the object (${metadata['namespace']}) is not that of the path`) }
+    return {
+      failure: badRequest(`the namespace of the object (${cut(metadata['namespace'])}) is not that of the path`),
+    }
   }
   if (name !== undefined && metadata['name'] && metadata['name'] !== name) {
     return { failure: badRequest(`the name of the object (${metadata['name']}) is not that of the path (${name})`) }

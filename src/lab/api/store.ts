@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { graceOf, isHeld, type DeleteOptions } from './ending.ts'
 import { alreadyExists, conflict, forbidden, notFound, type Failure } from './failure.ts'
 import { History, type Change } from './history.ts'
-import { draft, freeze, same, timestamp, type ApiObject, type Fields, type Ref } from './object.ts'
+import { draft, freeze, same, textOf, timestamp, type ApiObject, type Fields, type Ref } from './object.ts'
 import { Objects } from './objects.ts'
 import { locate, type Located } from './locate.ts'
 import { Owned } from './owned.ts'
@@ -236,10 +236,10 @@ export class Store {
   }
 
   #nameFor(metadata: ApiObject['metadata'], resource: Resource, namespace: string): string {
-    if (metadata.name || !metadata.generateName) return String(metadata.name ?? '')
+    if (metadata.name || !metadata.generateName) return textOf(metadata.name ?? '')
     // 27^5 names: a second try is rare, a tenth is a bug elsewhere
     for (let tries = 0; tries < 100; tries++) {
-      const name = `${String(metadata.generateName).slice(0, NAME_STEM_MAX)}${this.#suffixes.next()}`
+      const name = `${textOf(metadata.generateName).slice(0, NAME_STEM_MAX)}${this.#suffixes.next()}`
       if (this.get(resource.plural, namespace, name) === undefined) return name
     }
     throw new Error(`no free name for ${metadata.generateName}`)

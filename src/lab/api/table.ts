@@ -1,5 +1,5 @@
 /** Objects as people read them: metav1.Table, asked for with `Accept: application/json;as=Table` (what `get` prints). */
-import { isObject, type ApiObject, type Fields } from './object.ts'
+import { isObject, textOf, type ApiObject, type Fields } from './object.ts'
 
 interface Column {
   readonly name: string
@@ -12,7 +12,7 @@ interface Column {
 export function tableOf(body: Fields): Fields {
   const isList = Array.isArray(body['items'])
   const objects = (isList ? body['items'] : [body]) as ApiObject[]
-  const kind = isList ? String(body['kind']).replace(/List$/, '') : String(body['kind'])
+  const kind = isList ? textOf(body['kind']).replace(/List$/, '') : textOf(body['kind'])
   const columns = [NAME, ...(COLUMNS[kind] ?? []), AGE]
   return {
     kind: 'Table',
@@ -191,7 +191,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   Event: [
     { name: 'Type', of: (event) => event['type'] ?? '' },
     { name: 'Reason', of: (event) => event['reason'] ?? '' },
-    { name: 'Object', of: ({ involvedObject: on }) => `${String(on?.kind ?? '').toLowerCase()}/${on?.name ?? ''}` },
+    { name: 'Object', of: ({ involvedObject: on }) => `${textOf(on?.kind ?? '').toLowerCase()}/${on?.name ?? ''}` },
     { name: 'Count', of: (event) => event['count'] ?? 1 },
     { name: 'Message', of: (event) => event['message'] ?? '' },
   ],

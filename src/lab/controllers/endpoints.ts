@@ -1,5 +1,5 @@
 /** Who answers for a Service, by family and port numbers: read from its pods (k8s.io/endpointslice, utils.go). */
-import type { ApiObject, Fields } from '../api/object.ts'
+import { textOf, type ApiObject, type Fields } from '../api/object.ts'
 import { mapSelector, matches } from '../api/selector.ts'
 import type { Store } from '../api/store.ts'
 import { isFinished, isReady } from './pods.ts'
@@ -89,6 +89,6 @@ function targetPort({ targetPort: target, protocol }: Fields, pod: ApiObject): n
 }
 
 function addressOf(pod: ApiObject, addressType: string): string | undefined {
-  const ips = (pod['status'].podIPs as Fields[]).map(({ ip }) => String(ip))
+  const ips = (pod['status'].podIPs as Fields[]).map(({ ip }) => textOf(ip))
   return ips.find((ip) => ip.includes(':') === (addressType === 'IPv6'))
 }

@@ -2,7 +2,7 @@
 import { parseAddress, specialKind } from '../../cluster/address.ts'
 import { tell } from '../api/event.ts'
 import type { Change } from '../api/history.ts'
-import type { ApiObject, Fields } from '../api/object.ts'
+import { textOf, type ApiObject, type Fields } from '../api/object.ts'
 import { mapSelector } from '../api/selector.ts'
 import type { Store } from '../api/store.ts'
 import { objectAt, type Controller } from './controller.ts'
@@ -48,7 +48,7 @@ function groupsOf(store: Store, endpoints: ApiObject): Wanted[] {
       addresses: [ip],
     } of all) {
       if (isUsable(ip)) continue
-      const message = `the address ${String(ip).slice(0, 80)} is left out: write the unicast address of a host`
+      const message = `the address ${textOf(ip).slice(0, 80)} is left out: write the unicast address of a host`
       tell(store, endpoints, { type: 'Warning', reason: 'InvalidIPAddress', message, from: 'mirror' })
     }
     return Map.groupBy(good, ({ addresses: [ip] }) => (ip.includes(':') ? 'IPv6' : 'IPv4'))

@@ -1,5 +1,5 @@
 /** Pods, and the pod templates of workloads: defaults of k8s.io/kubernetes/pkg/apis/core/v1/defaults.go, and checks. */
-import { cut, draft, same, type ApiObject, type Fields } from '../object.ts'
+import { cut, draft, same, textOf, type ApiObject, type Fields } from '../object.ts'
 import { byDefault, listOf, type Problems } from './problems.ts'
 
 export function defaultPod(pod: ApiObject): void {
@@ -71,7 +71,7 @@ function defaultContainer(container: Fields, onHost: boolean): void {
   byDefault(container, 'terminationMessagePath', '/dev/termination-log')
   byDefault(container, 'terminationMessagePolicy', 'File')
   byDefault(container, 'resources', {})
-  const image = String(container['image'] ?? '')
+  const image = textOf(container['image'] ?? '')
   const isLatest = !/[:@][^/]+$/.test(image) || image.endsWith(':latest')
   byDefault(container, 'imagePullPolicy', isLatest ? 'Always' : 'IfNotPresent')
   for (const port of listOf(container['ports'])) {

@@ -1,6 +1,6 @@
 /** Services: defaults and checks of k8s.io/kubernetes/pkg/apis/core (v1/defaults.go, validation), without addresses. */
 import { parseAddress, parseCidr, specialKind } from '../../../cluster/address.ts'
-import { cut, same, type ApiObject, type Fields } from '../object.ts'
+import { cut, same, textOf, type ApiObject, type Fields } from '../object.ts'
 import { byDefault, listOf, type Problems } from './problems.ts'
 
 export function defaultService(service: ApiObject, previous: ApiObject | null): void {
@@ -140,7 +140,7 @@ function checkUnchanged(spec: Fields, previous: Fields, problems: Problems): voi
 /** What belongs to the old type goes with it, unless it was changed too (dropTypeDependentFields upstream). */
 function letGo(spec: Fields, previous: Fields): void {
   const drop = (field: string, keeps: boolean): void => {
-    if (!keeps && spec[field] !== undefined && String(spec[field]) === String(previous[field])) delete spec[field]
+    if (!keeps && spec[field] !== undefined && textOf(spec[field]) === textOf(previous[field])) delete spec[field]
   }
   if (!hasNodePorts(spec) && hasNodePorts(previous)) {
     const old = new Set(listOf(previous['ports']).map(({ nodePort }) => nodePort))

@@ -1,5 +1,5 @@
 /** What runs pods: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job. Defaults of k8s.io/kubernetes/pkg/apis/{apps,batch}. */
-import { cut, isObject, same, type ApiObject, type Fields } from '../object.ts'
+import { cut, isObject, same, textOf, type ApiObject, type Fields } from '../object.ts'
 import { labelSelector, matches } from '../selector.ts'
 import { checkPodSpec, defaultPodSpec } from './pod.ts'
 import { byDefault, listOf, type Problems } from './problems.ts'
@@ -92,7 +92,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     const { maxSurge, maxUnavailable } = rolling
     checkShare('spec.strategy.rollingUpdate.maxSurge', maxSurge, problems)
     checkShare('spec.strategy.rollingUpdate.maxUnavailable', maxUnavailable, problems)
-    if (parseInt(String(maxSurge), 10) === 0 && parseInt(String(maxUnavailable), 10) === 0) {
+    if (parseInt(textOf(maxSurge), 10) === 0 && parseInt(textOf(maxUnavailable), 10) === 0) {
       const remedy = 'allow at least one of them, or nothing could ever be replaced'
       problems.add('spec.strategy.rollingUpdate', 'maxSurge and maxUnavailable are both 0', remedy)
     }
@@ -123,7 +123,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
 }
 
 function checkShare(field: string, value: unknown, problems: Problems): void {
-  const isShare = Number.isInteger(value) ? (value as number) >= 0 : /^\d{1,3}%$/.test(String(value))
+  const isShare = Number.isInteger(value) ? (value as number) >= 0 : /^\d{1,3}%$/.test(textOf(value))
   if (!isShare) problems.add(field, `${cut(value)} is neither a number nor a percentage`, 'write 1 or 25%')
 }
 
