@@ -14,7 +14,7 @@ fn addresses_that_are_there_come_first() {
         batch += &format!("address add 10.1.{}.{}/32 dev fa0\n", number >> 8, number & 255);
     }
     namespace.run_with(&["ip", "-batch", "-"], &batch);
-    let mut monitor = namespace.start(&["timeout", "30", CARRIER, "monitor", "--address", "--list"]);
+    let mut monitor = namespace.start(&["timeout", "120", CARRIER, "monitor", "--address", "--list"]);
     let mut listed = Vec::new();
     loop {
         let event = monitor.json();

@@ -48,7 +48,7 @@ fn init_reaps_orphans_and_the_kernel_ends_the_rest() {
         "(sh -c 'echo $$; exec true' &) | { read pid; while [ -e /proc/$pid ]; do :; done; }; sleep 1000 & exit 3";
     let words = [
         "timeout",
-        "20",
+        "120",
         "unshare",
         "--fork",
         "--pid",

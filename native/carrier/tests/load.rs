@@ -6,6 +6,9 @@ use common::{CARRIER, Namespace, Running};
 use serde_json::{Value, json};
 use std::time::Instant;
 
+/// Of one exchange: what ends sooner was refused.
+const PATIENCE_MS: &str = "60000";
+
 fn serve(namespace: &Namespace) -> Running {
     let mut server = namespace.start(&[CARRIER, "load", "serve", "--listen", "tcp:9000", "--listen", "udp:9000"]);
     assert_eq!(server.json(), json!({"ready": true}));
@@ -16,17 +19,23 @@ fn serve(namespace: &Namespace) -> Running {
 fn connections_are_counted_and_leave_no_time_wait() {
     let Some(namespace) = Namespace::make() else { return };
     let _server = serve(&namespace);
-    let report = namespace.carrier(&["load", "connect", "--to", "127.0.0.1:9000,[::1]:9000", "--count", "1000"], "");
+    let to = ["--to", "127.0.0.1:9000,[::1]:9000", "--count", "1000", "--timeout-ms", PATIENCE_MS];
+    let report = namespace.carrier(&[&["load", "connect"][..], &to].concat(), "");
     assert_eq!((&report["connections"], &report["failed"]), (&json!(1000), &json!({})));
     assert!(report["p50Us"].as_u64().unwrap() > 0 && report["p50Us"].as_u64() <= report["p99Us"].as_u64());
     assert_eq!(namespace.run(&["ss", "-Htan", "state", "time-wait"]), "");
     let report = namespace.carrier(&["load", "connect", "--to", "127.0.0.1:9001", "--count", "10"], "");
     assert_eq!((&report["connections"], &report["failed"]), (&json!(0), &json!({"ECONNREFUSED": 10})));
     for extra in [&[][..], &["--source-port", "5555", "--threads", "1"]] {
-        let words = [&["load", "connect", "--udp", "--to", "127.0.0.1:9000", "--count", "200"][..], extra].concat();
+        let words = [
+            &["load", "connect", "--udp", "--to", "127.0.0.1:9000", "--count", "200", "--timeout-ms", PATIENCE_MS][..],
+            extra,
+        ]
+        .concat();
         assert_eq!(namespace.carrier(&words, "")["connections"], 200);
     }
-    let report = namespace.carrier(&["load", "connect", "--to", "127.0.0.1:9000", "--count", "500", "--hold"], "");
+    let to = ["--to", "127.0.0.1:9000", "--count", "500", "--hold", "--timeout-ms", PATIENCE_MS];
+    let report = namespace.carrier(&[&["load", "connect"][..], &to].concat(), "");
     assert_eq!(report["connections"], 500, "held connections do not take the server's threads");
 }
 
@@ -46,7 +55,7 @@ fn held_connections_break_once_and_are_named() {
             "--interval-ms",
             "5",
             "--timeout-ms",
-            "300",
+            PATIENCE_MS,
         ];
         let words = if udp { [&words[..], &["--udp"]].concat() } else { words.to_vec() };
         let mut unharmed = namespace.start(&words);
@@ -79,7 +88,7 @@ fn a_steady_stream_tells_success_failure_and_gap() {
     let Some(namespace) = Namespace::make() else { return };
     for extra in [&[][..], &["--udp"], &["--udp", "--source-port", "4444"]] {
         let steady = |place: &str| {
-            let words = [CARRIER, "load", "steady", "--rate", "200", "--timeout-ms", "500", "--to", place];
+            let words = [CARRIER, "load", "steady", "--rate", "200", "--timeout-ms", PATIENCE_MS, "--to", place];
             namespace.start(&[&words[..], extra].concat())
         };
         let server = serve(&namespace);

@@ -347,9 +347,12 @@ impl Carrier {
             let port = 10_000 + (number % 10_000) as u16;
             let listener = self.listener(port, json!({ "sample": 1 }));
             let rows = [("l", listener), ("r", route.clone()), ("c", cluster.clone()), ("e", endpoint.clone())];
-            if controller.delta("proxy", &rows)["rows"].is_null() {
+            let said = controller.delta("proxy", &rows);
+            if said["rows"].is_null() && said["number"].is_u64() {
                 return SocketAddr::from(([127, 0, 0, 1], port));
             }
+            // Refused: the port is somebody's; or failed: there is no worker yet.
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }

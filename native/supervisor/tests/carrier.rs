@@ -68,7 +68,8 @@ fn so_many_rows_may_be_refused_that_they_take_several_lines() {
     let carrier = place.start();
     let mut controller = carrier.controller();
     controller.hear();
-    controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 0, "to": 1}}));
+    controller.first("words", &[]);
+    controller.say(json!({"begin": {"table": "words", "epoch": "e", "from": 0, "to": 2}}));
     for part in 0..20 {
         let rows: Vec<_> = (0..500).map(|row| json!([format!("{part}-{row}"), {"sword": 1}])).collect();
         controller.say(json!({ "put": rows }));
@@ -384,7 +385,7 @@ fn who_is_told_to_end_waits_until_the_agent_has_switched() {
     controller.hear();
     let mut agent = Controller::connect(&path);
     assert_eq!(agent.hear()["serving"], json!([]));
-    controller.delta("words", 0, 1, &[put("a", "1")]);
+    controller.first("words", &[put("a", "1")]);
     controller.doors(&place);
     let said = agent.hear();
     assert_eq!(said["serving"], json!([format!("127.0.0.1:{}", place.port)]));

@@ -183,24 +183,28 @@ fn load(place: &Place) -> (Arc<AtomicBool>, Vec<JoinHandle<usize>>) {
     let (port, pages) = (place.port, place.pages);
     let ask = move |stop: Arc<AtomicBool>| {
         let (mut count, mut buffer) = (0, [0; 16]);
-        while !stop.load(Ordering::Relaxed) {
+        loop {
             // From a port of its own: the kernel spreads them over the sockets.
             let client = client();
             client.send_to(b"a", (Ipv4Addr::LOCALHOST, port)).unwrap();
             let length = client.recv(&mut buffer).unwrap_or_else(|error| panic!("query {count}: {error}"));
             assert_eq!(&buffer[..length], b"1");
             count += 1;
+            if stop.load(Ordering::Relaxed) {
+                return count;
+            }
         }
-        count
     };
     let connects = move |stop: Arc<AtomicBool>| {
         let mut count = 0;
-        while !stop.load(Ordering::Relaxed) {
+        loop {
             drop(TcpStream::connect((Ipv4Addr::LOCALHOST, pages)).expect("none is refused"));
             count += 1;
+            if stop.load(Ordering::Relaxed) {
+                return count;
+            }
             thread::sleep(std::time::Duration::from_millis(5));
         }
-        count
     };
     let (asks, again, connecting) = (stop.clone(), stop.clone(), stop.clone());
     let threads = vec![

@@ -55,7 +55,7 @@ impl Namespace {
 
     pub fn run_with(&self, words: &[&str], input: &str) -> String {
         // What hangs fails.
-        let output = feed(self.command(&[&["timeout", "60"], words].concat()), input);
+        let output = feed(self.command(&[&["timeout", "120"], words].concat()), input);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -139,11 +139,11 @@ pub fn feed(mut command: Command, input: &str) -> Output {
     output
 }
 
-/// Asks until it is true; panics after ten seconds.
+/// Asks until it is true; panics after a minute.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
-        assert!(Instant::now() < deadline, "did not come true within 10 s: {what}");
+        assert!(Instant::now() < deadline, "did not come true within 60 s: {what}");
         std::thread::yield_now();
     }
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use supervisor::{Changes, Kind, Place, Sockets, Worker};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Server {
     pub worker: Box<dyn Worker>,

@@ -203,6 +203,11 @@ impl Controller {
         }
     }
 
+    /// The first one may come before there is a worker, and is sent again then.
+    pub fn first(&mut self, table: &str, changes: &[Value]) {
+        eventually("a worker takes it", || self.delta(table, 0, 1, changes) == "acknowledged");
+    }
+
     /// A port that was free may be taken for a moment, by a process that another test is starting: until it runs its own
     /// program it has our files.
     pub fn doors(&mut self, place: &Place) {
@@ -255,9 +260,9 @@ pub fn kill(pid: u32, signal: &str) {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
-        assert!(Instant::now() < deadline, "did not come true within 20 s: {what}");
+        assert!(Instant::now() < deadline, "did not come true within 60 s: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
