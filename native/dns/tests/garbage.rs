@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Server, Shown, query};
+use common::{PATIENCE, Server, Shown, query};
 use dns::packet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 struct Random(u64);
 
@@ -100,9 +100,17 @@ fn the_server_goes_on() {
             answers += 1;
         }
     }
-    assert!(answers > 0);
+    // Some of it is answered, as soon as the server has its turn.
+    client.set_nonblocking(false).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while answers == 0 {
+        assert!(Instant::now() < deadline);
+        let _ = client.send(&bent(&mut random));
+        answers += usize::from(client.recv(&mut room).is_ok());
+    }
     // The flood filled the socket's buffer: a query may still be lost in it.
     let asked = query("a.cluster.local.", 1, None);
-    let answer = (0..20).find_map(|_| server.try_udp(&asked, Duration::from_secs(1))).expect("an answer");
+    let answer = (0..60).find_map(|_| server.try_udp(&asked, Duration::from_secs(1))).expect("an answer");
     assert_eq!(Shown::of(&answer).answer, ["a.cluster.local. 30 A 10.0.0.1"]);
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Server, Shown, query};
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
@@ -310,7 +311,9 @@ fn what_is_known_of_a_query_goes_into_what_is_asked() {
         let wanted = if value.is_empty() { Vec::new() } else { option };
         assert_eq!(options(&asked.lock().unwrap()[0]), wanted, "{label}");
         server.udp(&query("a.example.com.", A, None));
-        assert_eq!(options(&asked.lock().unwrap()[1]), b"", "the name is in none of the zones");
+        let seen = asked.lock().unwrap();
+        let other = seen.iter().find(|packet| packet[12..].windows(3).any(|part| part.eq_ignore_ascii_case(b"com")));
+        assert_eq!(options(other.unwrap()), b"", "the name is in none of the zones");
     }
     // CoreDNS's example: a short name is looked up in the namespace of who asks.
     let to = r#"{"group":1},{"text":"."},{"metadata":"kubernetes/client-namespace"},{"text":".svc.cluster.local."}"#;
@@ -364,7 +367,9 @@ fn addresses_of_others_are_translated() {
     let (address, asked) = upstream();
     let server = start("[::1]:0", &format!("{},{}", dns64("64:ff9b::/96", false, false), forward(address)));
     assert_eq!(server.ask("a.example.org.", AAAA).answer, ["a.example.org. 300 AAAA 64:ff9b::c000:235"]);
-    assert_eq!(asked.lock().unwrap().len(), 2);
+    // More than once where an answer took longer than 600 ms.
+    let kinds: BTreeSet<u8> = asked.lock().unwrap().iter().map(|packet| packet[12 + 15 + 1]).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [A as u8, AAAA as u8]);
     // Who validates by himself gets what is signed.
     let mut packet = query("b.example.org.", AAAA, Some(1232));
     packet[3] |= 0x10;

@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{Server, Shown, framed, query, read};
+use common::{PATIENCE, Server, Shown, framed, query, read};
 use std::io::{Read, Write};
-use std::time::Duration;
 
 const KUBERNETES: &str = r#"{"plugin":"kubernetes","set":"k0","zones":["cluster.local."],"ttl":30,"fallthrough":null,
     "soa":{"primary":"ns.dns","mailbox":"hostmaster","ttl":5,"refresh":7200,"retry":1800,"expire":86400,"minimum":5}}"#;
@@ -85,7 +84,7 @@ fn what_is_no_query_gets_no_answer() {
     let mut response = query("one.cluster.local.", A, None);
     response[2] |= 0x80;
     let client = server.client();
-    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     for silent in [&response[..], b"", b"\x12\x34\x01\0\0\x01\0\0\0\0\0", &[0xff; 2049]] {
         client.send(silent).unwrap();
     }

@@ -209,10 +209,14 @@ fn what_is_answered_before_readers_come_again_is_told() {
     let mut world = World::start("again");
     let (reader, _) = Reader::start(&world, &["web.cluster.local.", "db.cluster.local."], true);
     drop(reader);
+    let began = Instant::now();
     world.next();
     assert_eq!(addresses(&world, "web.cluster.local.").len(), 1, "it is not held back for ever");
+    let answered = began.elapsed();
     assert_eq!(addresses(&world, "other.cluster.local.").len(), 1);
-    assert_eq!((world.metric("held_total"), world.metric("reported_total")), (1, 1));
+    assert_eq!(world.metric("reported_total"), 1);
+    // Nobody is waited for who is not back within a second, which may have passed before it was asked for.
+    assert!(world.metric("held_total") == 1 || answered > Duration::from_secs(1), "{answered:?}");
     let (mut reader, rows) = Reader::start(&world, &["web.cluster.local."], true);
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(rows[0]["names"], json!(["web.cluster.local."]));

@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{Server, query};
-use std::time::Duration;
+use common::{PATIENCE, Server, query};
 
 const A: u16 = 1;
 const KUBERNETES: &str = r#"{"plugin":"kubernetes","set":"k0","zones":["cluster.local."],"ttl":30,"fallthrough":null,
@@ -83,7 +82,7 @@ fn who_may_ask_what() {
             None => {
                 // One thread answers in order: were there an answer, it would come before that to a message without question.
                 let client = server.client();
-                client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                client.set_read_timeout(Some(PATIENCE)).unwrap();
                 client.send(&asked).unwrap();
                 client.send(&[0; 12]).unwrap();
                 let mut room = [0; 512];

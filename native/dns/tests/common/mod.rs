@@ -11,6 +11,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 use supervisor::{Changes, Kind, Place, Sockets, Worker};
 
+/// For what comes. Nothing waits so long but on a machine at its limit.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 pub struct Server {
     pub worker: Box<dyn Worker>,
     pub place: Place,
@@ -90,7 +93,7 @@ impl Server {
     }
 
     pub fn udp(&self, packet: &[u8]) -> Vec<u8> {
-        self.try_udp(packet, Duration::from_secs(10)).expect("an answer")
+        self.try_udp(packet, PATIENCE).expect("an answer")
     }
 
     pub fn try_udp(&self, packet: &[u8], patience: Duration) -> Option<Vec<u8>> {
@@ -111,7 +114,7 @@ impl Server {
 
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 

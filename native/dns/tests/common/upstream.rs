@@ -1,6 +1,6 @@
 //! Upstreams that do as a test says.
 
-use super::framed;
+use super::{framed, query};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,6 +71,14 @@ impl Upstream {
 
     pub fn asked(&self) -> usize {
         self.datagrams.load(Ordering::SeqCst)
+    }
+
+    /// How many datagrams asked for this name and type: more than one, too, where an answer took longer than 600 ms.
+    pub fn asked_for(&self, name: &str, kind: u16) -> usize {
+        let wanted = &query(name, kind, None)[12..];
+        let is =
+            |packet: &&Vec<u8>| packet[12..].get(..wanted.len()).is_some_and(|own| own.eq_ignore_ascii_case(wanted));
+        self.seen.lock().unwrap().iter().filter(is).count()
     }
 }
 
