@@ -4,6 +4,7 @@ mod client;
 mod executor;
 mod filter;
 mod kind;
+mod later;
 pub mod proxy_protocol;
 mod record;
 mod resolve;

@@ -1,6 +1,7 @@
 //! One of the threads that serve, each an event loop of its own: connections, and those to backends, never leave it.
 
 use crate::client::connection::{Closing, serve};
+use crate::later;
 use crate::record::metrics::Metrics;
 use crate::record::refusals::Told;
 use crate::record::writer::Writer;
@@ -145,7 +146,7 @@ impl Thread {
                 Some(Order::End(within)) => {
                     doors.drain().for_each(|(_, door)| door.close(Some(within)));
                     let _ = timeout(within, self.idle()).await;
-                    return;
+                    return later::write_due();
                 }
                 None => return,
             }

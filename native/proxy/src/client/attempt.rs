@@ -58,7 +58,7 @@ impl Attempt<'_> {
                     Err(failure) => return Err((failure, Some(Box::new(request)))),
                 },
             };
-            if !connection.sender.ready().await {
+            if !connection.ready().await {
                 if reused {
                     continue;
                 }
@@ -67,7 +67,13 @@ impl Attempt<'_> {
             connection.requests += 1;
             let copy = if self.repeatable { copy(&request) } else { None };
             match self.send(&mut connection, request).await {
-                Ok(Ok(response)) => return Ok((response, connection, copy)),
+                Ok(Ok(response)) => {
+                    let over = self.progress.waits.get() == Waits::Done;
+                    if !over || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                        connection.part();
+                    }
+                    return Ok((response, connection, copy));
+                }
                 Ok(Err(mut error)) => match error.take_message().map(Box::new).or(copy) {
                     Some(again) if reused && self.progress.failure.get().is_none() => request = *again,
                     again => return Err((self.blame(Failure::Error), again)),
@@ -92,7 +98,7 @@ impl Attempt<'_> {
             Err(Refused::Failed) => return Err(Failure::Error),
         };
         if let Some(sender) = connection.sender.share() {
-            let shared = Pooled { sender, requests: 0, timer: Default::default(), connected: None };
+            let shared = Pooled { sender, drive: None, requests: 0, timer: Default::default(), connected: None };
             let key = (endpoint.health.number, cluster.flavour);
             self.thread.pool.put(key, shared, &cluster.row.row.keep_alive);
         }
@@ -105,12 +111,16 @@ impl Attempt<'_> {
         connection: &mut Pooled,
         request: Request<RequestBody>,
     ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, ()> {
-        let Pooled { sender, timer, .. } = connection;
+        let Pooled { sender, drive, timer, .. } = connection;
         let (progress, timeouts) = (self.progress, self.timeouts);
         progress.since.set(Instant::now());
         let mut sending = pin!(sender.send(request));
         poll_fn(|cx| {
-            if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
+            let polled = match drive {
+                None => sending.as_mut().poll(cx),
+                Some(drive) => drive.until(cx, |cx| sending.as_mut().poll(cx)),
+            };
+            if let Poll::Ready(sent) = polled {
                 return Poll::Ready(Ok(sent));
             }
             let own = match progress.waits.get() {

@@ -10,6 +10,7 @@ use super::guard::{Guard, Rules};
 use super::head::Limits;
 use super::transport::{Replay, Transport};
 use crate::executor::LocalExecutor;
+use crate::later::Later;
 use crate::record::metrics::Metrics;
 use crate::record::refusals::Refusal;
 use crate::stream::connection::Relay;
@@ -171,7 +172,7 @@ async fn serve_requests(
                 Accepted::Challenge => Begun::Over,
             }),
             _ => Ok(match first(stream).await? {
-                Some((stream, read)) => Begun::Requests(Transport::Plain(stream), None, read),
+                Some((stream, read)) => Begun::Requests(Transport::Plain(Later::new(stream)), None, read),
                 None => Begun::Over,
             }),
         }

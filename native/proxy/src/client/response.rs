@@ -165,7 +165,12 @@ impl FromBackend {
     }
 
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        let inner = &mut self.inner;
+        let polled = match self.lease.as_mut().and_then(|lease| lease.connection.drive.as_mut()) {
+            None => Pin::new(inner).poll_frame(cx),
+            Some(drive) => drive.until(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)),
+        };
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.stop();
                 Poll::Ready(Some(Ok(frame)))

@@ -1,15 +1,15 @@
 //! What a client is reached through: a TCP connection, bare or under TLS.
 
+use crate::later::Later;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 pub enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Later),
+    Tls(Box<TlsStream<Later>>),
 }
 
 /// Gives what was read already once more.

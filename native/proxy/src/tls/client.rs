@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::KeyUsage;
@@ -67,7 +67,10 @@ impl BackendEnd {
         self.used.len() == other.used.len() && self.used.iter().zip(&other.used).all(same)
     }
 
-    pub async fn connect(&self, stream: TcpStream, address: IpAddr) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn connect<T>(&self, stream: T, address: IpAddr) -> io::Result<TlsStream<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let config = self.config.clone().map_err(io::Error::other)?;
         // An address is never sent as SNI (RFC 6066 3).
         let name = self.name.clone().unwrap_or_else(|| ServerName::from(address));

@@ -4,6 +4,7 @@ use super::clients::{Clients, Known};
 use super::hello::{self, Hello};
 use super::sni::Shows;
 use super::{PROVIDER, versions};
+use crate::later::Later;
 use crate::table::{Problem, State};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
@@ -109,7 +110,7 @@ fn openssl_name(suite: CipherSuite) -> &'static str {
 
 /// A client that has said what it wants.
 pub enum Accepted {
-    Ended(Box<TlsStream<TcpStream>>, Ended),
+    Ended(Box<TlsStream<Later>>, Ended),
     /// It was a challenge, and is answered.
     Challenge,
     /// TLS goes on to this cluster, with what was read of it.
@@ -216,7 +217,7 @@ pub async fn accept(mut stream: TcpStream, state: &State, listener: &str) -> io:
         Shows::Passthrough(_) => None,
     });
     let (Some(sni), Some(config)) = (sni, config) else { return unrecognized(stream).await };
-    let stream = StartHandshake::from_parts(accepted, stream).into_stream(config).await?;
+    let stream = StartHandshake::from_parts(accepted, Later::new(stream)).into_stream(config).await?;
     let tls = stream.get_ref().1;
     let chain = tls.peer_certificates().unwrap_or_default();
     let ended = Ended {

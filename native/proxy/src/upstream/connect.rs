@@ -1,10 +1,12 @@
 //! A new connection to a backend.
 
 use super::cluster::{Cluster, Endpoint};
+use super::drive::Drive;
 use super::health::{Connections, Counted};
 use super::pool::Pooled;
 use crate::client::body::RequestBody;
 use crate::executor::LocalExecutor;
+use crate::later::Later;
 use crate::timer::Timer;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -51,15 +53,6 @@ impl Sender {
         }
     }
 
-    /// False: it is closed.
-    pub async fn ready(&mut self) -> bool {
-        match self {
-            Sender::One(sender) if sender.is_ready() => true,
-            Sender::One(sender) => sender.ready().await.is_ok(),
-            Sender::Two(sender) => sender.ready().await.is_ok(),
-        }
-    }
-
     pub async fn send(
         &mut self,
         mut request: Request<RequestBody>,
@@ -86,15 +79,23 @@ pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, within: Duration) -
     let seat = Counted::new(Connections(health.clone()));
     let began = Instant::now();
     match timeout(within, open(cluster, endpoint, seat)).await {
-        Ok(Ok(sender)) => Ok(Pooled { sender, requests: 0, timer: Timer::default(), connected: Some(began.elapsed()) }),
+        Ok(Ok((sender, drive))) => {
+            let connected = Some(began.elapsed());
+            Ok(Pooled { sender, drive, requests: 0, timer: Timer::default(), connected })
+        }
         Ok(Err(_)) => Err(Refused::Failed),
         Err(_) => Err(Refused::TimedOut),
     }
 }
 
-async fn open(cluster: &Cluster, endpoint: &Endpoint, seat: Counted<Connections>) -> io::Result<Sender> {
+async fn open(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+    seat: Counted<Connections>,
+) -> io::Result<(Sender, Option<Drive>)> {
     let stream = dial(endpoint).await?;
     stream.set_nodelay(true)?;
+    let stream = Later::new(stream);
     let protocol = cluster.row.row.protocol;
     match &cluster.tls {
         None => begin(stream, protocol, seat).await,
@@ -124,7 +125,11 @@ async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
     }
 }
 
-async fn begin<T>(stream: T, protocol: BackendProtocol, seat: Counted<Connections>) -> io::Result<Sender>
+async fn begin<T>(
+    stream: T,
+    protocol: BackendProtocol,
+    seat: Counted<Connections>,
+) -> io::Result<(Sender, Option<Drive>)>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -139,16 +144,16 @@ where
             let _ = connection.await;
             drop(seat);
         });
-        return Ok(Sender::Two(sender));
+        return Ok((Sender::Two(sender), None));
     }
     let mut builder = http1::Builder::new();
     builder.max_headers(HEADERS_MAX).max_buf_size(BUFFER_BYTES);
     let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-    spawn_local(async move {
+    let drive = Drive::new(async move {
         let _ = connection.with_upgrades().await;
         drop(seat);
     });
-    Ok(Sender::One(sender))
+    Ok((Sender::One(sender), Some(drive)))
 }
 
 /// As RFC 8305 8 recommends.

@@ -3,5 +3,6 @@
 pub mod balance;
 pub mod cluster;
 pub mod connect;
+pub mod drive;
 pub mod health;
 pub mod pool;
