@@ -28,7 +28,7 @@ export function contract(
   })
 
   for (const { name, objects, node, packets } of cases) {
-    t.test(name, { timeout: 60_000 }, async (t) => {
+    t.test(name, { timeout: 300_000 }, async (t) => {
       const room = new Room({ node }).put(...objects)
       const target = makeTarget()
       const to = { epoch: 'test', number: 1 }

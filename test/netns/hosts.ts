@@ -2,7 +2,7 @@ import type { Test as Tap } from 'tap'
 import { familyOf } from '../../src/cluster/address.ts'
 import type { Protocol } from '../../src/cluster/protocol.ts'
 import type { Packet, Route } from '../../src/service/fake.ts'
-import { Peer, type Port } from './peer.ts'
+import { PATIENCE_MS, Peer, type Port } from './peer.ts'
 import { hasSctp } from './sctp.ts'
 import { addOutside, announce, buildNodes, buildPod, NODES, six } from './topology.ts'
 import { inside } from './world.ts'
@@ -115,4 +115,3 @@ export function split(endpoint: string): [string, number] {
 }
 
 const host = (endpoint: string | null): string | null => (endpoint === null ? null : split(endpoint)[0])
-const PATIENCE_MS = 60_000

@@ -7,9 +7,10 @@ import { start } from '../../src/kernel/exec.ts'
 import { ended } from './waiting.ts'
 import { within } from './world.ts'
 
-/** `args`: of the carrier. */
+/** `args`: of the carrier. What is refused or reset fails at once, what is not answered after a while that no stalled machine takes. */
 export function run(namespace: string, ...args: string[]): ChildProcess {
-  const command = [...within(namespace), carrier, ...args] as unknown as readonly [string, ...string[]]
+  const patience = CLIENTS.has(args[1] ?? '') && !args.includes('--timeout-ms') ? ['--timeout-ms', '20000'] : []
+  const command = [...within(namespace), carrier, ...args, ...patience] as unknown as readonly [string, ...string[]]
   const child = start(command, { stdio: ['pipe', 'pipe', 'inherit'] })
   const all: string[] = []
   const first = new Promise<void>((resolve, reject) => {
@@ -64,4 +65,5 @@ export function killLoads(): void {
   for (const load of lines.keys()) load.kill('SIGKILL')
 }
 
+const CLIENTS: ReadonlySet<string> = new Set(['hold', 'steady', 'connect'])
 const lines = new Map<ChildProcess, { readonly all: string[]; readonly first: Promise<void> }>()

@@ -26,9 +26,12 @@ export interface Send {
   readonly fromPort?: number
   /** What a datagram carries: comes back in the answer. */
   readonly text?: string
-  /** How long no answer means silence. */
+  /** How long no answer means silence: whoever wants an answer says PATIENCE_MS. */
   readonly waitMs?: number
 }
+
+/** What a busy machine never takes to answer. */
+export const PATIENCE_MS = 60_000
 
 export interface Port {
   readonly protocol: Protocol
