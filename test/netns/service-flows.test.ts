@@ -11,6 +11,7 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, GONE as NO_MORE, READY, service, slice, TERMINATING, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
+import { PATIENCE_MS } from './peer.ts'
 import { Shipped, type Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 import { six } from './topology.ts'
@@ -20,7 +21,7 @@ const shipped = new Shipped()
 const [DNS, GONE, VIP, GONE6] = ['10.96.0.10', '10.96.0.11', '172.30.0.200', 'fd00:10:96::11']
 const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
 const UDP = [{ port: 8080, protocol: 'UDP' }]
-t.setTimeout(300_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.afterEach(async () => {
   await shipped.kill()
@@ -34,6 +35,8 @@ t.teardown(() => {
 t.test('the hosts stand', { timeout: 120_000 }, async () => {
   await hosts.build([POD, OUTSIDE, A, B], [DNS, GONE, VIP, GONE6])
   await hosts.listen([A, B].map((pod) => `${pod}:8080`))
+  // Flows do not end by themselves while a test counts them.
+  await inside('n1', 'sysctl', '-qw', 'net.netfilter.nf_conntrack_udp_timeout=600')
 })
 
 t.test('what went while no agent ran: its flows go when one starts, and no other', async (t) => {
@@ -103,7 +106,7 @@ t.test('killed between its rules and the clean-up: the next one still knows what
   shipped.write(...dns(A))
   const hung = shipped.begin('hung', { env: { FAIRLEAD_CARRIER: fake('hangs', 'exec sleep 1000') } })
   let port = 45_000 // a flow that is known would be answered for ever
-  await until('its rules stand', async () => (await ask(POD, GONE, 80, ++port)).kind !== 'answered')
+  await until('its rules stand', async () => (await ask(POD, GONE, 80, ++port, SILENCE_MS)).kind !== 'answered')
   t.equal((await flows(`dst=${GONE} sport=40080 .*src=${A} `)).length, 1, 'the old flow stands')
   await hung.kill()
   const next = await shipped.start('next')
@@ -147,9 +150,8 @@ t.test('a clean-up that fails is seen, tried again, and keeps no Service from be
     return target.error !== null && target.error.includes('no more netlink today')
   })
   await until('it was tried again', async () => (await agent.metric('fairlead_target_failures_total{target="conntrack"}')) >= 2) // prettier-ignore
-  t.ok(
+  await until('it is logged', () =>
     agent.said.some((line) => /WARN.*could not program.*target=conntrack.*no more netlink/i.test(line)),
-    'logged',
   )
   await agent.settled('nftables')
   t.match(await ask(POD, DNS, 80, 45_001), { by: `${B}:8080` }, 'services go on')
@@ -169,10 +171,10 @@ t.test('rules that were lost: flows that began meanwhile are found when the rule
   const agent = await shipped.start('agent')
   agent.child.kill('SIGSTOP')
   await inside('n1', 'nft', 'delete', 'table', 'inet', 'fairlead_service')
-  t.equal((await ask(POD, DNS, 80)).kind, 'silent')
+  t.equal((await ask(POD, DNS, 80, 40_080, SILENCE_MS)).kind, 'silent')
   t.match(await flows(`dst=${DNS} .*UNREPLIED`), { length: 1 }, 'an entry that leads nowhere')
   agent.child.kill('SIGCONT')
-  await until('answered', async () => (await ask(POD, DNS, 80)).kind === 'answered')
+  await until('answered', async () => (await ask(POD, DNS, 80, 40_080, SILENCE_MS)).kind === 'answered')
   await agent.kill()
   await nftProcess.run('delete table inet guest')
 })
@@ -191,9 +193,8 @@ t.test('TCP is tracked strictly unless --conntrack-tcp-be-liberal says otherwise
   const readOnly = await shipped.start('read-only', { args, enter: READ_ONLY })
   t.equal(await liberal(), '0')
   t.match(await features(readOnly), [{ present: false, remedy: /cannot set .*tcp_be_liberal.*read-only.*sysctl -w/ }])
-  t.ok(
+  await until('it says so, and goes on', () =>
     readOnly.said.some((line) => /ERROR.*strictly.*read-only.*remedy=.*sysctl -w/.test(line)),
-    'and it goes on',
   )
   await readOnly.kill()
   const able = await shipped.start('able', { args })
@@ -262,8 +263,10 @@ function fake(name: string, words: string, command = 'conntrack stale'): string 
   return path
 }
 
-const ask = (from: string, to: string, port: number, fromPort = 40_000 + (port % 1000)) =>
-  hosts.peer(from).send({ protocol: 'udp', from, to, port, fromPort, waitMs: 500 })
+/** `waitMs`: where no answer is to come, or not yet. */
+const ask = (from: string, to: string, port: number, fromPort = 40_000 + (port % 1000), waitMs = PATIENCE_MS) =>
+  hosts.peer(from).send({ protocol: 'udp', from, to, port, fromPort, waitMs })
+const SILENCE_MS = 1000
 
 async function flows(pattern: string): Promise<string[]> {
   const all = await Promise.all(

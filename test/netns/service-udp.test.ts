@@ -7,7 +7,7 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, GONE, READY, service, slice, TERMINATING, UNREADY, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE, OUTSIDE6, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import type { Answer } from './peer.ts'
+import { PATIENCE_MS, type Answer } from './peer.ts'
 import { Stage } from './stage.ts'
 import { six } from './topology.ts'
 
@@ -23,30 +23,32 @@ const EVERYWHERE = [
   [OUTSIDE, NODE, 30080],
   [OUTSIDE, VIP, 80],
 ] as const
-t.setTimeout(300_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.teardown(() => hosts.close())
 
 t.test('the hosts stand', { timeout: 120_000 }, async () => {
   await hosts.build([POD, OUTSIDE, A1, A2, B1], [IP, OTHER, VIP, IP6, VIP6])
   await hosts.listen([A1, A2, B1].flatMap((pod) => [`${pod}:8080`, `${pod}:9090`]))
+  // Flows do not end by themselves while a test counts them.
+  await inside('n1', 'sysctl', '-qw', 'net.netfilter.nf_conntrack_udp_timeout=600')
 })
 
 t.test('entries made before the Service existed do not keep clients from it', async (t) => {
   // Connections are tracked as soon as anybody's rules ask for it.
   const guest = 'table inet guest { chain c { type filter hook forward priority 0; ct state established accept; }; }'
   t.equal((await nftProcess.run(guest)).kind, 'committed')
-  t.equal((await ask(POD, IP, 80)).kind, 'silent')
+  t.equal((await ask(POD, IP, 80, 40_080, SILENCE_MS)).kind, 'silent')
   t.match(await flows('dst=10.96.0.10 .*UNREPLIED'), { length: 1 }, 'an entry that leads nowhere')
   const stage = new Stage()
-  t.equal((await ask(POD, VIP, 80)).kind, 'silent')
+  t.equal((await ask(POD, VIP, 80, 40_080, SILENCE_MS)).kind, 'silent')
   await stage.put(web(), pods([A1]))
   t.match(await ask(POD, IP, 80), { by: `${A1}:8080` }, 'known when the agent started: the ClusterIP')
   t.match(await ask(POD, VIP, 80), { by: `${A1}:8080` }, 'and the load balancer address')
   // The same for addresses that come while the agent runs.
   await stage.drop(web())
   await forget()
-  t.equal((await ask(OUTSIDE, VIP, 80)).kind, 'silent')
+  t.equal((await ask(OUTSIDE, VIP, 80, 40_080, SILENCE_MS)).kind, 'silent')
   t.match(await flows('dst=172.30.0.200 .*UNREPLIED'), { length: 1 })
   await stage.put(web())
   t.match(await ask(OUTSIDE, VIP, 80), { by: `${A1}:8080` })
@@ -88,7 +90,7 @@ t.test('internalTrafficPolicy Local: follows among the endpoints here', async (t
   await stage.put(pods([A2, B1]))
   t.match(await ask(POD, IP, 80), { by: `${A2}:8080` })
   await stage.put(pods([B1]))
-  t.equal((await ask(POD, IP, 80)).kind, 'silent', 'none here: dropped')
+  t.equal((await ask(POD, IP, 80, 40_080, SILENCE_MS)).kind, 'silent', 'none here: dropped')
   t.same(await flows('dst=10.96.0.10 '), [], 'and no entry')
   await stage.put(pods([A1, B1]))
   t.match(await ask(POD, IP, 80), { by: `${A1}:8080` })
@@ -154,7 +156,7 @@ t.test('a deleted Service, and a port that it has no more', async (t) => {
   for (const [from, to, port] of EVERYWHERE) t.equal((await ask(from, to, port)).kind, 'answered')
   await stage.drop(web())
   t.same(await flows('dport=8080|src=10.244.1.10 '), [], 'no flow of the Service is left')
-  t.equal((await ask(POD, IP, 80)).kind, 'silent', 'and the address is nobody’s')
+  t.equal((await ask(POD, IP, 80, 40_080, SILENCE_MS)).kind, 'silent', 'and the address is nobody’s')
   await stage.close()
 })
 
@@ -207,8 +209,14 @@ function pods(
 }
 
 /** Always from one port unless told, so that conntrack takes all for one flow. */
-const ask = (from: string, to: string, port: number, fromPort = 40_000 + (port % 1000)): Promise<Answer> =>
-  hosts.peer(from).send({ protocol: 'udp', from, to, port, fromPort, waitMs: 400 })
+const ask = (
+  from: string,
+  to: string,
+  port: number,
+  fromPort = 40_000 + (port % 1000),
+  waitMs = PATIENCE_MS,
+): Promise<Answer> => hosts.peer(from).send({ protocol: 'udp', from, to, port, fromPort, waitMs })
+const SILENCE_MS = 400
 
 async function flows(pattern: string): Promise<string[]> {
   const all = await Promise.all(
