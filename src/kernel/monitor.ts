@@ -3,6 +3,8 @@ import type { Nft } from './nft.ts'
 
 export interface MonitorOptions {
   readonly signal: AbortSignal
+  /** Whatever is changed from now on is heard of. */
+  readonly onReady?: () => void
   /** The ruleset was changed by somebody whose transactions were not counted by `count`. At most once each SETTLE_MS. */
   readonly onForeignChange: () => void
   /** The monitor was down: anything may have happened. */
@@ -53,6 +55,7 @@ export class RulesetMonitor {
   #hear(event: MonitorEvent): void {
     if (event.event === 'ready') {
       this.#generation = event.generation
+      this.#options.onReady?.()
       return
     }
     this.#seen += (event.id - this.#generation) >>> 0
