@@ -64,5 +64,5 @@ t.test('for any history of Services', async (t) => {
     }),
     { numRuns: 300 },
   )
-  t.ok(refused > 0, 'some were refused: the ranges are small')
+  t.ok(refused > 0, `${refused} were refused: the ranges are small`)
 })

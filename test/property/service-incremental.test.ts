@@ -70,7 +70,7 @@ t.test('flows may go to whoever may get new ones', (t) => {
     }),
     { numRuns: 500 },
   )
-  t.ok(slots > 500, `${slots} slots`)
+  t.ok(slots > 200, `${slots} slots`)
   t.end()
 })
 
