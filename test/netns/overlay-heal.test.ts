@@ -5,12 +5,12 @@ await enterWorld()
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { exec } from '../../src/kernel/exec.ts'
-import { connected, OverlayWorld, pings, podAddress } from './overlay.ts'
+import { connected, OverlayWorld, pings, podAddress, reached } from './overlay.ts'
 import type { Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld()
-t.setTimeout(180_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.teardown(() => world.close())
 
@@ -44,7 +44,12 @@ t.test('two nodes stand', async (t) => {
   world.write(world.node(1), world.node(2))
   agents = await Promise.all([1, 2].map((number) => world.start(number)))
   await connected(1, 2)
-  whole = await state()
+  // The kernel says of an interface a moment after it is up that it is.
+  await until('all is at rest', async () => {
+    const before = whole
+    whole = await state()
+    return whole === before && !/tentative|state DOWN/.test(whole)
+  })
   t.match(whole, /10\.244\.2\.0\/24/)
 })
 
@@ -154,7 +159,7 @@ t.test('the MTU below changes: the devices follow', async (t) => {
       const links = await inside(name, 'ip', '-o', 'link', 'show', 'type', 'vxlan')
       return /flannel\.1: .*mtu 1350/.test(links) && /flannel-v6\.1: .*mtu 1330/.test(links)
     })
-  t.ok(await pings('p1', podAddress(2), 1350))
+  await reached('p1', podAddress(2), 1350)
   t.notOk(await pings('p1', podAddress(2), 1351))
 })
 

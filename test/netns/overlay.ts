@@ -156,6 +156,10 @@ export async function pings(from: string, to: string, octets?: number): Promise<
   return result.kind === 'done'
 }
 
+/** Until an answer comes: of what must get through. `octets` as of `pings`. */
+export const reached = (from: string, to: string, octets?: number): Promise<void> =>
+  until(`${from} reaches ${to}${octets === undefined ? '' : ` with ${octets} octets`}`, () => pings(from, to, octets))
+
 /** Until pods of two nodes reach each other, both ways. */
 export async function connected(a: number, b: number, families: readonly Family[] = [4, 6]): Promise<void> {
   for (const family of families)
@@ -164,5 +168,5 @@ export async function connected(a: number, b: number, families: readonly Family[
       [b, a],
     ] as const)
       // prettier-ignore
-      await until(`pod ${from} reaches ${podAddress(to, family)}`, () => pings(`p${from}`, podAddress(to, family)))
+      await reached(`p${from}`, podAddress(to, family))
 }

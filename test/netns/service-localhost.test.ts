@@ -24,7 +24,7 @@ const [A, A6, B, B6] = ['10.244.1.10', 'fd00:10:244:1::10', '10.244.2.10', 'fd00
 const LOOPBACKS = ['127.0.0.1', '[::1]']
 const children: ChildProcess[] = []
 const said: string[] = []
-t.setTimeout(180_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()
@@ -40,7 +40,10 @@ t.test('the hosts stand', { timeout: 120_000 }, async () => {
   }
   write()
   await agent('primary,localhost,10.77.0.0/16,fd77::/16')
-  await until('node ports are served', () => answers('127.0.0.1'))
+  for (const loopback of LOOPBACKS) {
+    await until('node ports are served', () => answers(loopback))
+    await until('of UDP, too', async () => (await udp(loopback)) === 0)
+  }
 })
 
 t.test('TCP and UDP answer on both loopback addresses, without route_localnet', async (t) => {
@@ -62,7 +65,7 @@ t.test('from outside 127.0.0.1 of the node is not reached', async (t) => {
   const rules = 'add table ip seen; add chain ip seen in { type filter hook input priority 0; }; add rule ip seen in iifname eth0 ip daddr 127.0.0.1 counter' // prettier-ignore
   await inside('n1', 'nft', rules)
   const seen = async (): Promise<number> => {
-    t.notOk(await answers('127.0.0.1', 30080, 'outside'))
+    t.notOk(await answers('127.0.0.1', 30080, 'outside', '2'))
     return Number(/packets (\d+)/.exec(await inside('n1', 'nft', 'list', 'table', 'ip', 'seen'))![1])
   }
   t.equal(await seen(), 0)
@@ -73,7 +76,7 @@ t.test('from outside 127.0.0.1 of the node is not reached', async (t) => {
 })
 
 t.test('connections stand while their Service changes, and when its node port goes; new ones follow', async (t) => {
-  const held = await begin(carrier, 'load', 'hold', '--to', '127.0.0.1:30082', '--count', '3')
+  const held = await begin(carrier, 'load', 'hold', '--to', '127.0.0.1:30082', '--count', '3', '--timeout-ms', '20000')
   write({ endpoints: [B] })
   await until('the other endpoint answers', async () => (await ask('127.0.0.1')).includes(B))
   write({ nodePort: 0 })
@@ -99,10 +102,7 @@ t.test('a port that another process has is refused alone, named, and served once
   t.match(refused.reason, /127\.0\.0\.1:30091\/tcp is taken by another process/)
   t.match(refused.remedy, /ss -ltnp/)
   t.match(await get('metrics'), /^fairlead_target_refused_rows\{target="localhost"\} 1$/m)
-  t.ok(
-    said.some((line) => /refused.*Service shop\/web 127\.0\.0\.1:30091\/tcp/.test(line)),
-    'in the log',
-  )
+  await until('in the log', () => said.some((line) => /refused.*Service shop\/web 127\.0\.0\.1:30091\/tcp/.test(line)))
   t.match((await target())!, { rows: 6, error: null })
   taker.kill()
   await until('served', () => answers('127.0.0.1', 30091))
@@ -113,7 +113,7 @@ t.test('a port that another process has is refused alone, named, and served once
 
 t.test('addresses come and go', async (t) => {
   const [four, six] = ['10.77.0.1', '[fd77::1]']
-  t.notOk(await answers(four))
+  t.notOk(await answers(four, 30080, 'n1', '2'))
   const add = (): Promise<void> => ip('addr add 10.77.0.1/32 dev eth0', 'addr add fd77::1/128 dev eth0 nodad', 'addr add 10.78.0.1/32 dev eth0') // prettier-ignore
   await add()
   for (const address of [four, six]) await until(`${address} answers`, () => answers(address))
@@ -136,7 +136,7 @@ t.test('a relay that dies is started again', async () => {
 })
 
 t.test('an agent that is killed: connections stand, the next one serves', async (t) => {
-  const held = await begin(carrier, 'load', 'hold', '--to', '[::1]:30082', '--count', '3')
+  const held = await begin(carrier, 'load', 'hold', '--to', '[::1]:30082', '--count', '3', '--timeout-ms', '20000')
   current.kill('SIGKILL')
   await until('nobody is let in', () => refuses('127.0.0.1'))
   await agent('localhost')
@@ -204,14 +204,14 @@ async function get(what: string): Promise<string> {
   return result.kind === 'done' ? result.stdout : ''
 }
 
-/** What the server says of itself; '' when there is none. */
-async function ask(address: string, port = 30080, from = 'n1'): Promise<string> {
+/** What the server says of itself; '' when there is none within so many seconds. */
+async function ask(address: string, port = 30080, from = 'n1', seconds = '20'): Promise<string> {
   const result = await exec([
     ...within(from),
     'curl',
     '-s',
     '-m',
-    '2',
+    seconds,
     `http://${address}:${port}`,
   ] as unknown as Command)
   return result.kind === 'done' ? result.stdout : ''
@@ -221,14 +221,14 @@ const answers = async (...where: Parameters<typeof ask>): Promise<boolean> => (a
 
 /** Nobody listens there, and no rule leads elsewhere: curl says 7. */
 async function refuses(address: string, port = 30080): Promise<boolean> {
-  const result = await exec(['curl', '-s', '-m', '2', `http://${address}:${port}`])
+  const result = await exec(['curl', '-s', '-m', '20', `http://${address}:${port}`])
   return result.kind === 'failed' && result.code === 7
 }
 
 /** How many datagrams, each from a port of its own, got no answer. */
 async function udp(address: string, count = 1, port = 30081): Promise<number> {
   const args = ['load', 'connect', '--udp', '--to', `${address}:${port}`, '--count', String(count), '--threads', '1']
-  const result = await exec([carrier, ...args, '--timeout-ms', '2000'])
+  const result = await exec([carrier, ...args, '--timeout-ms', '20000'])
   const text = result.kind === 'done' ? result.stdout : '{"failedTotal":-1}'
   return (JSON.parse(text) as { failedTotal: number }).failedTotal
 }
