@@ -20,6 +20,7 @@ import {
 } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE, POD } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
+import { PATIENCE_MS } from './peer.ts'
 import { Stage } from './stage.ts'
 import { within } from './world.ts'
 
@@ -28,7 +29,7 @@ const [IP, OTHER, VIP, SECOND] = ['10.96.0.10', '10.96.0.11', '172.30.0.200', '1
 const [A1, A2, B1] = ['10.244.1.10', '10.244.1.11', '10.244.2.10'] as const
 const RENUMBERED = '172.30.0.21'
 const MANY = Array.from({ length: 30 }, (_, i) => 9000 + i)
-t.setTimeout(300_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.teardown(() => hosts.close())
 
@@ -87,14 +88,20 @@ t.test('a node port is released on delete, and taken by another; one number on T
     slice('udp-1', 'udp', [endpoint(B1)], [{ port: 9090, protocol: 'UDP' }]),
   )
   await seen(t, 'TCP and UDP', [[OUTSIDE, NODE, 30080, A1]])
-  t.match(await hosts.peer(OUTSIDE).send({ protocol: 'udp', from: OUTSIDE, to: NODE, port: 30080 }), {
-    by: `${B1}:9090`,
-  })
+  t.match(
+    await hosts.peer(OUTSIDE).send({ protocol: 'udp', from: OUTSIDE, to: NODE, port: 30080, waitMs: PATIENCE_MS }),
+    {
+      by: `${B1}:9090`,
+    },
+  )
   await stage.drop(web('NodePort'))
   await seen(t, 'deleted', [[OUTSIDE, NODE, 30080, 'refused']])
-  t.match(await hosts.peer(OUTSIDE).send({ protocol: 'udp', from: OUTSIDE, to: NODE, port: 30080 }), {
-    by: `${B1}:9090`,
-  })
+  t.match(
+    await hosts.peer(OUTSIDE).send({ protocol: 'udp', from: OUTSIDE, to: NODE, port: 30080, waitMs: PATIENCE_MS }),
+    {
+      by: `${B1}:9090`,
+    },
+  )
   await stage.put(other, otherPods)
   await seen(t, 'taken by another', [[OUTSIDE, NODE, 30080, A2]])
   await stage.put(web('NodePort', {}, { creationTimestamp: '2026-02-01T00:00:00Z' }))
@@ -187,7 +194,7 @@ t.test('the health check node port, asked from outside', async (t) => {
       'curl',
       '-s',
       '-m',
-      '2',
+      '20',
       '-w',
       '\n%{http_code}',
       url,
@@ -231,6 +238,9 @@ function web(type: string, spec: Raw = {}, metadata: Raw = {}): Raw {
 
 const pods = (): Raw => slice('web-1', 'web', [endpoint(A1)])
 
+/** How long nobody answers, where nobody is to. */
+const WAITS_MS: Readonly<Record<string, number>> = { silent: 300, 'not ours': 3000 }
+
 /** `who`: the pod that must answer, or what must happen instead. */
 async function seen(
   t: Test,
@@ -240,7 +250,7 @@ async function seen(
   for (const [from, to, port, who] of packets) {
     const answer = await hosts
       .peer(from)
-      .send({ protocol: 'tcp', from, to, port, waitMs: who === 'silent' ? 300 : 3000 })
+      .send({ protocol: 'tcp', from, to, port, waitMs: WAITS_MS[who] ?? PATIENCE_MS })
     const got = answer.kind === 'answered' ? answer.by.replace(/:\d+$/, '') : answer.kind
     if (who === 'not ours') t.not(answer.kind, 'answered', `${what}: ${from} -> ${to}:${port}`)
     else t.equal(got, who, `${what}: ${from} -> ${to}:${port}`)

@@ -8,6 +8,7 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, service, slice, type Raw } from '../contract/service-objects.ts'
 import { NODE, NODE6, OUTSIDE, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
+import { PATIENCE_MS } from './peer.ts'
 import { finish, killLoads, ready, run } from './load.ts'
 import { Stage } from './stage.ts'
 import { until } from './waiting.ts'
@@ -17,7 +18,7 @@ const hosts = new Hosts()
 const [IP, VIP] = ['10.96.0.10', '172.30.0.200']
 const [IP6, VIP6] = ['fd00:10:96::10', 'fd00:172:30::200']
 const [A1, A2, B1] = ['10.244.1.10', '10.244.1.11', '10.244.2.10'] as const
-t.setTimeout(300_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()
@@ -104,7 +105,7 @@ t.test('nothing that is dropped or refused leaves a conntrack entry', async (t) 
     [POD, '10.96.0.99', 80, 'silent'],
   ] as const
   for (const [from, to, port, expected] of packets)
-    t.equal((await tcp(from, to, port, 300)).kind, expected, `${to}:${port}`)
+    t.equal((await tcp(from, to, port, expected === 'silent' ? 300 : PATIENCE_MS)).kind, expected, `${to}:${port}`)
   t.equal(await inside('n1', 'conntrack', '-L', '-p', 'tcp'), '')
   await stage.close()
 })
@@ -112,9 +113,10 @@ t.test('nothing that is dropped or refused leaves a conntrack entry', async (t) 
 t.test('ping of service addresses: refused where allocated, dropped where not, the node’s own untouched', async (t) => {
   const stage = new Stage()
   await stage.put(balanced({}), pods(A1))
-  const ping = (to: string): Promise<string> => inside(hosts.name(POD), 'ping', '-c', '1', '-W', '1', to).catch(String)
+  const ping = (to: string, seconds = '20'): Promise<string> =>
+    inside(hosts.name(POD), 'ping', '-c', '1', '-W', seconds, to).catch(String)
   t.match(await ping(IP), /Port Unreachable/)
-  t.match(await ping('10.96.0.99'), /100% packet loss/)
+  t.match(await ping('10.96.0.99', '1'), /100% packet loss/)
   for (const to of [NODE, A1, '172.30.0.12']) t.match(await ping(to), / 0% packet loss/, to)
   await stage.close()
 })
@@ -133,7 +135,7 @@ t.test('datagrams in fragments find their endpoint', async (t) => {
     [OUTSIDE, IP],
   ] as const)
     // prettier-ignore
-    t.match(await hosts.peer(from).send({ protocol: 'udp', from, to, port: 80, text }), { kind: 'answered', text }, `${from} -> ${to}`)
+    t.match(await hosts.peer(from).send({ protocol: 'udp', from, to, port: 80, text, waitMs: PATIENCE_MS }), { kind: 'answered', text }, `${from} -> ${to}`)
   await stage.close()
 })
 
@@ -141,10 +143,10 @@ t.test('IPv6 neighbours and multicast go on while services are programmed', asyn
   const stage = new Stage()
   await stage.put(balanced({}), pods(A1))
   await inside('n1', 'ip', '-6', 'neigh', 'flush', 'all')
-  t.match(await inside('n1', 'ping', '-6', '-c', '1', '-W', '2', 'fd00:172:30::12'), / 0% packet loss/)
-  t.match(await inside('n1', 'ping', '-6', '-c', '1', '-W', '2', '-I', 'eth0', 'ff02::1'), / 0% packet loss/)
+  t.match(await inside('n1', 'ping', '-6', '-c', '1', '-W', '20', 'fd00:172:30::12'), / 0% packet loss/)
+  t.match(await inside('n1', 'ping', '-6', '-c', '1', '-W', '20', '-I', 'eth0', 'ff02::1'), / 0% packet loss/)
   const local = /inet6 (fe80::[0-9a-f:]+)/.exec(await inside('outside', 'ip', '-6', 'addr', 'show', 'dev', 'eth0'))![1]!
-  t.match(await inside('n1', 'ping', '-6', '-c', '1', '-W', '2', '-I', 'eth0', local), / 0% packet loss/, 'link-local')
+  t.match(await inside('n1', 'ping', '-6', '-c', '1', '-W', '20', '-I', 'eth0', local), / 0% packet loss/, 'link-local')
   await stage.close()
 })
 
@@ -218,5 +220,5 @@ const balanced = (spec: Raw): Raw =>
     { lb: [VIP, VIP6] },
   )
 const pods = (...addresses: string[]): Raw => slice('web-1', 'web', addresses.map((pod) => endpoint(pod))) // prettier-ignore
-const tcp = (from: string, to: string, port: number, waitMs = 3000) =>
+const tcp = (from: string, to: string, port: number, waitMs = PATIENCE_MS) =>
   hosts.peer(from).send({ protocol: 'tcp', from, to, port, waitMs })
