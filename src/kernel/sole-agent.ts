@@ -101,6 +101,6 @@ const NAME = 'fairlead-agent'
 const PATH = `\0${NAME}`
 const WORD = /^[\w.+:-]{1,253}$/
 const LOOK_MS = 100
-const ANSWER_MAX_MS = 500
+const ANSWER_MAX_MS = 5_000
 const ANSWER_MAX_LENGTH = 2_000
 const CONNECTIONS_MAX = 16
