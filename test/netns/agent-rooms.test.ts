@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { endpoint, service, slice } from '../contract/service-objects.ts'
 import { Hosts } from './hosts.ts'
+import { PATIENCE_MS } from './peer.ts'
 import { Shipped } from './shipped.ts'
 import { until } from './waiting.ts'
 
@@ -15,7 +16,7 @@ const IP = '10.96.0.10'
 const hosts = new Hosts()
 const shipped = new Shipped()
 const CONF = join(shipped.folder, 'net.d')
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()
@@ -29,8 +30,8 @@ const ours = async (): Promise<string> => {
     .sort()
     .join(' ')
 }
-const answers = async (): Promise<boolean> =>
-  (await hosts.peer(A).send({ protocol: 'tcp', from: A, to: IP, port: 80, waitMs: 1500 })).kind === 'answered'
+const answers = async (waitMs = PATIENCE_MS): Promise<boolean> =>
+  (await hosts.peer(A).send({ protocol: 'tcp', from: A, to: IP, port: 80, waitMs })).kind === 'answered'
 
 t.test('the hosts stand', async () => {
   await hosts.build([A, B, OUTSIDE], [IP])
@@ -54,8 +55,8 @@ t.test('the network only, beside the services of somebody else: those we had go'
   })
   await agent.settled('no services', 'masquerade', 'forwarding', 'forward', 'conflist')
   t.equal(await ours(), 'fairlead_egress')
-  t.notOk(await answers())
-  const answer = await hosts.peer(A).send({ protocol: 'tcp', from: A, to: OUTSIDE, port: 8080 })
+  t.notOk(await answers(1500))
+  const answer = await hosts.peer(A).send({ protocol: 'tcp', from: A, to: OUTSIDE, port: 8080, waitMs: PATIENCE_MS })
   t.match(answer, { kind: 'answered', seen: '172.30.0.11' })
   t.ok(existsSync(join(CONF, '10-fairlead.conflist')))
   t.equal(readFileSync(join(CONF, '10-calico.conflist'), 'utf8'), '{"name":"calico"}')
