@@ -13,6 +13,7 @@ import { describe, exec } from '../../src/kernel/exec.ts'
 export type Built =
   | { readonly kind: 'built'; readonly binary: string }
   /** `missing`: no Go that is new enough. */
+  /** `missing`, too: its modules cannot be fetched. */
   | { readonly kind: 'missing' | 'failed'; readonly hint: string }
 
 export type Program = 'components' | 'coredns' | 'pebble' | 'pebble-challtestsrv' | 'h2spec'
@@ -70,11 +71,22 @@ async function compile(program: Program, binary: string): Promise<Built> {
   const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${await versionOf('components')}`
   const { folder, main } = PROGRAMS[program]
   const source = join(import.meta.dirname, folder)
-  const result = await exec(['nice', 'go', 'build', '-C', source, '-trimpath', '-ldflags', flags, '-o', fresh, main], {
-    env: { ...process.env, CGO_ENABLED: '0' },
-    timeoutMs: BUILD_TIMEOUT_MS,
-  })
-  if (result.kind !== 'done') return { kind: 'failed', hint: `go build failed: ${describe(result)}` }
+  for (let tries = 1; ; tries++) {
+    const result = await exec(
+      ['nice', 'go', 'build', '-C', source, '-trimpath', '-ldflags', flags, '-o', fresh, main],
+      {
+        env: { ...process.env, CGO_ENABLED: '0' },
+        timeoutMs: BUILD_TIMEOUT_MS,
+      },
+    )
+    if (result.kind === 'done') break
+    const hint = `go build failed: ${describe(result)}`
+    const isAway = result.kind === 'failed' && AWAY.test(result.stderr)
+    if (!isAway) return { kind: 'failed', hint }
+    // What has come is kept: go itself asks once.
+    if (tries === TRIES) return { kind: 'missing', hint }
+    await wait(tries * 2_000)
+  }
   await rename(fresh, binary)
   return { kind: 'built', binary }
 }
@@ -152,6 +164,10 @@ const MODULES = { components: 'k8s.io/kubernetes', coredns: 'github.com/coredns/
 const GO_WANTED = [1, 26] as const
 const BUILD_TIMEOUT_MS = 30 * 60_000
 const LOCK_POLL_MS = 500
+const TRIES = 4
+/** What go says where a module proxy does not answer, or not as it should. */
+const AWAY =
+  /dial tcp|i\/o timeout|TLS handshake|connection re(set|fused)|unexpected EOF|no such host|: (429|50\d) |stream error|GOAWAY/
 
 if (process.argv[1] === import.meta.filename) {
   for (const program of Object.keys(PROGRAMS) as Program[]) {

@@ -41,7 +41,7 @@ async function fetch(place: string): Promise<string> {
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1]
   if (name === undefined) throw new Error(`apt knows no ${PACKAGE}, which Debian 12 has: apt-get update`)
   // apt-get writes what it downloads to its current folder.
-  await run(['env', `--chdir=${place}`, 'apt-get', '-q', 'download', name])
+  await run(['env', `--chdir=${place}`, 'apt-get', '-q', '-o', 'Acquire::Retries=5', 'download', name])
   const [file] = await readdir(place)
   const unpacked = join(place, 'root')
   await run(['dpkg-deb', '--extract', join(place, file!), unpacked])
@@ -82,10 +82,15 @@ async function modules(version: string, root: string): Promise<Set<string>> {
 }
 
 async function run(command: readonly [string, ...string[]], stdin?: string): Promise<string> {
-  const result = await exec(command, stdin === undefined ? {} : { stdin })
+  const result = await exec(command, { timeoutMs: TIMEOUT_MS, ...(stdin !== undefined && { stdin }) })
   if (result.kind === 'done') return result.stdout
   throw new Error(`${command.slice(0, 2).join(' ')}: ${describe(result)}`)
 }
 
+/** A mirror may be slow. */
+const TIMEOUT_MS = 15 * 60_000
 const PACKAGE = 'linux-image-6.12-amd64'
 const TOOLS = ['qemu-system-x86_64', 'busybox', 'cpio', 'modprobe', 'depmod', 'xz', 'dpkg-deb', 'apt-get']
+
+// `bin/setup vm` has it fetched.
+if (import.meta.main) await kernel()

@@ -78,7 +78,7 @@ t.test('Services, masquerading and the guard', async (t) => {
     [ELSEWHERE, 8080, POD],
     [OUTSIDE, 8080, NODES.n1],
   ] as const) {
-    const answer = await hosts.peer(POD).send({ protocol: 'tcp', from: POD, to, port, waitMs: 10_000 })
+    const answer = await hosts.peer(POD).send({ protocol: 'tcp', from: POD, to, port, waitMs: 60_000 })
     t.match(answer, { kind: 'answered', seen: saw }, `${POD} -> ${to}`)
   }
 })

@@ -36,14 +36,14 @@ const cases = [
 t.equal(cases.length, KINDS.length + 1, 'no case was renamed')
 const hosts = contract(t, cases, ['tcp', 'udp', 'sctp'])
 
-t.test('SCTP: session affinity', { timeout: 60_000 }, async (t) => {
+t.test('SCTP: session affinity', { timeout: 300_000 }, async (t) => {
   const ip = '10.96.0.10'
   const port = { port: 80, protocol: 'SCTP', targetPort: 8080 }
   const stage = new Stage()
   const asked = async (): Promise<number> => {
     const by = new Set<string>()
     for (let i = 0; i < 24; i++) {
-      const answer = await hosts.peer(POD).send({ protocol: 'sctp', from: POD, to: ip, port: 80, waitMs: 10_000 })
+      const answer = await hosts.peer(POD).send({ protocol: 'sctp', from: POD, to: ip, port: 80, waitMs: 60_000 })
       by.add(answer.kind === 'answered' ? answer.by : answer.kind)
     }
     t.notOk(by.has('refused') || by.has('silent'), 'every association is made')
