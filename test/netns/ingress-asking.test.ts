@@ -122,7 +122,9 @@ t.test('who is asked, and what comes of it', async (t) => {
   t.match(copies.last(), { line: 'POST /copy/m', body: 'hello', headers: { host: 'copies.org' } })
   await until('spans', () => collector.got.length > 0)
   t.match(collector.last(), { line: 'POST /v1/traces', headers: { 'content-type': 'application/x-protobuf' } })
-  t.match((await shipped.page('/metrics')).body, /fairlead_proxy_mirrored_total\{result="sent"\} 1\n/)
+  // Counted once it is answered.
+  const sent = /fairlead_proxy_mirrored_total\{result="sent"\} 1\n/
+  await until('it is counted', async () => sent.test((await shipped.page('/metrics')).body))
   t.notMatch(shipped.said.join('\n'), /not served|refused/)
 })
 

@@ -32,7 +32,7 @@ let agent: Agent
 let local: DnsServer
 let cluster: DnsServer | null = null
 const clients = new Map<string, DnsClient>()
-t.setTimeout(300_000)
+t.setTimeout(540_000)
 t.jobs = 1
 t.teardown(async () => {
   shipped.close()
@@ -49,11 +49,11 @@ function clientOf(where: string): DnsClient {
 }
 
 const ask = (where: string, address: string, how: 'udp' | 'tcp' = 'udp'): Promise<string> =>
-  clientOf(where).ask(address, how)
+  clientOf(where).ask(address, how, 20_000)
 
-/** What each of the addresses answers. */
+/** What each of the addresses answers, by those who ask again when it is silent. */
 const askAll = (where: string): Promise<readonly string[]> =>
-  Promise.all(ADDRESSES.map((address) => ask(where, address)))
+  Promise.all(ADDRESSES.map((address) => clientOf(where).ask(address)))
 
 const eventually = (who: string, where = pod): Promise<void> =>
   until(`${who} answers`, async () => (await askAll(where)).every((said) => said === who))
@@ -137,7 +137,8 @@ t.test('told to end under load: switched, then stopped; no query is lost', async
   for (let round = 0; round < 3; round++) {
     local.carrier.kill('SIGTERM')
     t.equal(await ended(local.carrier), 0)
-    await eventually(ELSEWHERE)
+    // Each load has run meanwhile: its process has answered us.
+    for (const where of [pod, 'n1']) await eventually(ELSEWHERE, where)
     local.startCarrier()
     await eventually(HERE)
   }
@@ -209,13 +210,14 @@ t.test('what somebody takes away comes back', async (t) => {
 t.test('a host whose firewall drops what it does not know', async (t) => {
   const tools = ['iptables', 'ip6tables'].map((tool) => `${tool}-${VARIANT ?? 'legacy'}`)
   for (const tool of tools) {
-    for (const chain of ['INPUT', 'OUTPUT']) await inside('n1', tool, '-P', chain, 'DROP')
-    await inside('n1', tool, '-A', 'INPUT', '-p', tool.startsWith('ip6') ? 'icmpv6' : 'icmp', '-j', 'ACCEPT')
-    await inside('n1', tool, '-A', 'OUTPUT', '-p', tool.startsWith('ip6') ? 'icmpv6' : 'icmp', '-j', 'ACCEPT')
+    for (const chain of ['INPUT', 'OUTPUT']) await inside('n1', tool, '-w', '-P', chain, 'DROP')
+    await inside('n1', tool, '-w', '-A', 'INPUT', '-p', tool.startsWith('ip6') ? 'icmpv6' : 'icmp', '-j', 'ACCEPT')
+    await inside('n1', tool, '-w', '-A', 'OUTPUT', '-p', tool.startsWith('ip6') ? 'icmpv6' : 'icmp', '-j', 'ACCEPT')
   }
   await eventually(HERE)
   await eventually(HERE, 'n1')
-  for (const tool of tools) for (const chain of ['INPUT', 'OUTPUT']) await inside('n1', tool, '-P', chain, 'ACCEPT')
+  for (const tool of tools)
+    for (const chain of ['INPUT', 'OUTPUT']) await inside('n1', tool, '-w', '-P', chain, 'ACCEPT')
   const undone = agent.said.filter((line) => / drifted .*table filter does not lead to our chains/.test(line))
   t.same(undone, [], 'rules of Services and of node-local DNS leave each other alone')
   if (VARIANT === null) {
@@ -243,7 +245,7 @@ const NFT: [string, ...string[]][] = [
   ['nft', 'flush', 'set', 'inet', 'fairlead_nodelocal', 'served4'],
 ]
 const iptables = (variant: string): [string, ...string[]][] => [
-  [`iptables-${variant}`, '-t', 'raw', '-F'],
-  [`ip6tables-${variant}`, '-t', 'raw', '-F', 'FAIRLEAD-DNS-PREROUTING'],
+  [`iptables-${variant}`, '-w', '-t', 'raw', '-F'],
+  [`ip6tables-${variant}`, '-w', '-t', 'raw', '-F', 'FAIRLEAD-DNS-PREROUTING'],
   ['ipset', 'flush', 'FAIRLEAD-DNS4'],
 ]

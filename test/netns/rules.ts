@@ -16,9 +16,9 @@ export const variantOf = (name: TargetName = targetName): Variant | null =>
 export async function hostUses(variant: Variant, namespace = 'n1'): Promise<void> {
   for (const each of ['legacy', 'nft'] as const)
     for (const tool of [`iptables-${each}`, `ip6tables-${each}`]) {
-      await exec([...within(namespace), tool, '-t', 'mangle', '-F', HINT] as unknown as [string])
-      await exec([...within(namespace), tool, '-t', 'mangle', '-X', HINT] as unknown as [string])
-      if (each === variant) await inside(namespace, tool, '-t', 'mangle', '-N', HINT)
+      await exec([...within(namespace), tool, '-w', '-t', 'mangle', '-F', HINT] as unknown as [string])
+      await exec([...within(namespace), tool, '-w', '-t', 'mangle', '-X', HINT] as unknown as [string])
+      if (each === variant) await inside(namespace, tool, '-w', '-t', 'mangle', '-N', HINT)
     }
 }
 
