@@ -14,7 +14,7 @@ import type { Report } from '../../src/status/report.ts'
 import { endpoint, NODES, service, SERVICE_CIDR, slice, type Raw } from '../contract/service-objects.ts'
 import { NODE, OUTSIDE } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
-import { until } from './waiting.ts'
+import { ended, until } from './waiting.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-localhost-'))
 const socket = join(folder, 'status.sock')
@@ -278,9 +278,8 @@ async function begin(...command: readonly string[]): Promise<ChildProcess> {
 /** Ends its input; what it says at last. */
 async function finish(child: ChildProcess): Promise<unknown> {
   child.stdin!.end()
-  const last = (): string => lines.get(child)!.at(-1)!
-  await until('it ends', () => child.exitCode !== null && last().startsWith('{'))
-  return JSON.parse(last())
+  await ended(child) // and has said all: its exit alone does not tell
+  return JSON.parse(lines.get(child)!.at(-1)!)
 }
 
 type Command = readonly [string, ...string[]]
