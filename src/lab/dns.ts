@@ -97,7 +97,7 @@ function podSpec(place: string) {
           { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
           { name: 'metrics', containerPort: 9153, protocol: 'TCP' },
         ],
-        readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 1 },
+        readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 1, timeoutSeconds: 5 },
         livenessProbe: { httpGet: { path: '/health', port: 8080 }, initialDelaySeconds: 60, failureThreshold: 5 },
         volumeMounts: [socket],
       },

@@ -68,10 +68,11 @@ function podSpec(place: string): object {
           { name: 'https', containerPort: 443 },
           { name: 'metrics', containerPort: STATUS_PORT },
         ],
-        readinessProbe: { httpGet: { path: '/ready', port: STATUS_PORT }, periodSeconds: 1 },
+        readinessProbe: { httpGet: { path: '/ready', port: STATUS_PORT }, periodSeconds: 1, timeoutSeconds: 5 },
         livenessProbe: {
           httpGet: { path: '/health', port: STATUS_PORT },
           initialDelaySeconds: 60,
+          timeoutSeconds: 5,
           failureThreshold: 5,
         },
         // Until it is out of every node's rules, new connections come.

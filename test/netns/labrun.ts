@@ -46,7 +46,7 @@ export class LabRun {
 
   /** A command of the CLI, to its end. */
   cli(...words: string[]): Promise<ExecResult> {
-    return exec(this.#as(words), { env: this.#env, timeoutMs: 120_000 })
+    return exec(this.#as(words), { env: this.#env, timeoutMs: COMMAND_MAX_MS })
   }
 
   /** Standard output of a command in the lab. Throws when it fails. */
@@ -71,6 +71,7 @@ export class LabRun {
       () => /The cluster is up/.test(this.output.join('')) || child.exitCode !== null,
       'the cluster is up',
       this,
+      COMMAND_MAX_MS,
     )
     if (child.exitCode !== null) throw new Error(`up ended:\n${this.output.join('')}`)
     return child
@@ -170,3 +171,5 @@ function read(path: string): string {
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
 const NOBODY = 65534
 const PATIENCE_MS = 60_000
+/** A whole cluster starts meanwhile, on a machine that does something else, too. */
+const COMMAND_MAX_MS = 300_000

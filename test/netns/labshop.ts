@@ -148,4 +148,4 @@ function commandOf(pid: number): string[] {
 }
 
 const ROUNDS = 20
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
