@@ -13,7 +13,7 @@ import { whyNotBuilt } from './build.ts'
 import { NameServer, whyNoNameServer } from './nameserver.ts'
 import { until } from './process.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 const skip = (await whyNotBuilt('pebble', 'pebble-challtestsrv')) ?? false
 const noServer = skip || ((await whyNoNameServer()) ?? false)

@@ -12,7 +12,7 @@ import { issued, issuerOf, lead, manage, Pebble, respond, share, stepOf, want, t
 import { whyNotBuilt } from './build.ts'
 import { until } from './process.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 const skip = (await whyNotBuilt('pebble', 'pebble-challtestsrv')) ?? false
 const EAB_KEY = 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W'

@@ -34,7 +34,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fairlead-differential-'))
 const running: ChildProcess[] = []
 const daemons: Daemon[] = []
 let server: ApiServer
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.bail = true // the second needs the first
 t.jobs = 1
 const skip = (await whyNotBuilt('components', 'coredns')) ?? false

@@ -11,7 +11,7 @@ import { everybody, LabRun } from '../netns/labrun.ts'
 /** Debian's, of the package of that name. */
 const BROWSER = 'chromium-headless-shell'
 
-t.setTimeout(400_000)
+t.setTimeout(570_000)
 t.jobs = 1
 const found = await exec([BROWSER, '--version'])
 const skip = found.kind === 'missing' ? `${BROWSER} is missing: bin/setup browser` : false

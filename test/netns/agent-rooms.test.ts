@@ -16,7 +16,7 @@ const IP = '10.96.0.10'
 const hosts = new Hosts()
 const shipped = new Shipped()
 const CONF = join(shipped.folder, 'net.d')
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

@@ -20,7 +20,7 @@ const hosts = new Hosts()
 const [POD, A, B, OUTSIDE] = ['10.244.1.50', '10.244.1.10', '10.244.2.10', '172.30.0.1']
 const VIP = '10.96.0.10'
 const agents: ChildProcess[] = []
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.afterEach(async () => {
   for (const agent of agents.splice(0)) {

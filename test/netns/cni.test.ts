@@ -23,7 +23,7 @@ const shipped = new Shipped()
 const [CONF, DATA] = [join(shipped.folder, 'net.d'), join(shipped.folder, 'leases')]
 const FILE = join(CONF, '10-fairlead.conflist')
 const pods: Peer[] = []
-t.setTimeout(400_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   for (const pod of pods) pod.close()

@@ -19,7 +19,7 @@ const [LB, LOCAL] = ['10.96.0.20', '10.96.0.21'] as const
 
 const hosts = new Hosts()
 const shipped = new Shipped()
-t.setTimeout(400_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

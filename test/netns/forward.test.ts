@@ -17,7 +17,7 @@ const VARIANTS = ['legacy', 'nft'] as const
 type Variant = (typeof VARIANTS)[number]
 const hosts = new Hosts()
 const shipped = new Shipped()
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

@@ -14,7 +14,7 @@ const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
 const OUTSIDE = NODES.outside
 const hosts = new Hosts()
 const shipped = new Shipped()
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

@@ -20,7 +20,7 @@ import { until } from './waiting.ts'
 import { enterWorld } from './world.ts'
 
 await enterWorld()
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 t.test('each annotation does what it says', async (t) => {
   const secrets = await backends(t)

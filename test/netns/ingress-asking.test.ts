@@ -7,7 +7,7 @@ import { until } from './waiting.ts'
 import { enterWorld, ip } from './world.ts'
 
 await enterWorld()
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 interface Got {
   readonly line: string

@@ -16,7 +16,7 @@ import { until } from './waiting.ts'
 import { enterWorld, ip } from './world.ts'
 
 await enterWorld()
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 t.test('spans reach a collector as it wants them', async (t) => {
   const shipped = new ShippedIngress()

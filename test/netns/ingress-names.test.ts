@@ -13,7 +13,7 @@ import { until } from './waiting.ts'
 import { enterWorld, ip } from './world.ts'
 
 await enterWorld()
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 t.test('names are followed; what cannot be looked up keeps its last addresses, and is told', async (t) => {
   const shipped = new ShippedIngress()

@@ -17,7 +17,7 @@ import { world } from '../contract/ingress-world.ts'
 import type { Raw } from '../contract/service-objects.ts'
 import { until } from './waiting.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 t.test('ports of tcp-services and udp-services, while the ConfigMaps change', async (t) => {
   const { apply, call, begin } = await shipped(t)

@@ -16,7 +16,7 @@ import type { Raw } from '../contract/service-objects.ts'
 import { echoServer } from './echo-websocket.ts'
 import { until } from './waiting.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 t.test('an echo that no change cuts', async (t) => {
   const { at, apply, call, start } = await world(t)

@@ -17,7 +17,7 @@ const hosts = new Hosts()
 const shipped = new Shipped()
 const IP = '10.96.0.10'
 const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.afterEach(async () => {
   await shipped.kill()

@@ -23,7 +23,7 @@ type Rows = Map<Key, ServiceRow>
 const SERVICES = Number(process.env['SERVICES'] ?? 400)
 const SIGNAL = new AbortController().signal
 t.jobs = 1
-t.setTimeout(120_000)
+t.setTimeout(570_000)
 
 t.test('a text that the socket does not take is refused as a whole', async (t) => {
   const rules = Array.from({ length: 2000 }, (_, i) => `-A MANY -d 10.0.0.1/32 -p tcp -m tcp --dport ${i} -j RETURN`)

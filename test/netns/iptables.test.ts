@@ -26,7 +26,7 @@ const WEB = { ip: '10.96.0.1', protocol: 'tcp', port: 80 } as const
 const LB = { ip: '10.96.0.1', protocol: 'tcp', port: 443 } as const
 const SIGNAL = new AbortController().signal
 t.jobs = 1
-t.setTimeout(120_000)
+t.setTimeout(570_000)
 
 for (const variant of ['legacy', 'nft'] as const) {
   const save = (family: 4 | 6 = 4): Promise<string> => inside('n1', `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}-save`) // prettier-ignore

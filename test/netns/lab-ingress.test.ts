@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { cannot, everybody, LabRun, until } from './labrun.ts'
 import { Load, processOf, Shop } from './labshop.ts'
 
-t.setTimeout(560_000)
+t.setTimeout(570_000)
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-shop-'))
 chmodSync(folder, 0o755)
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))

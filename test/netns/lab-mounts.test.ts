@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { cannot, LabRun } from './labrun.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 t.test(
   'without root, mounts below /tmp',

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { cannot, everybody, LabRun, until } from './labrun.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 for (const who of everybody) {
   t.test(`as ${who}`, { skip: cannot(who) }, async (t) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { cannot, everybody, LabRun, until } from './labrun.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 
 const folder = mkdtempSync(join(tmpdir(), 'fairlead-outside-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))

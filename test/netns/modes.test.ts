@@ -22,7 +22,7 @@ const IP = '10.96.0.10'
 const TARGETS: readonly TargetName[] = ['nftables', 'iptables-legacy', 'iptables-nft']
 const world = new OverlayWorld({ underlay: [4], pods: [4] })
 let agent: Agent
-t.setTimeout(240_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   killLoads()

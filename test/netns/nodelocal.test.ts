@@ -32,7 +32,7 @@ let agent: Agent
 let local: DnsServer
 let cluster: DnsServer | null = null
 const clients = new Map<string, DnsClient>()
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(async () => {
   shipped.close()

@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fairlead-nodelocaldns-'))
 const COREFILE = join(import.meta.dirname, '../unit/dns-corefile/nodelocal.corefile')
 const [LINK_LOCAL, SERVICE, UPSTREAM] = ['169.254.20.10', '10.96.0.10', '10.96.0.11']
 const servers: DnsServer[] = []
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.bail = true // each needs the first
 t.teardown(async () => {

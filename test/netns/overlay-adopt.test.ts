@@ -9,7 +9,7 @@ import { address, connected, OverlayWorld, podAddress, range } from './overlay.t
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld({ underlay: [4], pods: [4] })
-t.setTimeout(240_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   killLoads()

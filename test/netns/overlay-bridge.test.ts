@@ -26,7 +26,7 @@ const pods = new Map<string, Pod>()
 /** Programs of the nodes themselves. */
 const peers = new Map<string, Peer>()
 const loads: ReturnType<typeof run>[] = []
-t.setTimeout(240_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   killLoads()

@@ -14,7 +14,7 @@ import { node } from '../contract/service-objects.ts'
 import { interfaces, step } from '../property/overlay-world.ts'
 
 const signal = new AbortController().signal
-t.setTimeout(240_000)
+t.setTimeout(570_000)
 
 /** What histories begin with: they do the rest. */
 const sound = [1, 2, 3, 4].map((n) =>

@@ -11,7 +11,7 @@ import { until } from './waiting.ts'
 const world = new OverlayWorld()
 const VARIANT = variantOf()
 let agent: Agent
-t.setTimeout(120_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => world.close())
 

@@ -10,7 +10,7 @@ import type { Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld()
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => world.close())
 

@@ -25,7 +25,7 @@ const API = join(world.folder, 'api.sock')
 const CONF = join(world.folder, 'net.d')
 const DATA = join(world.folder, 'leases')
 const agents: Agent[] = []
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   for (const agent of agents) agent.child.kill('SIGKILL')

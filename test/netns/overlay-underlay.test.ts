@@ -8,7 +8,7 @@ import { address, connected, OverlayWorld, pings, podAddress, range, type World 
 import { MAIN } from './shipped.ts'
 import { until } from './waiting.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(570_000)
 t.jobs = 1
 let world: OverlayWorld
 t.teardown(() => world.close())

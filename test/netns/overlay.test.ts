@@ -8,7 +8,7 @@ import type { Agent } from './shipped.ts'
 import { until } from './waiting.ts'
 
 const world = new OverlayWorld()
-t.setTimeout(180_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => world.close())
 let agents: readonly Agent[] = []

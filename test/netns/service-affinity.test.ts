@@ -19,7 +19,7 @@ const VIP = '172.30.0.200'
 const VIP6 = 'fd00:172:30::200'
 const PODS = ['10.244.1.10', '10.244.1.11', '10.244.2.10', '10.244.2.11'] as const
 const CLIENTS = Array.from({ length: 24 }, (_, i) => `203.0.113.${i + 1}`)
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => hosts.close())
 

@@ -20,7 +20,7 @@ const hosts = new Hosts()
 const shipped = new Shipped()
 const IP = '10.96.0.10'
 const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.afterEach(async () => {
   await shipped.kill()

@@ -29,7 +29,7 @@ const [IP, OTHER, VIP, SECOND] = ['10.96.0.10', '10.96.0.11', '172.30.0.200', '1
 const [A1, A2, B1] = ['10.244.1.10', '10.244.1.11', '10.244.2.10'] as const
 const RENUMBERED = '172.30.0.21'
 const MANY = Array.from({ length: 30 }, (_, i) => 9000 + i)
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => hosts.close())
 

@@ -16,7 +16,7 @@ import { NODES } from './topology.ts'
 const hosts = new Hosts()
 const IP = '10.96.0.10'
 const CONNECTIONS = 20_000
-t.setTimeout(300_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

@@ -21,7 +21,7 @@ const shipped = new Shipped()
 const [DNS, GONE, VIP, GONE6] = ['10.96.0.10', '10.96.0.11', '172.30.0.200', 'fd00:10:96::11']
 const [A, B] = ['10.244.1.10', '10.244.2.10'] as const
 const UDP = [{ port: 8080, protocol: 'UDP' }]
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.afterEach(async () => {
   await shipped.kill()

@@ -24,7 +24,7 @@ const [A, A6, B, B6] = ['10.244.1.10', 'fd00:10:244:1::10', '10.244.2.10', 'fd00
 const LOOPBACKS = ['127.0.0.1', '[::1]']
 const children: ChildProcess[] = []
 const said: string[] = []
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

@@ -18,7 +18,7 @@ const hosts = new Hosts()
 const [IP, VIP] = ['10.96.0.10', '172.30.0.200']
 const [IP6, VIP6] = ['fd00:10:96::10', 'fd00:172:30::200']
 const [A1, A2, B1] = ['10.244.1.10', '10.244.1.11', '10.244.2.10'] as const
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()

@@ -23,7 +23,7 @@ const EVERYWHERE = [
   [OUTSIDE, NODE, 30080],
   [OUTSIDE, VIP, 80],
 ] as const
-t.setTimeout(540_000)
+t.setTimeout(570_000)
 t.jobs = 1
 t.teardown(() => hosts.close())
 
