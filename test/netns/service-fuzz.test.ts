@@ -7,6 +7,7 @@ await enterWorld()
 import { Cursor } from '../../src/core/cursor.ts'
 import type { Table } from '../../src/core/table.ts'
 import { NftChannel } from '../../src/kernel/nft-channel.ts'
+import type { Packet, Route } from '../../src/service/fake.ts'
 import type { ServiceRow } from '../../src/service/rows.ts'
 import { Room } from '../contract/service-room.ts'
 import { anyCIDR, anyPacket, anyService, anySlice } from '../property/service-world.ts'
@@ -17,8 +18,7 @@ import { NODES } from './topology.ts'
 const signal = new AbortController().signal
 const hosts = new Hosts()
 const channel = new NftChannel()
-const seed = Number(process.env['FAIRLEAD_SEED'] ?? Date.now() % 2 ** 31)
-t.setTimeout(600_000)
+t.setTimeout(560_000)
 t.jobs = 1
 t.teardown(() => {
   hosts.close()
@@ -41,6 +41,36 @@ const history = fc.array(
   }),
   { minLength: 12, maxLength: 12 },
 )
+type Step = typeof history extends fc.Arbitrary<(infer Each)[]> ? Each : never
+const KINDS = ['dnat', 'reject', 'drop'] as const
+
+/** What is sent, aimed at what there is, and how it is to fare. */
+function sendingsOf(room: Room, packets: Step['packets']): (readonly [Packet, Route])[] {
+  const frontends = [...room.rows().values()].filter((row) => row.kind === 'frontend')
+  return packets.flatMap(({ open, ...sent }) => {
+    const reachable = frontends.filter(({ ip }) => ip.includes(':') === sent.src.includes(':'))
+    const aim = open === null || reachable.length === 0 ? null : reachable[open % reachable.length]!
+    const packet = aim === null ? sent : { src: sent.src, dst: aim.ip, protocol: aim.protocol, port: aim.port }
+    return isOurs(packet) ? [[packet, room.route(packet)] as const] : []
+  })
+}
+
+const historyOf = (seed: number): readonly Step[] => fc.sample(history, { numRuns: 1, seed })[0]!
+
+/** Of a history in which packets fare in every way: in one of two hundred none of them reaches an endpoint. */
+function seedFrom(first: number): number {
+  for (let seed = first; ; seed++) {
+    const room = new Room()
+    const seen = new Set<string>()
+    for (const { changes, packets } of historyOf(seed)) {
+      room.put(...changes)
+      for (const [, { kind }] of sendingsOf(room, packets)) seen.add(kind)
+    }
+    if (KINDS.every((kind) => seen.has(kind))) return seed
+  }
+}
+
+const seed = seedFrom(Number(process.env['FAIRLEAD_SEED'] ?? Date.now() % 2 ** 31))
 
 t.test('the hosts stand', { timeout: 300_000 }, async () => {
   const packets = fc.sample(anyPacket, { numRuns: 4000, seed: 1 }).filter(isOurs)
@@ -58,7 +88,7 @@ t.test(`fake and kernel agree (FAIRLEAD_SEED=${seed})`, { timeout: 500_000 }, as
   const room = new Room()
   const cursor = new Cursor(room.services.rows as Table<ServiceRow>, room.graph.epoch)
   const seen = new Map<string, number>()
-  for (const { changes, packets } of fc.sample(history, { numRuns: 1, seed })[0]!) {
+  for (const { changes, packets } of historyOf(seed)) {
     room.put(...changes)
     room.settle()
     const delta = cursor.take()
@@ -72,23 +102,14 @@ t.test(`fake and kernel agree (FAIRLEAD_SEED=${seed})`, { timeout: 500_000 }, as
     }
     t.same(await target.audit(signal), { clean: true })
     await inside('n1', 'conntrack', '-F')
-    const frontends = [...room.rows().values()].filter((row) => row.kind === 'frontend')
-    const wrongs = await Promise.all(
-      packets.map(async ({ open, ...sent }) => {
-        const reachable = frontends.filter(({ ip }) => ip.includes(':') === sent.src.includes(':'))
-        const aim = open === null || reachable.length === 0 ? null : reachable[open % reachable.length]!
-        const packet = aim === null ? sent : { src: sent.src, dst: aim.ip, protocol: aim.protocol, port: aim.port }
-        if (!isOurs(packet)) return null
-        const route = room.route(packet)
-        seen.set(route.kind, (seen.get(route.kind) ?? 0) + 1)
-        return hosts.judge(packet, route)
-      }),
-    )
+    const sendings = sendingsOf(room, packets)
+    for (const [, { kind }] of sendings) seen.set(kind, (seen.get(kind) ?? 0) + 1)
+    const wrongs = await Promise.all(sendings.map(([packet, route]) => hosts.judge(packet, route)))
     t.same(
       wrongs.filter((wrong) => wrong !== null),
       [],
     )
   }
-  for (const kind of ['dnat', 'reject', 'drop']) t.ok(seen.has(kind), `${seen.get(kind)} packets: ${kind}`)
+  for (const kind of KINDS) t.ok(seen.has(kind), `${seen.get(kind)} packets: ${kind}`)
   await target.cleanup()
 })
