@@ -73,7 +73,7 @@ t.test('nftables cannot be used at all: everything by iptables, and nothing is a
     else process.env['FAIRLEAD_CARRIER'] = FAIRLEAD_CARRIER
   }
   await connected(1, 2, [4])
-  for (const to of [`${podAddress(2)}:8080`, `${address(3)}:8080`, `${IP}:80`]) t.ok(await reaches(to), to)
+  for (const to of [`${podAddress(2)}:8080`, `${address(3)}:8080`, `${IP}:80`]) t.ok(await reaches(to, 20_000), to)
   const report = (await agent.report())!
   t.same(report.targets.flatMap(({ name, error }) => (error === null ? [] : `${name}: ${error}`)), []) // prettier-ignore
   t.same(
@@ -82,7 +82,7 @@ t.test('nftables cannot be used at all: everything by iptables, and nothing is a
   )
   for (const room of ['egress', 'overlay'] as const)
     for (const each of TARGETS) await holds(t, room, each, 'iptables-legacy')
-  await inside('n1', 'sh', '-ec', 'for table in nat mangle filter; do iptables-legacy -t $table -F; done')
+  await inside('n1', 'sh', '-ec', 'for table in nat mangle filter; do iptables-legacy -w -t $table -F; done')
   await until('repaired', () => reaches(`${IP}:80`))
   t.notOk(agent.said.some((line) => line.includes('looked through')), agent.said.join('\n')) // prettier-ignore
   const asked = readFileSync(join(world.folder, 'nft-asked'), 'utf8').trim().split('\n')
@@ -117,8 +117,8 @@ async function holds(t: Test, room: 'egress' | 'overlay', by: TargetName, chosen
   t.equal(rules !== '', by === chosen, `${room}: rules of ${by} in mode ${chosen}: ${rules}`)
 }
 
-async function reaches(to: string): Promise<boolean> {
-  const args = ['load', 'connect', '--to', to, '--count', '1', '--timeout-ms', '500', '--from', podAddress(1)]
+async function reaches(to: string, waitMs = 1000): Promise<boolean> {
+  const args = ['load', 'connect', '--to', to, '--count', '1', '--timeout-ms', String(waitMs), '--from', podAddress(1)]
   const result = await exec(['ip', 'netns', 'exec', 'p1', carrier, ...args])
   return result.kind === 'done' && /"failedTotal":\s*0/.test(result.stdout)
 }
