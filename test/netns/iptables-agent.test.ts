@@ -38,10 +38,7 @@ for (const variant of ['legacy', 'nft'] as const) {
     await hostUses(variant)
     shipped.write(...web(A, B))
     let agent = await begin()
-    t.ok(
-      agent.said.some((line) => line.includes(`variant=${variant}`)),
-      agent.said.join('\n'),
-    )
+    await until('the log says which', () => agent.said.some((line) => line.includes(`variant=${variant}`)))
     const loads = await underLoad()
     for (let round = 0; round < 2; round++) {
       await agent.kill()
@@ -70,10 +67,10 @@ for (const variant of ['legacy', 'nft'] as const) {
       await agent.frozen(() => inside('n1', ...command))
       await until(`repaired after ${command.join(' ')}`, async () => (await ask(POD, IP)) === 'answered')
       t.comment(`${command.join(' ')}: repaired after ${(performance.now() - began).toFixed(0)} ms`)
-      t.equal(await ask(OUTSIDE, IP), 'answered', command.join(' '))
+      t.equal(await ask(OUTSIDE, IP, 80, 20_000), 'answered', command.join(' '))
     }
     await until('and refuses again', async () => (await ask(POD, IP, 81)) === 'refused')
-    await inside('n1', iptables, '-F')
+    await inside('n1', iptables, '-w', '-F')
     await until('table filter is repaired, too', async () => (await ask(POD, IP, 81)) === 'refused')
     await agent.kill()
   })
@@ -131,12 +128,12 @@ t.test('from one variant to the other: what was left in the first goes', async (
 async function hostUses(variant: Variant): Promise<void> {
   for (const each of ['legacy', 'nft'] as const)
     for (const iptables of [`iptables-${each}`, `ip6tables-${each}`]) {
-      await exec([iptables, '-t', 'mangle', '-F'])
-      await exec([iptables, '-t', 'mangle', '-X'])
+      await exec([iptables, '-w', '-t', 'mangle', '-F'])
+      await exec([iptables, '-w', '-t', 'mangle', '-X'])
       if (each !== variant) continue
-      await inside('n1', iptables, '-t', 'mangle', '-N', 'KUBE-KUBELET-CANARY')
-      await inside('n1', iptables, '-t', 'mangle', '-N', 'GUEST')
-      await inside('n1', iptables, '-t', 'mangle', '-A', 'GUEST', '-j', 'RETURN')
+      await inside('n1', iptables, '-w', '-t', 'mangle', '-N', 'KUBE-KUBELET-CANARY')
+      await inside('n1', iptables, '-w', '-t', 'mangle', '-N', 'GUEST')
+      await inside('n1', iptables, '-w', '-t', 'mangle', '-A', 'GUEST', '-j', 'RETURN')
     }
 }
 
@@ -160,8 +157,8 @@ let count = 0
 
 const underLoad = () => loadFromAll(`${IP}:80`, { namespace: hosts.name(POD), ip: POD })
 
-async function ask(from: string, to: string, port = 80): Promise<string> {
-  const args = ['load', 'connect', '--to', `${to}:${port}`, '--count', '1', '--timeout-ms', '300']
+async function ask(from: string, to: string, port = 80, waitMs = 1000): Promise<string> {
+  const args = ['load', 'connect', '--to', `${to}:${port}`, '--count', '1', '--timeout-ms', String(waitMs)]
   const result = await exec([...within(hosts.name(from)), carrier, ...args] as unknown as readonly [string])
   const text = result.kind === 'done' ? result.stdout : result.kind === 'failed' ? result.stderr || '{}' : '{}'
   if (/"failedTotal":\s*0/.test(text)) return 'answered'

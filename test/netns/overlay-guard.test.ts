@@ -25,7 +25,9 @@ async function dropped(node: string, chain: 'input' | 'forward'): Promise<number
 async function droppedByIptables(node: string, chain: string): Promise<number> {
   let sum = 0
   for (const tool of [`iptables-${VARIANT}`, `ip6tables-${VARIANT}`])
-    for (const [, count] of (await inside(node, tool, '-t', 'mangle', '-nvxL', chain)).matchAll(/^ *(\d+) +\d+ DROP/gm))
+    for (const [, count] of (await inside(node, tool, '-w', '-t', 'mangle', '-nvxL', chain)).matchAll(
+      /^ *(\d+) +\d+ DROP/gm,
+    ))
       sum += Number(count)
   return sum
 }
@@ -126,7 +128,7 @@ t.test('somebody changes, flushes or deletes it: as before within a second', { s
 })
 
 t.test('an ACCEPT of somebody else before ours lets nobody in', { skip: VARIANT === null }, async (t) => {
-  const iptables = (...words: string[]) => inside('n1', `iptables-${VARIANT}`, ...words)
+  const iptables = (...words: string[]) => inside('n1', `iptables-${VARIANT}`, '-w', ...words)
   for (const table of ['mangle', 'filter']) await iptables('-t', table, '-I', 'INPUT', '-p', 'udp', '-j', 'ACCEPT')
   await until('not heard', async () => {
     const before = await dropped('n1', 'input')
