@@ -54,11 +54,14 @@ t.test('the device is made, and told to compute; where nobody can tell it, that 
 })
 
 t.test('what happens on the way is seen', async (t) => {
-  t.match(await probeChecksums(), { kind: 'probed', seen: 4, wrong: 0 })
+  // Of four questions: what is not answered within a second is sent again, where whoever asked has been stopped.
+  const sound = await probeChecksums()
+  t.match(sound, { kind: 'probed', wrong: 0 })
+  t.ok(sound.kind === 'probed' && sound.seen >= 4, JSON.stringify(sound))
   const spoilt = `chain spoil { type filter hook postrouting priority 300; udp dport 8472 @th,48,16 set 0x1234; }\n}\n`
   const found = await probeChecksums(undefined, RULES.replace(/\}\n$/, spoilt))
-  t.match(found, { kind: 'probed', seen: 4, wrong: 4 })
-  t.match(judge(found), { isSound: false, found: /4 of 4 packets arrived with a wrong checksum/ })
+  t.ok(found.kind === 'probed' && found.seen >= 4 && found.wrong === found.seen, JSON.stringify(found))
+  t.match(judge(found), { isSound: false, found: /(\d+) of \1 packets arrived with a wrong checksum/ })
 })
 
 t.test(
@@ -80,7 +83,7 @@ t.test(
     const question = JSON.stringify({ id: 1, type: 'tcp', host: '10.244.2.2', port: 80, timeoutMs: 200 })
     t.match(await exec([carrier, 'probe'], { stdin: question }), { kind: 'done', stdout: /no answer/ })
     const counters = await inside('n1', 'nft', 'list', 'counters')
-    t.match(counters, /counter seen \{\s+packets 1 /)
+    t.match(counters, /counter seen \{\s+packets [1-9]/)
     t.match(counters, /counter wrong \{\s+packets 0 /)
     await inside('n1', 'nft', 'delete', 'table', 'ip', 'probe')
   },

@@ -7,6 +7,7 @@ import { nftProcess } from '../../src/kernel/nft.ts'
 import { endpoint, READY, service, slice, UNREADY, type Raw } from '../contract/service-objects.ts'
 import { NODE, NODE6, OUTSIDE, OUTSIDE6, POD, POD6 } from '../contract/service-room.ts'
 import { Hosts } from './hosts.ts'
+import { PATIENCE_MS } from './peer.ts'
 import { targetName } from './target.ts'
 import { Stage } from './stage.ts'
 import { until } from './waiting.ts'
@@ -67,7 +68,7 @@ t.test('switched on and off while running', async (t) => {
   await stage.close()
 })
 
-t.test('it is forgotten after the timeout, and each new connection begins it anew', { timeout: 60_000 }, async (t) => {
+t.test('it is forgotten after the timeout, and each new connection begins it anew', { timeout: 240_000 }, async (t) => {
   const stage = new Stage()
   await stage.put(sticky(timeout(1)), pods())
   const [first] = await asks(OUTSIDE, [IP, 80], 1)
@@ -222,7 +223,7 @@ const pods = (): Raw =>
 async function asks(from: string, [to, port]: readonly [string, number], times: number): Promise<string[]> {
   const answers: string[] = []
   for (let i = 0; i < times; i++) {
-    const answer = await hosts.peer(from).send({ protocol: 'tcp', from, to, port, waitMs: 10_000 })
+    const answer = await hosts.peer(from).send({ protocol: 'tcp', from, to, port, waitMs: PATIENCE_MS })
     answers.push(answer.kind === 'answered' ? answer.by : answer.kind)
   }
   return answers
