@@ -2,12 +2,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from '../carrier/connection.ts'
 import { isRecord } from '../cluster/raw.ts'
-import type { Service } from '../cluster/service.ts'
-import { asTable, InputTable, type Readable } from '../core/table.ts'
+import { InputTable } from '../core/table.ts'
 
 export interface NameParts {
   readonly carrier: Pick<Connection, 'ask'>
-  readonly services: Readable<Service>
   readonly signal: AbortSignal
 }
 
@@ -25,16 +23,11 @@ export class NameNews {
   async run(): Promise<void> {
     const { signal } = this.#parts
     while (!signal.aborted) {
-      const found = this.#isAsked() ? await this.#ask() : []
+      const found = await this.#ask()
       // A carrier that says nothing at the moment goes on with what it has.
       if (found !== null) this.failing.replace(found)
       await wait(EVERY_MS, undefined, { signal, ref: false }).catch(() => {})
     }
-  }
-
-  #isAsked(): boolean {
-    for (const [, { externalName }] of asTable(this.#parts.services).entries()) if (externalName !== null) return true
-    return false
   }
 
   async #ask(): Promise<[string, string][] | null> {

@@ -77,9 +77,10 @@ export class IngressService {
     this.proxying = deriveProxying(this.graph, { ...tables, spare: spare(), now: clock(signal) }, told)
     this.post.markSynced()
     this.duties = deriveDuties(this.graph, tables.ingresses, this.proxying.plans, this.post)
-    const { rejections, unstaffed, plans } = this.proxying
-    const names = new NameNews({ carrier: parts.carrier, services: tables.services, signal })
-    const unresolved = deriveUnresolved(this.graph, { plans, services: tables.services, failing: names.failing })
+    const { rejections, unstaffed } = this.proxying
+    const names = new NameNews({ carrier: parts.carrier, signal })
+    const { services } = tables
+    const unresolved = deriveUnresolved(this.graph, { ...this.proxying, services, failing: names.failing }, told)
     this.rejections = union('problems', [parts.problems, tables.rejections, rejections, unstaffed, unresolved])
     this.runner = new Runner(this.graph, { signal, onEvent: observer.hear, auditEveryMs: AUDIT_MS })
     const again = source.reconnect?.() ?? null

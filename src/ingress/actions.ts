@@ -1,6 +1,7 @@
 /** What is done with a request that a path takes. */
 import type { Action, Forward, Mirror, Replacement, Weighted } from '../carrier/proxy.ts'
 import type { IngressBackend } from '../cluster/ingress.ts'
+import { annotationField } from './annotations/all.ts'
 import { outerCluster, outerName } from './annotations/outer.ts'
 import type { Canary } from './annotations/canary.ts'
 import type { Upstream } from './annotations/upstream.ts'
@@ -66,7 +67,7 @@ function lacksSecret({ plan, host, inputs, read, complain }: Context): boolean {
   const { basic } = access
   const { tls } = upstream
   const lacks = (annotation: string, path: string, { problem, remedy }: Unusable): true => {
-    complain(FIELD(annotation), `names the Secret ${path}, which ${problem}; all requests get 503`, remedy)
+    complain(annotationField(annotation), `names the Secret ${path}, which ${problem}; all requests get 503`, remedy)
     return true
   }
   const trusted = (path: string): Facts['trust'] => read.get(inputs.facts, path)?.trust ?? MISSING
@@ -186,8 +187,6 @@ function canaryCluster(context: Context, { plan, claimant }: WithCanary): string
 function keep(clusters: ClusterPlan[], plan: ClusterPlan): void {
   if (!clusters.some(({ cluster }) => cluster.name === plan.cluster.name)) clusters.push(plan)
 }
-
-const FIELD = (name: string): string => `metadata.annotations[nginx.ingress.kubernetes.io/${name}]`
 
 export const CLOSED: Action = {
   respond: { status: 503, headers: [['Content-Type', 'text/plain']], body: 'Service Unavailable\n' },

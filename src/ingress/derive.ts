@@ -57,6 +57,9 @@ export interface Proxying {
   readonly references: Readable<Reference>
   /** Those that are served, by `namespace/name`. */
   readonly plans: Readable<Plan>
+  readonly settings: Readable<ParsedSettings>
+  /** By protocol and port: `tcp 9000`. */
+  readonly streams: Readable<Stream>
   /** Of ACME servers. */
   readonly certificates: Certificates
 }
@@ -86,13 +89,7 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
     orders,
   })
   const ofHosts = deriveHostRows(graph, {
-    options,
-    settings,
-    plans,
-    hosts,
-    claims,
-    services,
-    facts,
+    ...{ options, settings, plans, hosts, claims, services, facts },
     ordered: certificates.wanted,
   })
   const streams = deriveStreams(graph, { options, settings, configMaps, services })
@@ -118,6 +115,8 @@ export function deriveProxying(graph: Graph, inputs: IngressInputs, told: Ingres
     unstaffed: deriveUnstaffed(graph, { plans, services, staffed }),
     references: deriveReferences(graph, plans, settings, told),
     plans,
+    settings,
+    streams,
     certificates,
   }
 }

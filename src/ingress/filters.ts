@@ -4,6 +4,7 @@ import type { ConfigMap } from '../cluster/configmap.ts'
 import { show } from '../cluster/rejection.ts'
 import { clusterFor } from './actions.ts'
 import type { External } from './annotations/access.ts'
+import { annotationField } from './annotations/all.ts'
 import { outerCluster, outerName } from './annotations/outer.ts'
 import { usersName } from './certificates.ts'
 import { HEADER } from './reader.ts'
@@ -141,7 +142,7 @@ function errorsOf(context: Context): ErrorPages | null {
   const path = defaultBackend === null ? options.defaultBackend : `${plan.ingress.namespace}/${defaultBackend}`
   const service = path === null ? undefined : read.get(inputs.services, path)
   const port = service?.ports.find(({ protocol }) => protocol === 'tcp')
-  const field = 'metadata.annotations[nginx.ingress.kubernetes.io/custom-http-errors]'
+  const field = annotationField('custom-http-errors')
   if (service === undefined || port === undefined) {
     complain(
       field,

@@ -37,8 +37,15 @@ t.test('names are followed; what cannot be looked up keeps its last addresses, a
   const names = { web: 'web.example.org', short: 'web', both: 'both.example.org', broken: 'broken.example.org' }
   const paths = Object.fromEntries(Object.keys(names).map((name) => [`${name}.org/`, `${name}:9000`]))
   const annotations = { 'proxy-next-upstream': 'off' }
-  shipped.write(CLASS, ...Object.entries(names).map(externalName), ingress('x/i', { paths, annotations }))
-  await shipped.begin()
+  const asks = {
+    ...{ 'auth-url': 'http://broken.example.org/check', 'mirror-target': 'http://broken.example.org$request_uri' },
+    'default-backend': 'broken',
+  }
+  shipped.write(
+    ...[CLASS, ...Object.entries(names).map(externalName), ingress('x/i', { paths, annotations })],
+    ...[ingress('x/asks', { paths: { 'asks.org/': 'web:9000' }, annotations: asks }), TCP],
+  )
+  await shipped.begin('--tcp-services-configmap', 'x/tcp', '--default-backend-service', 'x/broken')
   const body = async (host: string): Promise<string> => {
     const { status, body: text } = await shipped.get(`http://${host}.org/`)
     return status === 200 ? text : String(status)
@@ -61,6 +68,15 @@ t.test('names are followed; what cannot be looked up keeps its last addresses, a
   await until('of the Ingress, too', () => told('broken'))
   const logged = /cannot look up broken\.example\.org: servfail; requests to it get 503; see the log/
   await until('and in the log', () => logged.test(shipped.said.join('\n')))
+  const where = [
+    'Ingress x/asks metadata.annotations[nginx.ingress.kubernetes.io/auth-url]: names broken.example.org, which',
+    'Ingress x/asks metadata.annotations[nginx.ingress.kubernetes.io/mirror-target]: names broken.example.org, which',
+    'Ingress x/asks metadata.annotations[nginx.ingress.kubernetes.io/default-backend]: names the Service x/broken, whose',
+    'ConfigMap x/tcp data[9100]: names broken.example.org, which',
+    'Service x/broken spec.externalName: names the Service x/broken, whose',
+  ]
+  for (const each of where)
+    await until(each, async () => (await shipped.complaints()).some((complaint) => complaint.startsWith(each)))
 
   await dns.kill()
   dns = serve(shipped.folder, ['10.9.0.2 web.example.org'], ['both.example.org'])
@@ -144,6 +160,11 @@ const externalName = ([name, value]: [string, string]): Raw => ({
   ...{ apiVersion: 'v1', kind: 'Service', metadata: { namespace: 'x', name } },
   spec: { type: 'ExternalName', externalName: value },
 })
+
+const TCP: Raw = {
+  ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace: 'x', name: 'tcp' } },
+  data: { 9100: 'x/broken:9000' },
+}
 
 function listen(address: string, word: string): Server {
   const server = createServer((_, answer) => void answer.end(word))

@@ -35,7 +35,7 @@ export function parseAnnotations(ingress: Omit<Ingress, 'published'>, settings: 
   const { namespace, name } = ingress
   const read = new Reader(ours(ingress.annotations), {
     object: `Ingress ${namespace}/${name}`,
-    field: (annotation) => `metadata.annotations[${PREFIX}${annotation}]`,
+    field: annotationField,
   })
   const canary = parseCanary(read)
   const parts = {
@@ -96,3 +96,5 @@ function ours(annotations: ReadonlyMap<string, string>): ReadonlyMap<string, str
 const OF_CANARIES = /^(canary|affinity|session-cookie|load-balance$|upstream-hash-by)/
 
 export const PREFIX = 'nginx.ingress.kubernetes.io/'
+/** Where it stands. */
+export const annotationField = (name: string): string => `metadata.annotations[${PREFIX}${name}]`
