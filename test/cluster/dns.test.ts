@@ -188,8 +188,11 @@ t.test(
       note: /^server block other\.test\.: cannot listen on .*:5353 .*: end the program that listens there/,
       reason: 'Refused',
     })
-    const shown = JSON.parse(await statusz()) as { targets: readonly { name: string; refused: { count: number } }[] }
-    t.equal(shown.targets.find(({ name }) => name === 'carrier servers')?.refused.count, 1)
+    const refused = async (): Promise<number | undefined> => {
+      const shown = JSON.parse(await statusz()) as { targets: readonly { name: string; refused: { count: number } }[] }
+      return shown.targets.find(({ name }) => name === 'carrier servers')?.refused.count
+    }
+    await until('the status tells it, too', async () => (await refused()) === 1, PATIENCE_MS)
     t.equal(await addresses('db.shop.svc.cluster.local'), '10.244.1.13', 'the others are served')
     taken.close()
     const answers = async () => (await ask(5353, 'x.other.test').catch(() => null)) !== null

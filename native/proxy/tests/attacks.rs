@@ -271,9 +271,7 @@ fn who_takes_nothing_of_what_was_asked_for_is_cut_off() {
         attacker.end();
         assert!(resident_bytes() < before + (128 << 20));
     }
-    let line = r#"fairlead_proxy_connections_refused_total{listener="web",reason="stalled"} 2"#;
-    let metrics = server.worker.ask(&Question::Metrics).unwrap();
-    assert!(metrics.as_str().unwrap().contains(line), "{metrics}");
+    eventually("both are told", || told_of(&mut server, "stalled", 2));
     // One that takes it, as slowly as it may be, has all of it; and one that waits for its backend is not in default.
     let slow = Backend::answering(|_| {
         std::thread::sleep(Duration::from_millis(900));
