@@ -37,7 +37,7 @@ for (const [count, bound] of [
   [200, 200 + 8 * Math.sqrt(2 * 200)],
   [5000, 5000 + 8 * Math.sqrt(2 * 5000)],
 ] as const)
-  t.test(`${count} endpoints`, { timeout: 120_000 }, async (t) => {
+  t.test(`${count} endpoints`, { timeout: 300_000 }, async (t) => {
     const stage = new Stage()
     const all = crowd(count)
     await stage.put(service('web', [IP]), ...all)
@@ -76,6 +76,8 @@ async function draw(t: Tap): Promise<Map<string, number>> {
     POD,
     '--threads',
     '4',
+    '--timeout-ms',
+    '20000',
   ]
   const { failedTotal, connections } = JSON.parse(await inside(hosts.name(POD), carrier, ...command)) as Figures
   t.same({ failedTotal, connections }, { failedTotal: 0, connections: CONNECTIONS }, 'every draw lands')
