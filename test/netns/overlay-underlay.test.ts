@@ -4,7 +4,7 @@ import { enterWorld, inside, ip } from './world.ts'
 await enterWorld()
 
 import { exec } from '../../src/kernel/exec.ts'
-import { address, connected, OverlayWorld, pings, podAddress, range, type World } from './overlay.ts'
+import { address, connected, OverlayWorld, pings, podAddress, range, reached, type World } from './overlay.ts'
 import { MAIN } from './shipped.ts'
 import { until } from './waiting.ts'
 
@@ -41,11 +41,11 @@ t.test('IPv6 is all there is below: IPv4 and IPv6 pods, full size, both ways', a
   ] as const) {
     // prettier-ignore
     for (const family of [4, 6] as const) {
-      t.ok(await pings(`p${from}`, podAddress(to, family), 1430))
+      await reached(`p${from}`, podAddress(to, family), 1430)
       t.notOk(await pings(`p${from}`, podAddress(to, family), 1431))
     }
   }
-  t.ok(await pings('n1', podAddress(2)), 'from a node that has no other IPv4 address')
+  await reached('n1', podAddress(2)) // from a node that has no other IPv4 address
   t.notMatch(await inside('n1', 'ip', 'link'), /flannel\.1/, 'one device does')
   await clear()
 })
@@ -54,7 +54,7 @@ t.test('IPv4 is all there is below, of a larger MTU', async (t) => {
   await build(2, { underlay: [4], mtu: 1600 })
   await connected(1, 2)
   for (const family of [4, 6] as const) {
-    t.ok(await pings('p1', podAddress(2, family), 1550))
+    await reached('p1', podAddress(2, family), 1550)
     t.notOk(await pings('p1', podAddress(2, family), 1551))
   }
   await clear()
@@ -65,7 +65,7 @@ t.test(
   async (t) => {
     await build(3, {}, '--overlay-direct-routing')
     for (const [a, b] of [[1, 2], [2, 3]] as const) await connected(a, b) // prettier-ignore
-    t.ok(await pings('p1', podAddress(2), 1500), 'no octet is lost to the overlay')
+    await reached('p1', podAddress(2), 1500) // no octet is lost to the overlay
     t.match(await inside('n1', 'ip', 'route'), new RegExp(`${range(2)} via ${address(2)} dev eth0 proto 157`))
     for (const lost of [`route delete ${range(2)}`, `-6 route delete ${range(2, 6)}`, 'link set eth0 down']) {
       await ip(lost)
