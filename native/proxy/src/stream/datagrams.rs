@@ -2,6 +2,7 @@
 //! back. A flow ends when its backend has answered as often as it is to, or when it is idle; a thread has so many at most, and
 //! those that are used least lately make room.
 
+use super::flows::{self, Flows};
 use crate::client::connection::Closing;
 use crate::record::metrics::Metrics;
 use crate::record::refusals::Refusal;
@@ -12,7 +13,6 @@ use crate::upstream::cluster::Cluster;
 use crate::upstream::health::{ClusterRequests, Counted, Requests};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -29,7 +29,7 @@ use tokio::time::{sleep, timeout};
 /// that is left, and only answers are carried.
 pub async fn receive(thread: Rc<Thread>, place: SocketAddr, socket: std::net::UdpSocket, closing: Rc<Closing>) {
     let Ok(near) = UdpSocket::from_std(socket) else { return };
-    let door = Rc::new(Door { near, flows: RefCell::default() });
+    let door = Rc::new(Door { near, flows: RefCell::new(Flows::new(FLOWS_MAX)) });
     let mut data = vec![0; DATAGRAM_MAX_BYTES];
     tokio::select! {
         () = door.receive(&thread, place, &mut data) => {}
@@ -39,19 +39,12 @@ pub async fn receive(thread: Rc<Thread>, place: SocketAddr, socket: std::net::Ud
             }
         }
     }
-    door.flows.borrow_mut().known.drain().for_each(|(_, flow)| flow.answering.abort());
+    door.flows.borrow_mut().end_all();
 }
 
 struct Door {
     near: UdpSocket,
-    flows: RefCell<Flows>,
-}
-
-#[derive(Default)]
-struct Flows {
-    known: HashMap<Key, Rc<Flow>>,
-    /// All of `known`, oldest first, and some that have ended.
-    queue: VecDeque<(Key, Rc<Flow>)>,
+    flows: RefCell<Flows<Key, Flow>>,
 }
 
 type Key = (SocketAddr, Option<IpAddr>);
@@ -95,7 +88,7 @@ impl Door {
         let Some(listener) = state.datagrams(place) else { return };
         let Some(relayed) = listener.relayed() else { return };
         let key = (ends.peer, ends.local());
-        let held = self.flows.borrow().known.get(&key).cloned();
+        let held = self.flows.borrow().get(&key);
         if let Some(flow) = held.filter(|flow| flow.stands(&state, relayed)) {
             match flow.send(data, relayed) {
                 // What ICMP said of an earlier datagram: nobody is there any more.
@@ -103,9 +96,7 @@ impl Door {
                 _ => return,
             }
         }
-        if let Some(old) = self.flows.borrow_mut().known.remove(&key) {
-            old.answering.abort();
-        }
+        self.flows.borrow_mut().end(&key);
         let peer = ends.peer;
         match self.open(thread, &state, relayed, ends) {
             Ok(flow) => drop(flow.send(data, relayed)),
@@ -146,7 +137,7 @@ impl Door {
             let answering = async move {
                 let Some(held) = flow.upgrade() else { return };
                 door.answer(&held, idle).await;
-                door.flows.borrow_mut().end(&key, &held);
+                door.flows.borrow_mut().forget(&key, &held);
                 drop(counted);
             };
             Flow {
@@ -188,7 +179,7 @@ impl Door {
 
     /// Until no flow is left.
     async fn idle(&self) {
-        while !self.flows.borrow().known.is_empty() {
+        while !self.flows.borrow().is_empty() {
             sleep(IDLE_CHECK).await;
         }
     }
@@ -236,37 +227,13 @@ impl Drop for Open {
     }
 }
 
-impl Flows {
-    fn add(&mut self, key: Key, flow: Rc<Flow>) {
-        while self.known.len() >= FLOWS_MAX {
-            self.make_room();
-        }
-        if self.queue.len() >= FLOWS_MAX * 2 {
-            let known = &self.known;
-            self.queue.retain(|(key, flow)| known.get(key).is_some_and(|held| Rc::ptr_eq(held, flow)));
-        }
-        self.queue.push_back((key, flow.clone()));
-        self.known.insert(key, flow);
+impl flows::Flow for Flow {
+    fn take_fresh(&self) -> bool {
+        self.fresh.replace(false)
     }
 
-    /// Ends the first that was not used since it was last looked at.
-    fn make_room(&mut self) {
-        let Some((key, flow)) = self.queue.pop_front() else { return };
-        if !self.known.get(&key).is_some_and(|held| Rc::ptr_eq(held, &flow)) {
-            return;
-        }
-        if flow.fresh.replace(false) {
-            self.queue.push_back((key, flow));
-            return;
-        }
-        flow.answering.abort();
-        self.known.remove(&key);
-    }
-
-    fn end(&mut self, key: &Key, flow: &Rc<Flow>) {
-        if self.known.get(key).is_some_and(|held| Rc::ptr_eq(held, flow)) {
-            self.known.remove(key);
-        }
+    fn end(&self) {
+        self.answering.abort();
     }
 }
 
