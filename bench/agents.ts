@@ -132,4 +132,4 @@ const KNOCK_EVERY_MS = 1
 /** kube-proxy syncs once a second at most by default: nobody is made to wait for that. */
 const QUIET_MS = 1_500
 const FIRST_MAX_MS = 200_000
-const CHANGE_MAX_MS = 30_000
+const CHANGE_MAX_MS = 120_000

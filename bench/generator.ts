@@ -47,3 +47,17 @@ export const connecting = (seconds: number, to: string, from: readonly string[])
   ...['connect', '--to', to, '--from', from.join(',')],
   ...['--random', '--threads', '8', '--seconds', `${seconds}`],
 ]
+
+/** A sample that says nothing is taken again: of a machine that stalls nobody may get an answer for a moment. Throws what the last try threw. */
+export async function persist<T>(take: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const taken = await take().then(
+      (sample) => ({ sample }),
+      (error: unknown) => ({ error }),
+    )
+    if ('sample' in taken) return taken.sample
+    if (tries === TRIES_MAX) throw taken.error
+  }
+}
+
+const TRIES_MAX = 5

@@ -186,4 +186,4 @@ async function run(tool: IpTool, commands: readonly string[]): Promise<void> {
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50))
 
 const FAIRLEAD = new URL('../bin/fairlead', import.meta.url).pathname
-const PROGRAMMED_MAX_MS = 60_000
+const PROGRAMMED_MAX_MS = 240_000

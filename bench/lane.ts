@@ -10,7 +10,7 @@
 import { writeFileSync } from 'node:fs'
 import { inside, ip } from '../test/netns/world.ts'
 import { BACKEND_PORT } from './cluster.ts'
-import { connecting, generate, serve, type Cost } from './generator.ts'
+import { connecting, generate, serve, type Cost, persist } from './generator.ts'
 
 export interface Load {
   readonly connections: number
@@ -62,9 +62,11 @@ export class Lane {
     writeFileSync(PLACES, places.join('\n'))
     const from = Array.from({ length: CLIENTS }, (_, i) => `${who === 'pods' ? PODS : OUTSIDERS}.${i + 10}`)
     const words = connecting(seconds, `@${PLACES}`, from)
-    const { told, cost } = await generate<Connected>(`c-${this.#name}`, this.#server, words)
-    if (told.connections === 0) throw new Error(`nothing gets through ${this.node}: ${JSON.stringify(told)}`)
-    return loadOf(told, cost)
+    return persist(async () => {
+      const { told, cost } = await generate<Connected>(`c-${this.#name}`, this.#server, words)
+      if (told.connections === 0) throw new Error(`nothing gets through ${this.node}: ${JSON.stringify(told)}`)
+      return loadOf(told, cost)
+    })
   }
 
   close(): void {

@@ -77,5 +77,5 @@ function isAlive(pid: number): boolean {
 
 const PAUSE_MS = 20
 const LONG_LIFE_MS = 2_200
-const ANSWER_MAX_MS = 30_000
+const ANSWER_MAX_MS = 60_000
 let serial = 0

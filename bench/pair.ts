@@ -10,7 +10,7 @@ import type { ChildProcess } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
 import { inside, ip } from '../test/netns/world.ts'
 import { BACKEND_PORT } from './cluster.ts'
-import { generate, serve } from './generator.ts'
+import { generate, serve, persist } from './generator.ts'
 import { wire } from './lane.ts'
 import { cpuOf } from './machine.ts'
 import { sampleOf, wordsOf, type Measure, type Sample, type Told } from './measure.ts'
@@ -78,7 +78,7 @@ export class Pair {
       // What was due while they were stopped is nobody's to pay for.
       if (this.agents.length > 0) await wait(RESUMED_MS)
       const samples = {} as Record<M, Sample>
-      for (const what of all) samples[what] = await this.#measure(what, seconds)
+      for (const what of all) samples[what] = await persist(() => this.#measure(what, seconds))
       return samples
     } finally {
       for (const agent of this.agents) agent.kill('SIGSTOP')

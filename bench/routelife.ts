@@ -93,7 +93,7 @@ async function shown(proxy: Proxy, host: string, path: string, mark: string): Pr
 
 const statusOf = (port: number, host: string, path: string): Promise<{ status: number; location: string }> =>
   new Promise((resolve, reject) => {
-    const asked = get({ port, host: '127.0.0.1', path, headers: { host }, timeout: 1000 }, (answer) => {
+    const asked = get({ port, host: '127.0.0.1', path, headers: { host }, timeout: ANSWER_MAX_MS }, (answer) => {
       answer.resume()
       resolve({ status: answer.statusCode!, location: answer.headers.location ?? '' })
     })
@@ -113,4 +113,5 @@ const upgrade = (port: number): Promise<Duplex> =>
 
 const PAUSE_MS = 5
 const READY_MAX_MS = 120_000
+const ANSWER_MAX_MS = 30_000
 let serial = 0

@@ -33,7 +33,7 @@ export async function core(short: boolean, progress: (words: string) => void): P
 
 async function run(file: string, names: readonly string[]): Promise<Figures[]> {
   const path = new URL(`../${file}`, import.meta.url).pathname
-  const result = await exec([process.execPath, '--expose-gc', path, '--json', ...names])
+  const result = await exec([process.execPath, '--expose-gc', path, '--json', ...names], { timeoutMs: CORE_MAX_MS })
   if (result.kind !== 'done') throw new Error(describe(result))
   return JSON.parse(result.stdout) as Figures[]
 }
@@ -46,3 +46,6 @@ function tablesOf(all: readonly Figures[], title: string): Table[] {
     return { title, columns, rows: group.map((figures) => columns.map((column) => figures[column] ?? '')) }
   })
 }
+
+/** Of a machine that does something else, too. */
+const CORE_MAX_MS = 400_000

@@ -4,6 +4,7 @@ import { builtPath, versionOf } from '../../test/cluster/build.ts'
 import { ended } from '../../test/netns/waiting.ts'
 import { servicesOf, slicesOf, type Size } from '../cluster.ts'
 import { findDebian } from '../debian.ts'
+import { persist } from '../generator.ts'
 import { changes, restarts } from '../namelife.ts'
 import { favoured, pinAgain, SERVER_CORE } from '../pinned.ts'
 import { query, residentMB, type Answers, type Asking } from '../queries.ts'
@@ -100,13 +101,16 @@ async function rounds(
   const found = new Map<Who, Answers[]>(each.of.map((who) => [who, []]))
   const asking = { ...each, services: each.size.services }
   // What is asked for the first time is fetched, or read from memory that nobody has looked at.
-  for (const who of each.of) await query(stage.resolver(who), { ...asking, seconds: 0.3 })
+  for (const who of each.of) await persist(() => query(stage.resolver(who), { ...asking, seconds: 0.3 }))
   for (let round = 0; round < (short ? 2 : 5); round++) {
     progress(`dns: ${each.what}, round ${round + 1}`)
     for (const who of each.of) {
-      const answers = await query(stage.resolver(who), { ...asking, seconds: short ? 0.8 : 2 })
-      if (answers.failed > 0) throw new Error(`${who}, ${each.what}: ${answers.failed} of ${answers.count} failed`)
-      found.get(who)!.push(answers)
+      const answers = persist(async () => {
+        const taken = await query(stage.resolver(who), { ...asking, seconds: short ? 0.8 : 2 })
+        if (taken.failed > 0) throw new Error(`${who}, ${each.what}: ${taken.failed} of ${taken.count} failed`)
+        return taken
+      })
+      found.get(who)!.push(await answers)
     }
   }
   return found

@@ -6,6 +6,7 @@ import { spareCertificate } from '../../src/ingress/selfsigned.ts'
 import { ended } from '../../test/netns/waiting.ts'
 import { ip } from '../../test/netns/world.ts'
 import { findDebian } from '../debian.ts'
+import { persist } from '../generator.ts'
 import { favoured } from '../pinned.ts'
 import * as proxies from '../proxies.ts'
 import type { Proxy, Surroundings, Who } from '../proxies.ts'
@@ -119,9 +120,11 @@ class Stage {
 
   ask(who: Who, { asking }: Pick<Case, 'asking'>, seconds: number): Promise<Answers> {
     const proxy = this.#started.get(who)!
-    return 'resumed' in asking
-      ? shakeHands(proxy, asking.resumed, seconds, this.#of.debian)
-      : ask(proxy, { ...asking, seconds }, this.#of.debian)
+    return persist(() =>
+      'resumed' in asking
+        ? shakeHands(proxy, asking.resumed, seconds, this.#of.debian)
+        : ask(proxy, { ...asking, seconds }, this.#of.debian),
+    )
   }
 
   async live(short: boolean, progress: (words: string) => void): Promise<Life> {
