@@ -286,5 +286,5 @@ t.test('a missing package is installed by root', async (t) => {
   const { code, out, calls } = await setup(place)
   t.equal(code, 0, out)
   t.match(out, /Debian packages: conntrack \.\.\. \d/)
-  t.match(calls, /apt-get -q update\napt-get .*install --no-install-recommends conntrack\n/)
+  t.match(calls, /apt-get .*update\napt-get .*install --no-install-recommends conntrack\n/)
 })
