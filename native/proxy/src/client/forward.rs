@@ -147,9 +147,11 @@ pub async fn forward(
     }
     let of_cluster = Counted::new(ClusterRequests(cluster.health.clone()));
     let began = Instant::now();
+    // Whether nothing comes where nothing is to come is known at its end: what is malformed is not passed on (RFC 9113 8.1.1).
+    let is_to_end = body.size_hint().exact() == Some(0) && !body.is_end_stream();
     let (mut body, progress) = RequestBody::of(body, rule.body_max_bytes, http.body_timeout);
     record.body = Some(progress.clone());
-    if rule.buffer_request {
+    if rule.buffer_request || is_to_end {
         let taken = body.buffer(BUFFER_MAX_BYTES).await;
         body = taken.map_err(|_| progress.failure.get().unwrap_or(StatusCode::BAD_REQUEST))?;
     }
